@@ -1,0 +1,1 @@
+"""Threads and time: polling, the store, actions and migrations."""

@@ -1,0 +1,1 @@
+"""Everything that talks to hosts: libvirt, psutil, /proc and the demo hosts."""

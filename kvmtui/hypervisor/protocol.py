@@ -1,0 +1,90 @@
+"""What the engine asks of a host. libvirt (`libvirt_connection`) and the demo (`demo`) both answer."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightSample, NodeSample
+from kvmtui.model.actions import Verb
+from kvmtui.model.host import HostFacts
+from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.vm import Job, VmConfig
+
+
+class ConsoleStream(Protocol):
+    """An open serial console. Neither call waits for the host."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the guest, in order, when it takes them."""
+
+    def close(self) -> None:
+        """End the stream; the connection stays."""
+
+
+class ConsoleSink(Protocol):
+    """Where a console's bytes go; called from a foreign thread, must only store and return."""
+
+    def output(self, data: bytes) -> None:
+        """Take what the guest wrote."""
+
+    def ended(self, reason: str) -> None:
+        """Take note that nothing more will come, and why."""
+
+
+class Connection(Protocol):
+    """One connection to one host, used by one thread, one call at a time.
+
+    Every call may block without limit and may raise a `HypervisorError`.
+    """
+
+    def facts(self) -> HostFacts:
+        """Return what does not change while the connection lasts."""
+
+    def light(self, interval_s: float) -> LightSample:
+        """Return state, CPU time, memory and network counters of all VMs without asking any QEMU."""
+
+    def flags(self) -> Flags:
+        """Return persistence, autostart and managed save of all VMs."""
+
+    def node(self) -> NodeSample:
+        """Return how the host itself fares."""
+
+    def deep(self, uuids: Sequence[str]) -> tuple[DeepVm, ...]:
+        """Return ready time, guest memory and disk counters; blocks for ever on a QEMU that hangs."""
+
+    def silent(self, uuids: Sequence[str]) -> Mapping[str, float]:
+        """Return those VMs whose QEMU owes libvirt an answer, with the seconds it has owed it; never blocks on QEMU."""
+
+    def config(self, uuid: str) -> VmConfig:
+        """Return what the VM's definition says."""
+
+    def identity(self, uuid: str) -> Identity:
+        """Return what the VM is at this instant."""
+
+    def perform(self, verb: Verb, uuid: str) -> None:
+        """Do `verb`; returns when libvirt has taken it."""
+
+    def job(self, uuid: str) -> Job | None:
+        """Return the VM's running job, or None."""
+
+    def known_paths(self, paths: Collection[str]) -> frozenset[str]:
+        """Return those of `paths` that a storage pool of this host holds a volume at."""
+
+    def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
+        """Move a running VM to the host at the URI `destination`; returns when it is there."""
+
+    def open_console(self, uuid: str, sink: ConsoleSink) -> ConsoleStream:
+        """Attach to the VM's first serial console."""
+
+    def close(self) -> None:
+        """Close the connection; never raises."""
+
+
+class Backend(Protocol):
+    """Opens connections to hosts."""
+
+    def open(self, uri: str, *, read_only: bool, on_event: Callable[[], None] | None = None) -> Connection:
+        """Open a connection; blocks.
+
+        `on_event` is called from a foreign thread when something on the host changed or the link broke, and must
+        only take note of it; without it no events are asked for.
+        """

@@ -1,0 +1,1 @@
+"""The widgets: hosts, VM table, graphs, console."""
