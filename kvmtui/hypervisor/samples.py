@@ -23,6 +23,8 @@ class LightVm:
     net_in_bytes: Mapping[str, int] | None
     """Bytes the guest received, by interface name; None while it is not active."""
     net_out_bytes: Mapping[str, int] | None
+    cpu_at_s: float | None = None
+    """Monotonic time of `cpu_time_ns`; None: that of the whole sample."""
     started_at_s: float | None = None
     """Monotonic time at which the QEMU process started, where that can be known."""
 

@@ -1,0 +1,166 @@
+"""The engine: one object that the screen talks to; joins pollers, store, actions, migrations and consoles."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from kvmtui.engine.actions import Actions
+from kvmtui.engine.consoles import Console
+from kvmtui.engine.migrations import Migrations
+from kvmtui.engine.poller import HostPoller
+from kvmtui.engine.sampler import HostSampler
+from kvmtui.engine.store import Store
+from kvmtui.hypervisor.errors import CallTimedOut
+from kvmtui.hypervisor.lanes import HostLanes, Opener
+from kvmtui.hypervisor.protocol import Backend, Connection
+from kvmtui.model.actions import ActionRequest, ActionResult
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.history import History, Metric
+from kvmtui.model.migration import Migration, MigrationRequest
+from kvmtui.model.vm import VmConfig, VmKey
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Listeners:
+    """What the screen wants to hear of; called from foreign threads, each must only take note."""
+
+    fleet_changed: Callable[[], None] = field(default=lambda: None)
+    action_finished: Callable[[ActionResult], None] = field(default=lambda result: None)
+    migration_changed: Callable[[Migration], None] = field(default=lambda migration: None)
+
+
+class Engine:
+    """Watches hosts and acts on their VMs; no method waits for a host."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        uris: Sequence[str],
+        *,
+        interval_s: float = 1.0,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` is monotonic seconds; all times in the fleet are of this clock."""
+        self.clock = clock
+        self.read_only = read_only
+        self.listeners = Listeners()
+        self._backend = backend
+        self._store = Store()
+        self._histories = {uri: History() for uri in uris}
+        self._pollers: dict[str, HostPoller] = {}
+        for uri in uris:
+            self._pollers[uri] = HostPoller(
+                uri,
+                HostLanes(uri, self._openers(uri)),
+                HostSampler(uri, self._histories[uri]),
+                self._store.publish,
+                interval_s=interval_s,
+                read_only=read_only,
+                after_tick=self._after_tick(uri),
+                clock=clock,
+            )
+        lanes = {uri: poller.lanes for uri, poller in self._pollers.items()}
+        self._actions = Actions(lanes, self._store, self._action_finished, clock=clock)
+        self._migrations = Migrations(
+            self._pollers, self._store, lambda migration: self.listeners.migration_changed(migration), clock=clock
+        )
+        self._store.on_change(lambda: self.listeners.fleet_changed())
+
+    @property
+    def fleet(self) -> Fleet:
+        """The present fleet."""
+        return self._store.fleet
+
+    def start(self) -> None:
+        """Start watching all hosts."""
+        for poller in self._pollers.values():
+            poller.start()
+
+    def stop(self) -> None:
+        """Let all threads end; waits for none, for one may hang in a call."""
+        for poller in self._pollers.values():
+            poller.stop()
+
+    def tick(self) -> None:
+        """Look at every host once, in the calling thread; for tests and for faces without threads."""
+        for poller in self._pollers.values():
+            poller.tick()
+
+    def refresh(self) -> None:
+        """Look at every host soon."""
+        for poller in self._pollers.values():
+            poller.wake()
+
+    def show_interest(self, selected: VmKey | None, visible: Iterable[VmKey]) -> None:
+        """Say what is on screen: its deep figures come first."""
+        shown: dict[str, list[str]] = {uri: [] for uri in self._pollers}
+        for key in visible:
+            if key.host in shown:
+                shown[key.host].append(key.uuid)
+        for uri, poller in self._pollers.items():
+            poller.interest.visible = tuple(shown[uri])
+            poller.interest.selected = selected.uuid if selected is not None and selected.host == uri else None
+
+    def submit(self, request: ActionRequest) -> None:
+        """Start an action; its result comes by `listeners.action_finished`."""
+        self._actions.submit(request)
+
+    def migrate(self, request: MigrationRequest) -> None:
+        """Start a migration; its states come by `listeners.migration_changed`."""
+        self._migrations.start(request)
+
+    def open_console(self, key: VmKey, wake: Callable[[], None]) -> Console:
+        """Open a VM's serial console; `wake` is called from a foreign thread when there is output to take."""
+        return Console(key.uuid, self._opener(key.host, read_only=self.read_only), wake)
+
+    def read_config(self, key: VmKey) -> "Future[VmConfig]":
+        """Ask what a VM's definition says."""
+        return self._ask(key.host, lambda connection: connection.config(key.uuid))
+
+    def find_paths(self, host: str, paths: Sequence[str]) -> "Future[frozenset[str]]":
+        """Ask which of `paths` are volumes of a storage pool on `host`."""
+        return self._ask(host, lambda connection: connection.known_paths(paths))
+
+    def history(self, key: VmKey, metric: Metric, seconds: int) -> list[float | None]:
+        """Return a VM's values of the last `seconds`, one a second, oldest first."""
+        return self._histories[key.host].read(key.uuid, metric, self.clock(), seconds)
+
+    def _ask(self, host: str, question: Callable[[Connection], T]) -> "Future[T]":
+        # On the deep lane: a VM whose lock is held then delays only what needs it, and the poller replaces the lane.
+        try:
+            future: Future[T] = self._pollers[host].lanes.start("deep", question).future
+        except CallTimedOut as error:
+            future = Future()
+            future.set_exception(error)
+        return future
+
+    def _openers(self, uri: str) -> dict[str, Opener]:
+        return {
+            "watch": self._opener(uri, read_only=True, events=True),
+            "deep": self._opener(uri, read_only=True),
+            "jobs": self._opener(uri, read_only=True),
+            "act": self._opener(uri, read_only=self.read_only),
+        }
+
+    def _opener(self, uri: str, *, read_only: bool, events: bool = False) -> Opener:
+        def woken() -> None:
+            self._pollers[uri].wake()
+
+        return lambda: self._backend.open(uri, read_only=read_only, on_event=woken if events else None)
+
+    def _after_tick(self, uri: str) -> Callable[[], None]:
+        def watch() -> None:
+            self._actions.watch(uri)
+            self._migrations.watch(uri)
+            self._pollers[uri].lanes.close_idle("act", "jobs")
+
+        return watch
+
+    def _action_finished(self, result: ActionResult) -> None:
+        self._pollers[result.request.key.host].wake()
+        self.listeners.action_finished(result)

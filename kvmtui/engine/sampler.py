@@ -1,0 +1,203 @@
+"""From samples to VMs: keeps the last samples of one host and derives rates, ages and history from them."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from kvmtui.hypervisor.samples import DeepVm, Flags, LightSample, LightVm, NodeSample
+from kvmtui.model.history import History, Metric
+from kvmtui.model.host import HostFigures
+from kvmtui.model.rates import devices_rate, rate
+from kvmtui.model.vm import Job, Memory, MemorySource, Vm, VmKey
+
+_RECENT = 12
+_DEEP_GAP_S = 60.0
+# An event brings a sample early. Over so short a time a rate would say little, so only states are taken from it.
+_EARLY_SHARE = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """What is known of one VM, for one run of it."""
+
+    light: LightVm
+    since_s: float
+    """When the counters of `light` were read."""
+    cpu_cores: float | None = None
+    net_in: float | None = None
+    net_out: float | None = None
+    recent: deque[float | None] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    deep: DeepVm | None = None
+    ready: float | None = None
+    disk_read: float | None = None
+    disk_write: float | None = None
+
+
+class HostSampler:
+    """The samples of one host; used by its poller only."""
+
+    def __init__(self, host: str, history: History) -> None:
+        self._host = host
+        self._history = history
+        self._runs: dict[str, _Run] = {}
+        self._flags: Flags | None = None
+        self._node: NodeSample | None = None
+        self._figures = HostFigures()
+        self.silent: dict[str, float] = {}
+        """VMs whose QEMU does not answer, with the monotonic time since when."""
+        self.jobs: dict[str, Job] = {}
+
+    def light(self, sample: LightSample, interval_s: float) -> None:
+        """Take in a light sample; `interval_s` is the tick at which they come."""
+        runs: dict[str, _Run] = {}
+        for vm in sample.vms:
+            at_s = sample.taken_at_s if vm.cpu_at_s is None else vm.cpu_at_s
+            old = self._runs.get(vm.uuid)
+            if old is None or old.light.id != vm.id or vm.id == -1:
+                runs[vm.uuid] = _Run(vm, at_s, recent=old.recent if old else deque(maxlen=_RECENT))
+                runs[vm.uuid].recent.append(None)
+            else:
+                runs[vm.uuid] = old
+                self._advance(old, vm, at_s, interval_s)
+        self._runs = runs
+        self._history.forget(set(runs))
+        self.silent = {uuid: since for uuid, since in self.silent.items() if uuid in runs}
+        self.jobs = {uuid: job for uuid, job in self.jobs.items() if uuid in runs}
+
+    def _advance(self, run: _Run, vm: LightVm, at_s: float, interval_s: float) -> None:
+        elapsed_s = at_s - run.since_s
+        if elapsed_s < _EARLY_SHARE * interval_s:
+            old = run.light
+            run.light = replace(
+                vm,
+                cpu_time_ns=old.cpu_time_ns,
+                net_in_bytes=old.net_in_bytes,
+                net_out_bytes=old.net_out_bytes,
+            )
+            return
+        gap_s = 3 * interval_s + 1
+        old, since_s = run.light, max(run.since_s, at_s - gap_s)
+        cpu_ns_per_s = rate(old.cpu_time_ns, vm.cpu_time_ns, elapsed_s, gap_s)
+        run.cpu_cores = None if cpu_ns_per_s is None else cpu_ns_per_s / 1e9
+        run.net_in = devices_rate(old.net_in_bytes, vm.net_in_bytes, elapsed_s, gap_s)
+        run.net_out = devices_rate(old.net_out_bytes, vm.net_out_bytes, elapsed_s, gap_s)
+        run.recent.append(run.cpu_cores)
+        run.light, run.since_s = vm, at_s
+        self._history.record(vm.uuid, Metric.CPU_CORES, since_s, at_s, run.cpu_cores)
+        self._history.record(vm.uuid, Metric.NET_IN, since_s, at_s, run.net_in)
+        self._history.record(vm.uuid, Metric.NET_OUT, since_s, at_s, run.net_out)
+
+    def deep(self, samples: Iterable[DeepVm]) -> None:
+        """Take in what a deep sample brought."""
+        for new in samples:
+            run = self._runs.get(new.uuid)
+            if run is None or run.light.id == -1:
+                continue
+            old = run.deep
+            if old is not None and old.taken_at_s >= new.taken_at_s:
+                continue
+            run.deep = new
+            if old is None:
+                continue
+            elapsed_s = new.taken_at_s - old.taken_at_s
+            waited = rate(old.ready_ns, new.ready_ns, elapsed_s, _DEEP_GAP_S) if old.vcpus == new.vcpus else None
+            run.ready = None if waited is None or not new.vcpus else waited / 1e9 / new.vcpus
+            run.disk_read = devices_rate(old.disk_read_bytes, new.disk_read_bytes, elapsed_s, _DEEP_GAP_S)
+            run.disk_write = devices_rate(old.disk_write_bytes, new.disk_write_bytes, elapsed_s, _DEEP_GAP_S)
+            for metric, value in (
+                (Metric.DISK_READ, run.disk_read),
+                (Metric.DISK_WRITE, run.disk_write),
+                (Metric.MEMORY_BYTES, None if (memory := _memory(new)) is None else memory.used_bytes),
+            ):
+                self._history.record(new.uuid, metric, old.taken_at_s, new.taken_at_s, value)
+
+    def flags(self, flags: Flags) -> None:
+        """Take in persistence, autostart and managed save."""
+        self._flags = flags
+
+    def node(self, new: NodeSample, interval_s: float) -> None:
+        """Take in how the host itself fares."""
+        old = self._node
+        if old is not None and new.taken_at_s - old.taken_at_s < _EARLY_SHARE * interval_s:
+            return
+        self._node = new
+        busy = _busy_fraction(old, new)
+        self._figures = HostFigures(
+            cpu_busy_fraction=busy,
+            memory_total_bytes=new.memory_total_bytes,
+            memory_used_bytes=new.memory_used_bytes,
+            pressure=new.pressure,
+            cpu_recent=(*self._figures.cpu_recent, busy)[-_RECENT:],
+        )
+
+    def gap(self) -> None:
+        """Forget counters: after a lost link nothing can be said of the time between."""
+        for run in self._runs.values():
+            run.since_s = float("-inf")
+            run.deep = None
+        self._node = None
+        self.silent.clear()
+
+    @property
+    def figures(self) -> HostFigures:
+        """How the host itself fares."""
+        return self._figures
+
+    @property
+    def active(self) -> list[str]:
+        """The uuids of the VMs that have a QEMU process."""
+        return [uuid for uuid, run in self._runs.items() if run.light.id != -1]
+
+    def deep_at_s(self, uuid: str) -> float | None:
+        """Return when the VM was last looked at deeply in this run, or None."""
+        run = self._runs.get(uuid)
+        return None if run is None or run.deep is None else run.deep.taken_at_s
+
+    def vms(self) -> Mapping[str, Vm]:
+        """Return all VMs by uuid."""
+        return MappingProxyType({uuid: self._vm(uuid, run) for uuid, run in self._runs.items()})
+
+    def _vm(self, uuid: str, run: _Run) -> Vm:
+        light, flags = run.light, self._flags
+        return Vm(
+            key=VmKey(self._host, uuid),
+            name=light.name,
+            id=light.id,
+            state=light.state,
+            reason=light.reason,
+            persistent=None if flags is None else uuid in flags.persistent,
+            autostart=None if flags is None else uuid in flags.autostart,
+            saved=None if flags is None else uuid in flags.saved,
+            vcpus=light.vcpus,
+            memory_allocated_bytes=light.memory_allocated_bytes,
+            cpu_cores=run.cpu_cores,
+            cpu_recent=tuple(run.recent),
+            ready_fraction=run.ready,
+            memory=None if run.deep is None else _memory(run.deep),
+            disk_read_bytes_per_s=run.disk_read,
+            disk_write_bytes_per_s=run.disk_write,
+            net_in_bytes_per_s=run.net_in,
+            net_out_bytes_per_s=run.net_out,
+            started_at_s=light.started_at_s,
+            deep_at_s=None if run.deep is None else run.deep.taken_at_s,
+            monitor_silent_since_s=self.silent.get(uuid),
+            job=self.jobs.get(uuid),
+        )
+
+
+def _memory(deep: DeepVm) -> Memory | None:
+    if deep.memory_used_bytes is not None:
+        return Memory(deep.memory_used_bytes, MemorySource.BALLOON, deep.taken_at_s - (deep.memory_age_s or 0.0))
+    if deep.rss_bytes is not None:
+        return Memory(deep.rss_bytes, MemorySource.RSS, deep.taken_at_s)
+    return None
+
+
+def _busy_fraction(old: NodeSample | None, new: NodeSample) -> float | None:
+    if old is None or None in (old.cpu_total_ns, old.cpu_idle_ns, new.cpu_total_ns, new.cpu_idle_ns):
+        return None
+    total = (new.cpu_total_ns or 0) - (old.cpu_total_ns or 0)
+    idle = (new.cpu_idle_ns or 0) - (old.cpu_idle_ns or 0)
+    # Idle and iowait of a CPU may step back by a tick (proc(5)); then nothing is said.
+    return (total - idle) / total if total > 0 and 0 <= idle <= total else None

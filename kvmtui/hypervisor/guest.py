@@ -1,0 +1,71 @@
+"""What is done to one libvirt domain."""
+
+from collections.abc import Callable
+from typing import Any
+
+from kvmtui.hypervisor.library import libvirt
+from kvmtui.hypervisor.samples import Identity
+from kvmtui.hypervisor.sampling import state_of
+from kvmtui.model.actions import Verb
+from kvmtui.model.vm import Job
+
+
+def identity(domain: Any) -> Identity:
+    """Return what the domain is at this instant; `domain` must be freshly looked up, or its id is an old one."""
+    state, _ = state_of(*domain.state())
+    return Identity(
+        id=domain.ID(), state=state, persistent=bool(domain.isPersistent()), autostart=bool(domain.autostart())
+    )
+
+
+def perform(domain: Any, verb: Verb) -> None:
+    """Do `verb` to the domain."""
+    _PERFORM[verb](domain)
+
+
+def _force_off(domain: Any) -> None:
+    """End QEMU by SIGTERM, which lets it flush its files, and by SIGKILL only when it does not obey."""
+    module = libvirt()
+    try:
+        domain.destroyFlags(module.VIR_DOMAIN_DESTROY_GRACEFUL)
+    except module.libvirtError as error:
+        if error.get_error_code() == module.VIR_ERR_OPERATION_INVALID:
+            raise
+        domain.destroy()
+
+
+_PERFORM: dict[Verb, Callable[[Any], Any]] = {
+    Verb.START: lambda domain: domain.create(),
+    Verb.SHUTDOWN: lambda domain: domain.shutdown(),
+    Verb.REBOOT: lambda domain: domain.reboot(0),
+    Verb.RESET: lambda domain: domain.reset(0),
+    Verb.PAUSE: lambda domain: domain.suspend(),
+    Verb.RESUME: lambda domain: domain.resume(),
+    Verb.WAKE: lambda domain: domain.pMWakeup(0),
+    Verb.FORCE_OFF: _force_off,
+    Verb.SAVE: lambda domain: domain.managedSave(0),
+    Verb.AUTOSTART_ON: lambda domain: domain.setAutostart(1),
+    Verb.AUTOSTART_OFF: lambda domain: domain.setAutostart(0),
+    Verb.CANCEL_JOB: lambda domain: domain.abortJob(),
+}
+
+# virDomainJobOperation in libvirt-domain.h.
+_OPERATIONS = {1: "start", 2: "saving", 3: "restoring", 4: "migration in", 5: "migration", 6: "snapshot", 8: "dump"}
+
+
+def job(domain: Any) -> Job | None:
+    """Return the domain's running job, or None."""
+    stats = domain.jobStats()
+    # virDomainJobType: only bounded (1) and unbounded (2) mean that something runs.
+    if stats.get("type", 0) not in (1, 2):
+        return None
+    elapsed_ms = stats.get("time_elapsed")
+    rates = [stats[name] for name in ("memory_bps", "disk_bps") if name in stats]
+    return Job(
+        operation=_OPERATIONS.get(stats.get("operation", 0), "job"),
+        elapsed_s=None if elapsed_ms is None else elapsed_ms / 1000,
+        total_bytes=stats.get("data_total"),
+        remaining_bytes=stats.get("data_remaining"),
+        bytes_per_s=float(sum(rates)) if rates else None,
+        iteration=stats.get("memory_iteration"),
+    )

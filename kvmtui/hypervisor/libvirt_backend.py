@@ -1,0 +1,22 @@
+"""Opens libvirt connections for the lanes."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from kvmtui.hypervisor.library import open_uri
+from kvmtui.hypervisor.libvirt_connection import LibvirtConnection
+
+
+class LibvirtBackend:
+    """Opens libvirt connections."""
+
+    def open(self, uri: str, *, read_only: bool, on_event: Callable[[], None] | None = None) -> LibvirtConnection:
+        """Open a connection; blocks, so only lanes call it."""
+        return LibvirtConnection(open_uri(uri, read_only=read_only), on_event, local=is_local(uri))
+
+
+def is_local(uri: str) -> bool:
+    """Return whether the URI speaks of this machine, so that psutil and /proc tell about the same host."""
+    parts = urlsplit(uri)
+    driver, _, transport = parts.scheme.partition("+")
+    return driver != "test" and not parts.netloc and transport in ("", "unix")

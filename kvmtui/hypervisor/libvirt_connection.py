@@ -1,0 +1,257 @@
+"""One libvirt connection: joins sampling, guests, migration, console and storage behind the protocol."""
+
+import contextlib
+import logging
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from kvmtui.hypervisor import definition, guest, migrate
+from kvmtui.hypervisor.errors import HypervisorError, LinkLost, NotSupported, VmGone
+from kvmtui.hypervisor.library import libvirt, open_uri, translate, translated
+from kvmtui.hypervisor.light_sampler import LightSampler
+from kvmtui.hypervisor.local import ProcessStarts, node_sample
+from kvmtui.hypervisor.protocol import ConsoleSink
+from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightSample, NodeSample
+from kvmtui.hypervisor.sampling import KIB, deep_vm
+from kvmtui.hypervisor.serial_console import LibvirtConsole
+from kvmtui.model.actions import Verb
+from kvmtui.model.clean import clean
+from kvmtui.model.host import HostFacts
+from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.vm import Job, VmConfig
+
+_log = logging.getLogger(__name__)
+# Dead after interval x (count + 1) = 20 s without an answer.
+_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT = 5, 3
+_CONTROL_OK, _CONTROL_ERROR = 0, 3
+_SILENT_AFTER_S = 1.0
+
+
+class LibvirtConnection:
+    """A `Connection` to libvirt."""
+
+    def __init__(self, connection: Any, on_event: Callable[[], None] | None, *, local: bool) -> None:
+        self._module = libvirt()
+        self._connection = connection
+        self._local = local
+        self._light = LightSampler(connection, ProcessStarts() if local else None)
+        self._domains: dict[str, Any] = {}
+        self._callbacks: list[int] = []
+        self._on_event = on_event
+        with contextlib.suppress(module_error := self._module.libvirtError):
+            connection.setKeepAlive(_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT)
+        if on_event is not None:
+            self._subscribe(on_event, module_error)
+
+    def _subscribe(self, on_event: Callable[[], None], module_error: type[Exception]) -> None:
+        names = ("LIFECYCLE", "REBOOT", "IO_ERROR_REASON", "JOB_COMPLETED", "CONTROL_ERROR", "DEVICE_ADDED")
+        for name in names:
+            number = getattr(self._module, f"VIR_DOMAIN_EVENT_ID_{name}", None)
+            if number is not None:
+                with contextlib.suppress(module_error):
+                    self._callbacks.append(
+                        self._connection.domainEventRegisterAny(None, number, lambda *_: on_event(), None)
+                    )
+        with contextlib.suppress(module_error):
+            self._connection.registerCloseCallback(lambda *_: on_event(), None)
+
+    def close(self) -> None:
+        """Close the connection, letting go of everything that would keep it open."""
+        self._domains.clear()
+        error = self._module.libvirtError
+        with contextlib.suppress(error):
+            for number in self._callbacks:
+                self._connection.domainEventDeregisterAny(number)
+        if self._on_event is not None:
+            with contextlib.suppress(error):
+                self._connection.unregisterCloseCallback()
+        with contextlib.suppress(error):
+            self._connection.close()
+
+    def facts(self) -> HostFacts:
+        """Return what does not change while the connection lasts."""
+        with translated(self._connection):
+            info = self._connection.getInfo()
+            return HostFacts(
+                hostname=clean(self._connection.getHostname(), 60),
+                uuid=self._host_uuid(),
+                cpus=int(info[2]),
+                memory_bytes=int(info[1]) * KIB * KIB,
+                libvirt_version=_version(self._connection.getLibVersion()),
+                hypervisor_version=f"{clean(self._connection.getType(), 20)} {_version(self._connection.getVersion())}",
+                local=self._local,
+            )
+
+    def light(self, interval_s: float) -> LightSample:
+        """Return state, CPU time, memory and network counters of all VMs."""
+        with translated(self._connection):
+            return self._light.sample(interval_s)
+
+    def flags(self) -> Flags:
+        """Return persistence, autostart and managed save of all VMs."""
+        with translated(self._connection):
+            return Flags(
+                persistent=self._listed(self._module.VIR_CONNECT_LIST_DOMAINS_PERSISTENT),
+                autostart=self._listed(self._module.VIR_CONNECT_LIST_DOMAINS_AUTOSTART),
+                saved=self._listed(self._module.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE),
+            )
+
+    def _listed(self, flag: int) -> frozenset[str]:
+        return frozenset(domain.UUIDString() for domain in self._connection.listAllDomains(flag))
+
+    def node(self) -> NodeSample:
+        """Return how the host itself fares: by psutil here, by libvirt elsewhere."""
+        if self._local:
+            return node_sample()
+        taken_at_s = time.monotonic()
+        cpu: dict[str, int] = self._optional(lambda: self._connection.getCPUStats(-1)) or {}
+        memory: dict[str, int] = self._optional(lambda: self._connection.getMemoryStats(-1)) or {}
+        total = memory.get("total")
+        free = sum(memory.get(name, 0) for name in ("free", "buffers", "cached"))
+        return NodeSample(
+            taken_at_s=taken_at_s,
+            cpu_total_ns=sum(cpu[name] for name in ("kernel", "user", "idle", "iowait") if name in cpu) or None,
+            cpu_idle_ns=cpu["idle"] + cpu.get("iowait", 0) if "idle" in cpu else None,
+            memory_total_bytes=None if total is None else total * KIB,
+            memory_used_bytes=None if total is None else (total - free) * KIB,
+            pressure=None,
+        )
+
+    def deep(self, uuids: Sequence[str]) -> tuple[DeepVm, ...]:
+        """Return ready time, guest memory and disk counters; blocks for ever on a QEMU that hangs."""
+        groups = (
+            self._module.VIR_DOMAIN_STATS_VCPU
+            | self._module.VIR_DOMAIN_STATS_BALLOON
+            | self._module.VIR_DOMAIN_STATS_BLOCK
+        )
+        with translated(self._connection):
+            domains = [domain for uuid in uuids if (domain := self._find(uuid)) is not None]
+            if not domains:
+                return ()
+            taken_at_s, wall_s = time.monotonic(), time.time()
+            rows = self._connection.domainListGetStats(
+                domains, groups, self._module.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+            )
+            return tuple(deep_vm(domain.UUIDString(), taken_at_s, wall_s, stats) for domain, stats in rows)
+
+    def silent(self, uuids: Sequence[str]) -> Mapping[str, float]:
+        """Return those VMs whose QEMU owes libvirt an answer, with the seconds it has owed it."""
+        owing: dict[str, float] = {}
+        for uuid in uuids:
+            with translated(self._connection):
+                domain = self._find(uuid)
+                if domain is None:
+                    continue
+                try:
+                    state, _, since_ms = domain.controlInfo(0)
+                except self._module.libvirtError as error:
+                    if isinstance(translate(error, self._connection), LinkLost):
+                        raise
+                    continue
+            if state == _CONTROL_ERROR or (state != _CONTROL_OK and since_ms / 1000 >= _SILENT_AFTER_S):
+                owing[uuid] = since_ms / 1000
+        return owing
+
+    def config(self, uuid: str) -> VmConfig:
+        """Return what the VM's definition says, with its addresses by the DHCP leases."""
+        taken_at_s = time.monotonic()
+        with translated(self._connection):
+            domain = self._fresh(uuid)
+            xml = domain.XMLDesc(0)
+            found: dict[str, Any] = {}
+            if domain.ID() != -1:
+                source = self._module.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE
+                found = self._optional(lambda: domain.interfaceAddresses(source, 0)) or {}
+        addresses = tuple(
+            clean(str(address.get("addr", "")), 50) for card in found.values() for address in card.get("addrs") or ()
+        )
+        return definition.parse_definition(xml, addresses, taken_at_s)
+
+    def identity(self, uuid: str) -> Identity:
+        """Return what the VM is at this instant."""
+        with translated(self._connection):
+            return guest.identity(self._fresh(uuid))
+
+    def perform(self, verb: Verb, uuid: str) -> None:
+        """Do `verb`; returns when libvirt has taken it."""
+        with translated(self._connection):
+            guest.perform(self._fresh(uuid), verb)
+
+    def job(self, uuid: str) -> Job | None:
+        """Return the VM's running job, or None."""
+        with translated(self._connection):
+            return guest.job(self._fresh(uuid))
+
+    def known_paths(self, paths: Collection[str]) -> frozenset[str]:
+        """Return those of `paths` that a storage pool of this host holds a volume at."""
+        found: set[str] = set()
+        for path in paths:
+            try:
+                self._connection.storageVolLookupByPath(path)
+            except self._module.libvirtError as error:
+                failure = translate(error, self._connection)
+                if isinstance(failure, LinkLost):
+                    raise failure from error
+            else:
+                found.add(path)
+        return frozenset(found)
+
+    def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
+        """Move a running VM to the host at `destination`; returns when it is there."""
+        with translated(self._connection):
+            domain = self._fresh(uuid)
+            if peer_to_peer:
+                migrate.to_uri(domain, destination, options)
+                return
+            other = open_uri(destination, read_only=False)
+            try:
+                migrate.to_connection(domain, other, options)
+            finally:
+                other.close()
+
+    def open_console(self, uuid: str, sink: ConsoleSink) -> LibvirtConsole:
+        """Attach to the VM's first serial console."""
+        with translated(self._connection):
+            return LibvirtConsole(self._connection, self._fresh(uuid), sink)
+
+    def _fresh(self, uuid: str) -> Any:
+        domain = self._domains[uuid] = self._connection.lookupByUUIDString(uuid)
+        return domain
+
+    def _find(self, uuid: str) -> Any | None:
+        """Return the domain, looked up once; None when it is gone."""
+        known = self._domains.get(uuid)
+        if known is not None:
+            return known
+        try:
+            return self._fresh(uuid)
+        except self._module.libvirtError as error:
+            if isinstance(translate(error, self._connection), VmGone):
+                return None
+            raise
+
+    def _optional(self, call: Callable[[], Any]) -> Any:
+        """Return the answer, or None where this host cannot or may not tell; a lost link is raised."""
+        try:
+            return call()
+        except self._module.libvirtError as error:
+            failure = translate(error, self._connection)
+            if isinstance(failure, LinkLost):
+                raise failure from error
+            if not isinstance(failure, NotSupported):
+                _log.debug("optional figure: %s", failure)
+            return None
+
+    def _host_uuid(self) -> str:
+        text = self._optional(self._connection.getCapabilities)
+        try:
+            found = ET.fromstring(text or "<none/>").findtext("host/uuid")  # noqa: S314 - from the daemon
+        except ET.ParseError as error:
+            raise HypervisorError("the host's capabilities cannot be read") from error
+        return clean(found or "", 40)
+
+
+def _version(number: int) -> str:
+    return f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
