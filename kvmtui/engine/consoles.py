@@ -19,9 +19,9 @@ class ConsoleOutput:
     """What has come since the last look."""
 
     data: bytes
-    skipped_bytes: int
+    skipped_bytes: int = 0
     """How much was dropped before `data` because it came faster than it could be shown."""
-    ended: str | None
+    ended: str | None = None
     """Why nothing more will come; None while the stream is open."""
 
 

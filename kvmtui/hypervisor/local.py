@@ -32,13 +32,13 @@ def read_pressure(folder: Path = Path("/proc/pressure")) -> Pressure | None:
     """Return pressure stall shares, or None where the kernel does not tell."""
     try:
         shares = [parse_pressure((folder / name).read_text()) for name in ("cpu", "memory", "io")]
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return None
     return Pressure(*shares)
 
 
 def parse_pressure(text: str) -> float:
-    """Return `some avg10` of a /proc/pressure file as a share, 0 to 1; raises ValueError when it is not there."""
+    """Return `some avg10` of a /proc/pressure file as a share, 0 to 1; raises ValueError or KeyError otherwise."""
     for line in text.splitlines():
         kind, *fields = line.split()
         if kind == "some":

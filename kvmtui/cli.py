@@ -1,0 +1,174 @@
+"""The command line: reads the arguments, builds everything and hands it down."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from kvmtui import __version__
+from kvmtui.config import ConfigError, Settings, check_demo, check_interval, check_uri, this_default_uri
+
+T = TypeVar("T")
+
+_USAGE_ERROR = 2
+_DEMO_VMS = 12
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run kvmtui; ends the process at once, even while a call to a host hangs."""
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    # A thread may be stuck in a call that never returns, and leaving by the normal way would wait for it.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = code or 1
+    logging.shutdown()
+    os._exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Return the exit code of a run with these arguments."""
+    try:
+        settings = _settings(arguments)
+        _start_log(settings.log)
+        return _dashboard(settings)
+    except _Leave as leave:
+        return leave.code
+    except ConfigError as error:
+        print(f"kvmtui: {error}", file=sys.stderr)  # noqa: T201
+        return _USAGE_ERROR
+
+
+class _Leave(Exception):
+    """The parser has said all there is to say."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f'{message}; see "kvmtui --help"')
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        if message:
+            sys.stderr.write(message)
+        raise _Leave(status)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="kvmtui",
+        description="Watch KVM hosts and act on their VMs from one terminal screen.",
+        epilog="Keys: press ? inside. Without -c: the URI that virsh would use.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "-c",
+        "--connect",
+        metavar="URI",
+        action="append",
+        default=[],
+        type=_checked(check_uri, str),
+        help="a host to watch, such as qemu+ssh://root@host/system; may be given several times",
+    )
+    parser.add_argument("--read-only", action="store_true", help="only look: connections that cannot change anything")
+    parser.add_argument(
+        "--interval",
+        metavar="S",
+        type=_checked(check_interval, float),
+        default=1.0,
+        help="seconds between looks (default 1)",
+    )
+    parser.add_argument(
+        "--demo",
+        metavar="N",
+        nargs="?",
+        const=_DEMO_VMS,
+        type=_checked(check_demo, int),
+        help=f"show emulated hosts with N VMs (default {_DEMO_VMS}); needs no libvirt",
+    )
+    parser.add_argument("--log", metavar="FILE", type=Path, help="append what happens to FILE")
+    parser.add_argument("--version", action="version", version=f"kvmtui {__version__}")
+    return parser
+
+
+def _checked(check: Callable[[T], T], convert: Callable[[str], T]) -> Callable[[str], T]:
+    """Return an argparse type that reports our own message."""
+
+    def checked(text: str) -> T:
+        try:
+            value = convert(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        try:
+            return check(value)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
+
+
+def _settings(arguments: Sequence[str]) -> Settings:
+    given = _parser().parse_args(arguments)
+    if given.demo is not None and given.connect:
+        raise ConfigError('--demo shows emulated hosts, -c real ones; give one of them; see "kvmtui --help"')
+    twice = {uri for uri in given.connect if given.connect.count(uri) > 1}
+    if twice:
+        raise ConfigError(f"-c {min(twice)} is given twice")
+    uris = tuple(given.connect)
+    if given.demo is None and not uris:
+        uris = (check_uri(this_default_uri()),)
+    return Settings(uris=uris, read_only=given.read_only, interval_s=given.interval, demo_vms=given.demo, log=given.log)
+
+
+def _start_log(file: Path | None) -> None:
+    root = logging.getLogger("kvmtui")
+    root.propagate = False
+    if file is None:
+        root.addHandler(logging.NullHandler())
+        return
+    try:
+        # Created for its owner alone: it tells which VMs exist and what was done to them.
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        handler = logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the log {str(file)!r} cannot be written: {error.strerror}") from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+
+def _dashboard(settings: Settings) -> int:
+    # Textual draws on standard error.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise ConfigError("the dashboard needs a terminal: run it in one, with nothing redirected")
+    if os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
+        raise ConfigError("the terminal type is not known: set TERM, for example TERM=xterm-256color")
+    from kvmtui.engine.engine import Engine
+
+    if settings.demo_vms is not None:
+        from kvmtui.hypervisor.demo import DemoBackend
+
+        demo = DemoBackend(settings.demo_vms)
+        engine = Engine(demo, demo.uris, interval_s=settings.interval_s, read_only=settings.read_only)
+    else:
+        from kvmtui.hypervisor.errors import LibraryMissing
+        from kvmtui.hypervisor.library import libvirt
+        from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
+
+        try:
+            libvirt()
+        except LibraryMissing as error:
+            raise ConfigError(str(error)) from error
+        engine = Engine(LibvirtBackend(), settings.uris, interval_s=settings.interval_s, read_only=settings.read_only)
+    from kvmtui.ui.app import Dashboard
+
+    return Dashboard(engine).run_until_quit()

@@ -1,0 +1,91 @@
+"""Settings, and the URI that is meant when none is given."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?", re.ASCII)
+_MIN_INTERVAL_S, _MAX_INTERVAL_S = 0.2, 3600.0
+_MAX_DEMO_VMS = 20_000
+
+
+class ConfigError(ValueError):
+    """A setting cannot be used; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user asked for on the command line."""
+
+    uris: tuple[str, ...] = ()
+    read_only: bool = False
+    interval_s: float = 1.0
+    demo_vms: int | None = None
+    """How many emulated VMs to show instead of real ones."""
+    log: Path | None = None
+
+
+def check_uri(text: str) -> str:
+    """Return a libvirt connection URI that has the right form; raises `ConfigError`."""
+    example = "for example qemu:///system or qemu+ssh://root@host/system"
+    if not text.isprintable() or " " in text:
+        raise ConfigError(f"the URI {text!r} has a space or an unprintable character; {example}")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"the URI {text!r} cannot be read ({error}); {example}") from error
+    if not _SCHEME.fullmatch(parts.scheme) or "://" not in text:
+        raise ConfigError(f"{text!r} is not a libvirt URI; {example}")
+    if parts.path in ("", "/") and not parts.query and parts.scheme.startswith("qemu"):
+        raise ConfigError(f"the URI {text!r} says neither /system nor /session; {example}")
+    return text
+
+
+def check_interval(seconds: float) -> float:
+    """Return an interval that makes sense; raises `ConfigError`."""
+    if not _MIN_INTERVAL_S <= seconds <= _MAX_INTERVAL_S:
+        raise ConfigError(f"the interval must be between {_MIN_INTERVAL_S} and {_MAX_INTERVAL_S:.0f} seconds")
+    return seconds
+
+
+def check_demo(vms: int) -> int:
+    """Return a number of emulated VMs that makes sense; raises `ConfigError`."""
+    if not 1 <= vms <= _MAX_DEMO_VMS:
+        raise ConfigError(f"the demo can show 1 to {_MAX_DEMO_VMS} VMs")
+    return vms
+
+
+def default_uri(environment: Mapping[str, str], home: Path, *, root: bool) -> str:
+    """Return the URI that virsh would use.
+
+    Order: virsh(1) "--connect" and libvirt's "Connection URIs" page: two variables, then `uri_default` of
+    libvirt.conf, then the system daemon for root and the user's own for others.
+    """
+    for name in ("VIRSH_DEFAULT_CONNECT_URI", "LIBVIRT_DEFAULT_URI"):
+        if environment.get(name):
+            return environment[name]
+    own = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "libvirt" / "libvirt.conf"
+    for file in (Path("/etc/libvirt/libvirt.conf"),) if root else (own,):
+        found = _uri_default(file)
+        if found:
+            return found
+    return "qemu:///system" if root else "qemu:///session"
+
+
+def _uri_default(file: Path) -> str | None:
+    """Return `uri_default = "..."` of a libvirt.conf, or None."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    found = re.search(r"""^\s*uri_default\s*=\s*["']([^"'\n]+)["']""", text, re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def this_default_uri() -> str:
+    """Return the URI that virsh would use here and now."""
+    return default_uri(os.environ, Path.home(), root=os.geteuid() == 0)

@@ -1,0 +1,234 @@
+"""A connection to a demo host, with all the ways in which one can block or fail."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from kvmtui.hypervisor import demo_migration, demo_verbs
+from kvmtui.hypervisor.demo_console import DemoConsole
+from kvmtui.hypervisor.demo_fleet import SHARED
+from kvmtui.hypervisor.demo_transfer import Transfer
+from kvmtui.hypervisor.demo_vm import BALLOON_PERIOD_S, DemoVm
+from kvmtui.hypervisor.demo_world import DemoHost, World
+from kvmtui.hypervisor.errors import (
+    ConnectFailed,
+    ConsoleBusy,
+    HypervisorError,
+    LinkLost,
+    NotPermitted,
+)
+from kvmtui.hypervisor.protocol import ConsoleSink
+from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightSample, NodeSample
+from kvmtui.model.actions import Verb
+from kvmtui.model.host import HostFacts, Pressure
+from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.vm import Job, VmConfig
+
+_ROUND_TRIP_BUDGET = 0.25
+"""The share of a tick that a round trip per VM may take before CPU times come in the bulk call."""
+
+
+class DemoConnection:
+    """One connection; see `protocol.Connection` for what its calls mean."""
+
+    def __init__(
+        self, world: World, host: DemoHost, latency_s: float, *, read_only: bool, on_event: Callable[[], None] | None
+    ) -> None:
+        self._world = world
+        self._host = host
+        self._latency_s = latency_s
+        self._read_only = read_only
+        self._links_lost = host.links_lost
+        self._closed = False
+        if on_event is not None:
+            host.listeners[self] = on_event
+
+    def facts(self) -> HostFacts:
+        """Return what the host is."""
+        spec = self._host.spec
+        with self._call():
+            return HostFacts(spec.name, spec.uuid, spec.cpus, spec.memory_bytes, "9.0.0", "QEMU 7.2.19", local=False)
+
+    def light(self, interval_s: float) -> LightSample:
+        """Return all VMs' states and cheap counters."""
+        with self._call() as now:
+            vms = tuple([vm.light(now) for vm in self._host.vms.values()])
+        round_trip = self._host.spec.round_trip_s + self._latency_s
+        bulk = round_trip * len(vms) > _ROUND_TRIP_BUDGET * interval_s
+        return LightSample(now, round_trip, bulk, vms)
+
+    def flags(self) -> Flags:
+        """Return who is persistent, starts with the host, has a saved image."""
+        with self._call():
+            vms = self._host.vms.items()
+            return Flags(
+                frozenset(uuid for uuid, vm in vms if vm.persistent),
+                frozenset(uuid for uuid, vm in vms if vm.autostart),
+                frozenset(uuid for uuid, vm in vms if vm.saved),
+            )
+
+    def node(self) -> NodeSample:
+        """Return the host's own figures: the sum of its VMs and what the host itself needs."""
+        with self._call() as now:
+            total, idle = self._host.cpu_ns(now)
+            used = self._host.memory_used_bytes(now)
+            memory = self._host.spec.memory_bytes
+            # Only of one host can pressure be known, as if kvmtui ran there.
+            local = next(iter(self._world.hosts.values())) is self._host
+            return NodeSample(now, total, idle, memory, min(used, memory), _pressure(now) if local else None)
+
+    def deep(self, uuids: Sequence[str]) -> tuple[DeepVm, ...]:
+        """Return expensive counters; the first who asks a hung QEMU waits for it, others get what /proc says."""
+        found: list[DeepVm] = []
+        queue = deque(uuids)
+        stamp: float | None = None
+        while True:
+            with self._call() as now:
+                stamp = now if stamp is None else stamp
+                stuck = self._read(queue, found, now, stamp)
+            if stuck is None:
+                return tuple(found)
+            # The daemon takes the VMs one after the other: the rest comes when the hung one has answered.
+            self._world.wait_until(partial(self._freed, stuck))
+
+    def silent(self, uuids: Sequence[str]) -> Mapping[str, float]:
+        """Return the VMs whose QEMU owes an answer, with the seconds it has owed it."""
+        with self._call() as now:
+            owing = {uuid: vm.owed_since_s for uuid in uuids if (vm := self._host.vms.get(uuid)) is not None}
+            return {uuid: max(0.0, now - since) for uuid, since in owing.items() if since is not None}
+
+    def config(self, uuid: str) -> VmConfig:
+        """Return what the definition says."""
+        with self._call() as now:
+            vm = self._host.vm(uuid)
+            spec = vm.spec
+            return VmConfig(
+                disks=spec.disks,
+                interfaces=spec.interfaces,
+                consoles=("serial0",),
+                addresses=(spec.address,) if vm.state.active and spec.interfaces[0].source == "default" else (),
+                balloon_period_s=BALLOON_PERIOD_S if spec.balloon else None,
+                emulated=spec.emulated,
+                taken_at_s=now,
+            )
+
+    def identity(self, uuid: str) -> Identity:
+        """Return what the VM is at this instant."""
+        with self._call():
+            vm = self._host.vm(uuid)
+            return Identity(vm.id, vm.state, vm.persistent, vm.autostart)
+
+    def perform(self, verb: Verb, uuid: str) -> None:
+        """Do `verb`; blocks while a managed save writes."""
+        with self._call(writes=True) as now:
+            transfer = demo_verbs.perform(self._world, self._host, self._host.vm(uuid), verb, now)
+        if transfer is not None:
+            self._await(transfer)
+
+    def job(self, uuid: str) -> Job | None:
+        """Return the VM's running job."""
+        with self._call() as now:
+            vm = self._host.vm(uuid)
+            if vm.job is not None:
+                return vm.job.report(now)
+            # The destination knows no more than since when it receives.
+            return Job("migration in", max(0.0, now - vm.incoming.started_at_s)) if vm.incoming is not None else None
+
+    def known_paths(self, paths: Collection[str]) -> frozenset[str]:
+        """Return those that are on shared storage or belong to a VM of this host."""
+        with self._call():
+            vms = [vm for vm in self._host.vms.values() if vm.incoming is None]
+            local = {disk.path for vm in vms for disk in vm.spec.disks}
+            return frozenset(path for path in paths if path.startswith(SHARED) or path in local)
+
+    def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
+        """Move a VM; returns when it is there, raises `JobCancelled` when it was cancelled."""
+        target = self._world.hosts.get(destination)
+        if target is None:
+            raise ConnectFailed(f"unable to connect to server at '{destination}'")
+        self._world.wait_until(lambda: not target.hung)
+        with self._call(writes=True) as now:
+            vm = self._host.vm(uuid)
+            transfer = demo_migration.begin(self._world, self._host, vm, target, options, now)
+        try:
+            self._await(transfer)
+        except LinkLost as lost:
+            if not peer_to_peer:
+                # Only peer to peer do the daemons go on without the client.
+                with self._world.transact() as now:
+                    demo_verbs.abort(self._world, self._host, vm, now, lost)
+            raise
+
+    def open_console(self, uuid: str, sink: ConsoleSink) -> DemoConsole:
+        """Attach to the serial console; its greeting comes before this returns."""
+        with self._call(writes=True):
+            vm = self._host.vm(uuid)
+            demo_verbs.need_active(vm)
+            if any(isinstance(other, DemoConsole) and other.vm is vm for other in self._world.attachments):
+                raise ConsoleBusy("operation failed: Active console session exists for this domain")
+            console = DemoConsole(self._world, self._host, vm, sink)
+            self._world.attachments.append(console)
+        console.write(b"")
+        return console
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._world.transact():
+            self._closed = True
+            self._host.listeners.pop(self, None)
+
+    @contextmanager
+    def _call(self, *, writes: bool = False) -> Iterator[float]:
+        """Wait as long as the host lets one wait, then hold the world at one moment."""
+        if self._host.hung:
+            self._world.wait_until(lambda: not self._host.hung)
+        if self._latency_s:
+            time.sleep(self._latency_s)
+        with self._world.transact() as now:
+            if (lost := self._broken()) is not None:
+                raise lost
+            if writes and (self._read_only or self._host.writes_denied):
+                reason = "read only access prevents this" if self._read_only else "access denied"
+                raise NotPermitted(f"operation forbidden: {reason}")
+            yield now
+
+    def _read(self, queue: deque[str], found: list[DeepVm], now_s: float, stamp_s: float) -> DemoVm | None:
+        """Move VMs from `queue` to `found` up to one whose QEMU hangs and that nobody waits for yet; return that."""
+        while queue:
+            vm = self._host.vms.get(queue[0])
+            if vm is not None:
+                if vm.hung and vm.owed_since_s is None:
+                    vm.owed_since_s = now_s
+                    return vm
+                found.append(vm.deep(now_s, stamp_s))
+            queue.popleft()
+        return None
+
+    def _freed(self, vm: DemoVm) -> bool:
+        return not vm.hung or self._broken() is not None
+
+    def _broken(self) -> LinkLost | None:
+        if self._closed:
+            return LinkLost("the connection is closed")
+        if self._host.down is not None or self._host.links_lost != self._links_lost:
+            return LinkLost(self._host.down or "End of file while reading data: Input/output error")
+        return None
+
+    def _await(self, transfer: Transfer) -> None:
+        """Block until the transfer has ended and the host can say so, and raise its failure."""
+        self._world.wait_until(lambda: self._broken() is not None or (transfer.finished and not self._host.hung))
+        with self._world.transact():
+            if (lost := self._broken()) is not None:
+                raise lost
+            error: HypervisorError | None = transfer.error
+        if error is not None:
+            raise error
+
+
+def _pressure(now_s: float) -> Pressure:
+    """Return a little CPU pressure that comes and goes."""
+    cpu = 0.03 + 0.02 * math.sin(now_s / 37) + 0.01 * math.sin(now_s / 11)
+    return Pressure(round(cpu, 4), 0.0, round(0.004 + 0.004 * math.sin(now_s / 53), 4))

@@ -1,0 +1,110 @@
+"""From a key and the VMs it is meant for to requests; and from results to words. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvmtui.model.actions import ACTIONS, Action, ActionRequest, ActionResult, Danger, Outcome, for_key
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.host import Host, Link
+from kvmtui.model.migration import Migration, Phase
+from kvmtui.model.vm import Vm
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an action would be done to, and what not, with why."""
+
+    action: Action | None
+    requests: tuple[ActionRequest, ...]
+    refusals: tuple[tuple[Vm, str], ...]
+
+    @property
+    def asks(self) -> bool:
+        """Whether the user has to agree first."""
+        return self.action is not None and (self.action.danger is not Danger.NONE or len(self.requests) > 1)
+
+
+def refusal(action: Action, vm: Vm, host: Host | None, *, read_only: bool) -> str | None:
+    """Return why `action` cannot be done to `vm`, or None."""
+    if host is None or host.link is not Link.UP:
+        return "its host is not connected"
+    # A console only shows; but libvirt opens it on a writing connection alone.
+    if read_only:
+        return "kvmtui was started with --read-only"
+    return action.refusal(vm)
+
+
+def plan(actions: Sequence[Action], vms: Sequence[Vm], fleet: Fleet, *, read_only: bool) -> Plan:
+    """Bind one of `actions` to the VMs as they are now.
+
+    Where a key has several meanings (pause, resume), the first VM that allows one decides for all of them: a key
+    never does opposite things to the marked VMs.
+    """
+    chosen: Action | None = None
+    requests: list[ActionRequest] = []
+    refusals: list[tuple[Vm, str]] = []
+    for vm in vms:
+        host = fleet.hosts.get(vm.key.host)
+        candidates = actions if chosen is None else [chosen]
+        reasons = [refusal(action, vm, host, read_only=read_only) for action in candidates]
+        allowed = [action for action, reason in zip(candidates, reasons, strict=True) if reason is None]
+        if allowed:
+            chosen = allowed[0]
+            requests.append(ActionRequest(chosen, vm.key, vm.name, vm.id))
+        else:
+            refusals.append((vm, reasons[0] or ""))
+    return Plan(chosen or (actions[0] if actions else None), tuple(requests), tuple(refusals))
+
+
+def applicable(vm: Vm | None, fleet: Fleet, *, read_only: bool) -> list[Action]:
+    """Return the actions that make sense for a VM now, in the order of the table."""
+    if vm is None:
+        return []
+    host = fleet.hosts.get(vm.key.host)
+    return [action for action in ACTIONS if refusal(action, vm, host, read_only=read_only) is None]
+
+
+def actions_for(key: str) -> tuple[Action, ...]:
+    """Return what a key can mean."""
+    return for_key(key)
+
+
+def where(vm_name: str, host: str, fleet: Fleet) -> str:
+    """Return "web1 on h1"; hosts of one name are told apart by their URI."""
+    known = fleet.hosts.get(host)
+    if known is None:
+        return f"{vm_name} on {host}"
+    twins = [other for other in fleet.hosts.values() if other.name == known.name]
+    return f"{vm_name} on {known.name}" if len(twins) == 1 else f"{vm_name} on {known.name} ({host})"
+
+
+_TONES = {Outcome.DONE: "$text-success", Outcome.REFUSED: "$text-warning", Outcome.FAILED: "$text-error"}
+_ENDINGS = {
+    Phase.DONE: ("moved", "$text-success"),
+    Phase.CANCELLED: ("cancelled; it goes on where it was", "$text-warning"),
+    Phase.FAILED: ("failed", "$text-error"),
+    Phase.UNKNOWN: ("the end is not known", "$text-error"),
+}
+
+
+def result_words(result: ActionResult, fleet: Fleet) -> tuple[str, str]:
+    """Return one line about an action's end, and its tone."""
+    request = result.request
+    text = f"{request.action.label} {where(request.vm_name, request.key.host, fleet)}: {result.outcome.value}"
+    if result.message:
+        text = f"{text}: {result.message}"
+    return text, _TONES.get(result.outcome, "$text-warning")
+
+
+def migration_words(migration: Migration, fleet: Fleet) -> tuple[str, str]:
+    """Return one line about a migration, and its tone."""
+    request = migration.request
+    target = fleet.hosts.get(request.destination)
+    name = target.name if target else request.destination
+    subject = f"migrate {where(request.vm_name, request.key.host, fleet)} to {name}"
+    if migration.phase in _ENDINGS:
+        words, tone = _ENDINGS[migration.phase]
+        return f"{subject}: {words}{f': {migration.message}' if migration.message else ''}", tone
+    job = migration.job
+    progress = "" if job is None or job.progress is None else f" {job.progress:.0%}"
+    return f"{subject}: {migration.message or migration.phase.value}{progress}", ""

@@ -1,0 +1,91 @@
+"""The application: wires the engine's threads to the main screen, and leaves the terminal as it found it."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from importlib.resources import files
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.screen import Screen
+
+from kvmtui.engine.engine import Engine
+from kvmtui.model.actions import ACTIONS
+from kvmtui.ui.glyphs import Glyphs, glyphs_for
+from kvmtui.ui.keymap import VIEW_KEYS
+from kvmtui.ui.screens.main import MainScreen
+from kvmtui.ui.theme import THEME
+from kvmtui.ui.widgets.console_pane import guest_gets_key
+
+_GRACE_S = 1.5
+
+
+class Dashboard(App[int]):
+    """kvmtui's dashboard over an engine."""
+
+    TITLE = "kvmtui"
+    CSS = "\n".join(
+        file.read_text(encoding="utf-8")
+        for file in sorted(files("kvmtui.styles").iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".tcss")
+    )
+    ENABLE_COMMAND_PALETTE = True
+    ESCAPE_TO_MINIMIZE = False
+    BINDINGS = [  # noqa: RUF012 - Textual's own form
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "suspend", show=False),
+    ]
+
+    def __init__(self, engine: Engine, *, glyphs: Glyphs | None = None) -> None:
+        """Show what `engine` sees; `glyphs` are chosen by the terminal unless given."""
+        super().__init__()
+        self.engine = engine
+        self.main_screen = MainScreen(engine, glyphs or glyphs_for(sys.stdout.encoding or "", os.environ))
+        self.register_theme(THEME)
+        self.theme = THEME.name
+
+    def get_default_screen(self) -> MainScreen:
+        """Return the main screen, without an empty one below it."""
+        return self.main_screen
+
+    def on_mount(self) -> None:
+        """Take the signals that end a terminal session."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._end_by_signal, number)
+
+    def run_until_quit(self) -> int:
+        """Run until the user quits; return the exit code."""
+        code = self.run()
+        self.engine.stop()
+        return self.return_code or code or 0
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let ^Q and ^P reach the guest while its console has the focus."""
+        return not guest_gets_key(self, action) and super().check_action(action, parameters)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Fill the palette from the tables of actions and keys."""
+        main = self.main_screen
+        for action in ACTIONS:
+            if main.refusal(action) is None:
+                yield SystemCommand(
+                    action.label, f"{action.description}  [{action.key}]", lambda action=action: main.begin(action)
+                )
+        for view in VIEW_KEYS:
+            if view.label:
+                yield SystemCommand(
+                    view.label,
+                    f"key {view.shown_as or view.key}",
+                    lambda view=view: self.call_later(main.run_action, view.action),
+                )
+
+    def _end_by_signal(self, number: int) -> None:
+        # The terminal may be gone, and with it the way out through Textual.
+        watchdog = threading.Timer(_GRACE_S, os._exit, (128 + number,))
+        watchdog.daemon = True
+        watchdog.start()
+        self.exit(return_code=128 + number)

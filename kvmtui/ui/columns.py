@@ -1,0 +1,302 @@
+"""The columns of the VM table as data, and which of them fit a width."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from kvmtui.model.vm import MemorySource, Vm, VmState
+from kvmtui.ui.format import UNKNOWN, Quantity, duration, part, percent, size
+from kvmtui.ui.glyphs import UNICODE, Glyphs
+from kvmtui.ui.paint import Run, Tone, fit
+from kvmtui.ui.widgets.graph import mini
+
+GUTTER = 2
+"""Cells left of the first column: the cursor and the mark."""
+GAP, WIDEST_GAP = 2, 4
+"""Cells between columns."""
+
+_HOT_FRACTION = 0.9
+_READY_WARNING, _READY_ERROR = 0.05, 0.10
+# A guest whose vCPUs wait a tenth of their time is visibly slow; VMware's advice draws the line at 5 and 10 %.
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a row is drawn from."""
+
+    vm: Vm
+    host_name: str
+    pending: str = ""
+    stale: bool = False
+    now_s: float = 0.0
+    glyphs: Glyphs = UNICODE
+
+
+SortKey = Callable[[Vm, str], float | None]
+Cell = Callable[[Row, int], list[Run]]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One row of the table of columns."""
+
+    id: str
+    title: str
+    width: int
+    """The fewest cells it can be read in."""
+    right: bool
+    rank: int
+    """Where there is no room, columns of the highest rank vanish first, all of one rank together."""
+    cell: Cell
+    """Gives the runs of a row; they are cut or padded to the width."""
+    number: SortKey | None = None
+    """What rows are sorted by; None: by the text of `text_key`."""
+    text_key: Callable[[Vm, str], object] | None = None
+    title_left: bool = False
+    """Whether the title stands at the left although the figures are at the right: over the graph."""
+
+    @property
+    def descending(self) -> bool:
+        """Whether the interesting end is the large one."""
+        return self.number is not None
+
+
+@lru_cache(maxsize=16384)
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts web2 before web10, ignoring case."""
+    parts = re.split(r"([0-9]+)", text.casefold())
+    return tuple((0, int(item), item) if index % 2 else (1, 0, item) for index, item in enumerate(parts) if item)
+
+
+def quantity(value: Quantity, glyphs: Glyphs, tone: Tone = Tone.TEXT, unit_width: int = 1) -> list[Run]:
+    """Return a quantity with its unit dimmed and in a column of its own, so that digits stand under digits."""
+    number, unit = value
+    if number == UNKNOWN:
+        return [(glyphs.unknown, Tone.MUTED), (" " * (unit_width + 1), Tone.MUTED)]
+    if number == "0":
+        tone = Tone.MUTED
+    return [(number, tone), (f" {unit:<{unit_width}}", Tone.MUTED)]
+
+
+def _name(row: Row, width: int) -> list[Run]:
+    return [(row.vm.name, Tone.TEXT if row.vm.state.active else Tone.MUTED)]
+
+
+def _host(row: Row, width: int) -> list[Run]:
+    return [(row.host_name, Tone.MUTED)]
+
+
+_STATE_TONES = {
+    VmState.RUNNING: Tone.GOOD,
+    VmState.BLOCKED: Tone.GOOD,
+    VmState.PAUSED: Tone.WARNING,
+    VmState.SHUTTING_DOWN: Tone.BUSY,
+    VmState.SHUT_OFF: Tone.MUTED,
+    VmState.CRASHED: Tone.ERROR,
+    VmState.SUSPENDED: Tone.WARNING,
+    VmState.NO_STATE: Tone.WARNING,
+}
+# Reasons of a pause or an end that nobody asked for.
+_BAD_REASONS = frozenset(
+    {
+        "I/O error",
+        "watchdog",
+        "guest crashed",
+        "crashed",
+        "post-copy failed",
+        "API error",
+        "failed to start",
+        "panicked",
+    }
+)
+
+
+def state_texts(row: Row) -> tuple[Tone, tuple[str, ...]]:
+    """Return what to say of a VM's state, the fullest text first, and in which tone."""
+    vm, dots = row.vm, row.glyphs.ellipsis if not row.glyphs.ascii else "..."
+    if row.stale:
+        return Tone.STALE, (f"was {vm.state}", "was off" if vm.state is VmState.SHUT_OFF else vm.state)
+    if row.pending:
+        return Tone.BUSY, (row.pending + dots,)
+    if vm.monitor_silent_since_s is not None:
+        span = duration(row.now_s - vm.monitor_silent_since_s)
+        return Tone.ERROR, (f"monitor silent {span}", f"silent {span}", "silent")
+    if vm.job is not None:
+        verb = {"migration": "migrating"}.get(vm.job.operation, vm.job.operation)
+        if vm.job.progress is None:
+            return Tone.BUSY, (verb + dots,)
+        done = str(percent(vm.job.progress))
+        return Tone.BUSY, (f"{verb} {done}", f"{verb[:4]}. {done}")
+    tone = Tone.ERROR if vm.reason in _BAD_REASONS else _STATE_TONES[vm.state]
+    if vm.reason:
+        # Where both do not fit, the reason says more than the state.
+        return tone, (f"{vm.state}, {vm.reason}", vm.reason if tone is Tone.ERROR else vm.state)
+    return tone, (vm.state,)
+
+
+def _state(row: Row, width: int) -> list[Run]:
+    tone, texts = state_texts(row)
+    text = next((text for text in texts if len(text) <= width), texts[-1])
+    return [(fit(text, width, row.glyphs.ellipsis), tone)]
+
+
+_CPU_NUMBER = 7
+"""Cells of " 6400 %"."""
+
+
+def _cpu(row: Row, width: int) -> list[Run]:
+    vm = row.vm
+    graph_width = width - _CPU_NUMBER
+    hot = (vm.cpu_fraction or 0.0) >= _HOT_FRACTION
+    number = quantity(percent(vm.cpu_cores), row.glyphs, Tone.WARNING if hot else Tone.TEXT)
+    graph = mini(vm.cpu_recent, graph_width, vm.vcpus or 1, row.glyphs) if vm.state.active else " " * graph_width
+    room = _CPU_NUMBER - sum(len(text) for text, _ in number)
+    return [(graph, Tone.GRAPH), (" " * room, Tone.TEXT), *number]
+
+
+def _ready(row: Row, width: int) -> list[Run]:
+    value = row.vm.ready_fraction or 0.0
+    tone = Tone.ERROR if value >= _READY_ERROR else Tone.WARNING if value >= _READY_WARNING else Tone.TEXT
+    return quantity(percent(row.vm.ready_fraction, decimals=1), row.glyphs, tone if value >= 0.0005 else Tone.MUTED)
+
+
+_MEMORY_WHOLE = 6
+"""Cells of " 4.0 G" after the "of"."""
+
+
+def _memory(row: Row, width: int) -> list[Run]:
+    vm, tone = row.vm, Tone.TEXT if row.vm.state.active else Tone.MUTED
+    used = vm.memory if vm.state.active else None
+    share = part(used.used_bytes if used else None, vm.memory_allocated_bytes)
+    whole: list[Run] = [(f"{share.whole:>4}", Tone.MUTED), (f" {share.unit:<1}", Tone.MUTED)]
+    if used is None:
+        return whole
+    if used.source is MemorySource.RSS:
+        return [("~", Tone.WARNING), (f"{share.part}", tone), (" of", Tone.MUTED), *whole]
+    hot = vm.memory_allocated_bytes and used.used_bytes >= 0.95 * vm.memory_allocated_bytes
+    return [(share.part, Tone.WARNING if hot else tone), (" of", Tone.MUTED), *whole]
+
+
+def _rate(read: Callable[[Vm], float | None]) -> Cell:
+    return lambda row, width: quantity(size(read(row.vm)), row.glyphs)
+
+
+def _up(row: Row, width: int) -> list[Run]:
+    return quantity(duration(_up_s(row.vm, row.now_s)), row.glyphs)
+
+
+def _up_s(vm: Vm, now_s: float) -> float | None:
+    return None if vm.started_at_s is None or not vm.state.active else now_s - vm.started_at_s
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("name", "NAME", 11, False, 0, _name, text_key=lambda vm, host: natural(vm.name)),
+    Column("host", "HOST", 4, False, 4, _host, text_key=lambda vm, host: natural(host)),
+    Column("state", "STATE", 11, False, 1, _state, text_key=lambda vm, host: vm.state),
+    Column("cpu", "CPU", 15, True, 2, _cpu, lambda vm, host: vm.cpu_cores, title_left=True),
+    Column("ready", "READY", 6, True, 6, _ready, lambda vm, host: vm.ready_fraction),
+    Column(
+        "memory",
+        "MEMORY",
+        13,
+        True,
+        3,
+        _memory,
+        lambda vm, host: vm.memory.used_bytes if vm.memory else None,
+    ),
+    Column(
+        "disk_r",
+        "DISK R",
+        6,
+        True,
+        7,
+        _rate(lambda vm: vm.disk_read_bytes_per_s),
+        lambda vm, host: vm.disk_read_bytes_per_s,
+    ),
+    Column(
+        "disk_w",
+        "W",
+        5,
+        True,
+        7,
+        _rate(lambda vm: vm.disk_write_bytes_per_s),
+        lambda vm, host: vm.disk_write_bytes_per_s,
+    ),
+    Column(
+        "net_in",
+        "NET IN",
+        6,
+        True,
+        5,
+        _rate(lambda vm: vm.net_in_bytes_per_s),
+        lambda vm, host: vm.net_in_bytes_per_s,
+    ),
+    Column(
+        "net_out",
+        "OUT",
+        5,
+        True,
+        5,
+        _rate(lambda vm: vm.net_out_bytes_per_s),
+        lambda vm, host: vm.net_out_bytes_per_s,
+    ),
+    Column(
+        "up",
+        "UP",
+        6,
+        True,
+        8,
+        _up,
+        # The earliest start is the longest time up, without having to know the time.
+        lambda vm, host: -vm.started_at_s if vm.started_at_s is not None and vm.state.active else None,
+    ),
+)
+
+_GROWTH = (("name", 16), ("state", 14), ("name", 24), ("cpu", 23), ("state", 20), ("name", 30), ("cpu", 37))
+"""Who gets the room that is left over, step by step: the width a column grows to."""
+
+COLUMN_BY_ID = {column.id: column for column in COLUMNS}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns that are shown and how wide each is."""
+
+    columns: tuple[tuple[Column, int], ...]
+    width: int
+    gap: int = GAP
+
+
+def lay_out(width: int, host_width: int, single_host: bool, columns: Sequence[Column] = COLUMNS) -> Layout:
+    """Return the columns that fit `width` cells; what is left over goes to those that can use it, then to the name."""
+    if single_host:
+        # The list of hosts says which it is; the names need the room.
+        columns = [column for column in columns if column.id != "host"]
+
+    def least(column: Column) -> int:
+        return max(column.width, host_width) if column.id == "host" else column.width
+
+    # One cell at the right edge is for the scroll position.
+    room = width - GUTTER - 1
+    chosen: set[str] = set()
+    for level in sorted({column.rank for column in columns}):
+        group = [column for column in columns if column.rank == level]
+        need = sum(least(column) + (GAP if chosen or column is not group[0] else 0) for column in group)
+        if need <= room or not chosen:
+            chosen |= {column.id for column in group}
+            room -= need
+    shown = [column for column in columns if column.id in chosen]
+    widths = {column.id: least(column) for column in shown}
+    room = max(0, room)
+    for column_id, wanted in _GROWTH:
+        if column_id in widths:
+            more = min(room, max(0, wanted - widths[column_id]))
+            widths[column_id] += more
+            room -= more
+    # A very wide screen: space between all columns keeps the eye on its line better than one hole after the name.
+    wider = min(WIDEST_GAP - GAP, room // max(1, len(shown) - 1))
+    widths["name"] += room - wider * (len(shown) - 1)
+    # Too narrow even for the name.
+    widths["name"] = max(1, min(widths["name"], width - GUTTER - 1))
+    return Layout(tuple((column, widths[column.id]) for column in shown), width, GAP + wider)

@@ -1,0 +1,67 @@
+"""Keys as data: bindings, footer, help and palette are made from here and from the table of actions."""
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+from kvmtui.model.actions import ACTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class ViewKey:
+    """A key that changes what is seen, never a VM."""
+
+    key: str
+    action: str
+    """The action of the main screen."""
+    label: str
+    group: str
+    shown_as: str = ""
+    """How help writes the key; empty: as it is."""
+    footer: bool = False
+    """Whether the key bar always shows it."""
+
+    @property
+    def written(self) -> str:
+        """The key as a reader knows it; the first where there are several."""
+        return (self.shown_as or self.key).split(",")[0]
+
+
+VIEW_KEYS: tuple[ViewKey, ...] = (
+    ViewKey("space", "mark", "mark", "Mark", "space"),
+    ViewKey("asterisk", "mark_all", "mark all shown", "Mark", "*"),
+    ViewKey("U", "unmark", "clear marks", "Mark"),
+    ViewKey("slash", "filter", "filter", "Find", "/", footer=True),
+    ViewKey("escape", "clear_filter", "clear the filter", "Find", "Esc"),
+    ViewKey("greater_than_sign", "sort_next(1)", "sort by the next column", "Sort", ">"),
+    ViewKey("less_than_sign", "sort_next(-1)", "sort by the column before", "Sort", "<"),
+    ViewKey("I", "sort_invert", "invert the order", "Sort"),
+    ViewKey("N", "sort_by('name')", "by name", "Sort"),
+    ViewKey("P", "sort_by('cpu')", "by CPU", "Sort"),
+    ViewKey("M", "sort_by('memory')", "by memory", "Sort"),
+    ViewKey("T", "sort_by('up')", "by time since start", "Sort"),
+    ViewKey("Y", "sort_by('ready')", "by ready time (steal)", "Sort"),
+    ViewKey("enter", "menu", "what can be done with the VM", "Act", "Enter, x"),
+    ViewKey("x", "menu", "", "Act"),
+    ViewKey("colon", "app.command_palette", "find a command by name", "Act", ": ^p"),
+    ViewKey("ctrl+r", "refresh", "look again now", "View", "^r"),
+    ViewKey("ctrl+l", "redraw", "draw the screen again", "View", "^l"),
+    ViewKey("question_mark", "help", "help", "View", "?, F1", footer=True),
+    ViewKey("f1", "help", "", "View"),
+    ViewKey("q", "app.quit", "quit", "View", "q, ^q"),
+)
+
+MOVE_HELP: tuple[tuple[str, str], ...] = (
+    ("↑ ↓  j k", "move"),
+    ("PgUp PgDn", "page"),
+    ("^u ^d", "half a page"),
+    ("g G", "first, last"),
+)
+
+
+def bindings() -> list[Binding]:
+    """Return the main screen's bindings: one for each key, whatever it may mean for the VM's state."""
+    keys = dict.fromkeys(action.key for action in ACTIONS)
+    acting = [Binding(key, f"act('{key}')", show=False) for key in keys]
+    viewing = [Binding(view.key, view.action, view.label, show=False) for view in VIEW_KEYS]
+    return [*acting, *viewing]

@@ -1,0 +1,38 @@
+"""What the engine's threads tell the app; each is posted from outside and handled on the app's loop."""
+
+from dataclasses import dataclass
+
+from textual.message import Message
+
+from kvmtui.model.actions import ActionResult
+from kvmtui.model.migration import Migration
+
+
+class FleetChanged(Message):
+    """There is a newer fleet; which one is read when the message is handled, so stale ones can go."""
+
+    def can_replace(self, message: Message) -> bool:
+        """One of several waiting is enough."""
+        return isinstance(message, FleetChanged)
+
+
+class ConsoleWoke(Message):
+    """An open console has output to take."""
+
+    def can_replace(self, message: Message) -> bool:
+        """One of several waiting is enough."""
+        return isinstance(message, ConsoleWoke)
+
+
+@dataclass
+class ActionFinished(Message):
+    """An action has ended."""
+
+    result: ActionResult
+
+
+@dataclass
+class MigrationChanged(Message):
+    """A migration went on or ended."""
+
+    migration: Migration

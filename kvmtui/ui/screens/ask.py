@@ -1,0 +1,73 @@
+"""The confirmation: names VM and host, starts on No, and expires."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Label
+
+T = TypeVar("T")
+_EXPIRES_S = 60.0
+_LISTED = 8
+
+
+class ExpiringScreen(ModalScreen[T]):
+    """A question that closes by itself: after a suspended laptop wakes, no old question must be answered."""
+
+    BINDINGS = [Binding("escape,q", "cancel", "cancel", show=False)]  # noqa: RUF012
+
+    def on_mount(self) -> None:
+        """Start the time to live."""
+        self.set_timer(_EXPIRES_S, self.action_cancel)
+
+    def action_cancel(self) -> None:
+        """Close without doing anything."""
+        self.dismiss(None)
+
+
+class ConfirmScreen(ExpiringScreen[bool]):
+    """Asks whether to do something to the VMs named."""
+
+    BINDINGS = [  # noqa: RUF012
+        Binding("y", "yes", "yes", show=False),
+        Binding("n", "cancel", "no", show=False),
+        Binding("left,right,h,l", "app.focus_next", "other", show=False),
+    ]
+
+    def __init__(self, question: str, vms: Sequence[str], consequence: str, *, destructive: bool) -> None:
+        """`vms` are lines such as "web1 on h1"."""
+        super().__init__()
+        self._question = question
+        self._vms = vms
+        self._consequence = consequence
+        self._destructive = destructive
+
+    def compose(self) -> ComposeResult:
+        """Lay the question out."""
+        with Vertical(classes="dialog destructive" if self._destructive else "dialog"):
+            yield Label(self._question, classes="title", markup=False)
+            for line in self._vms[:_LISTED]:
+                yield Label(f"  {line}", classes="vm", markup=False)
+            if len(self._vms) > _LISTED:
+                yield Label(f"  and {len(self._vms) - _LISTED} more", classes="vm", markup=False)
+            yield Label(self._consequence, classes="consequence", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button("No", id="no", compact=True)
+                yield Button("Yes", id="yes", compact=True, variant="error" if self._destructive else "warning")
+            yield Label("y yes · n or Esc no", classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        """Start on No."""
+        self.query_one("#no", Button).focus()
+
+    def action_yes(self) -> None:
+        """Agree."""
+        self.dismiss(True)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")

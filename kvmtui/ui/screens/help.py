@@ -1,0 +1,70 @@
+"""Help: every key, made from the same tables as the bindings."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Label, Static
+
+from kvmtui import __version__
+from kvmtui.model.actions import ACTIONS, Danger
+from kvmtui.ui.keymap import MOVE_HELP, VIEW_KEYS
+
+_TERMS = (
+    ("CPU", "100 % is one host CPU busy for the whole tick"),
+    ("READY", "share of time its vCPUs waited for a host CPU (the guest sees steal)"),
+    ("MEMORY", "used of allocated, by the guest's balloon driver; ~ is what QEMU holds of the host (RSS)"),
+    ("–", "not known; never 0"),
+    ("dimmed", "old: the host does not answer now"),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Shows all keys."""
+
+    BINDINGS = [  # noqa: RUF012
+        Binding("escape,q,question_mark,f1", "dismiss", "close", show=False),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Lay the help out."""
+        with Vertical(classes="dialog wide"):
+            yield Label(f"kvmtui {__version__}", classes="title", markup=False)
+            with VerticalScroll(can_focus=False):
+                yield Static(_help())
+            yield Label("Esc closes", classes="hint", markup=False)
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+
+def _help() -> Content:
+    groups: dict[str, list[tuple[str, str, str]]] = {"Move": [(keys, text, "") for keys, text in MOVE_HELP]}
+    groups["Act on the VM, or on all marked VMs"] = [
+        (action.key, f"{action.label:<14} {action.description}", "" if action.danger is Danger.NONE else "asks first")
+        for action in ACTIONS
+    ]
+    for view in VIEW_KEYS:
+        if view.label:
+            groups.setdefault(view.group, []).append((view.shown_as or view.key, view.label, ""))
+    groups["Console"] = [("^]", "leave; every other key goes to the guest", "")]
+    groups["Filter"] = [
+        ("web !old", "names with web and without old", ""),
+        ("state=run", "by state; also host=h1", ""),
+        ("cpu>50", "by percent; also mem> ready> and net>10M disk>1M", ""),
+        ("re:^db", "by regular expression", ""),
+    ]
+    groups["What the figures mean"] = [(term, text, "") for term, text in _TERMS]
+    lines: list[Content] = []
+    for title, rows in groups.items():
+        lines.append(Content.styled(title, "bold"))
+        lines += [
+            Content.assemble((f"  {keys:<11}", "$primary"), text, (f"  {mark}" if mark else "", "$warning"))
+            for keys, text, mark in rows
+        ]
+        lines.append(Content(""))
+    return Content("\n").join(lines)

@@ -1,0 +1,58 @@
+"""What was done since the start, with the virsh line of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Label, Static
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that was done."""
+
+    time: str
+    text: str
+    tone: str
+    command: str
+
+
+class JournalScreen(ModalScreen[None]):
+    """Lists results, the newest first."""
+
+    BINDINGS = [  # noqa: RUF012
+        Binding("escape,q,J", "dismiss", "close", show=False),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        super().__init__()
+        self._entries = entries
+
+    def compose(self) -> ComposeResult:
+        """Lay the list out."""
+        with Vertical(classes="dialog wide"):
+            yield Label("What was done", classes="title", markup=False)
+            with VerticalScroll(can_focus=False):
+                yield Static(_lines(self._entries))
+            yield Label("Esc closes", classes="hint", markup=False)
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+
+def _lines(entries: Sequence[Entry]) -> Content:
+    if not entries:
+        return Content.styled("Nothing yet.", "$text-muted")
+    lines: list[Content] = []
+    for entry in reversed(entries):
+        lines.append(Content.assemble((f"{entry.time}  ", "$text-muted"), (entry.text, entry.tone)))
+        if entry.command:
+            lines.append(Content.styled(f"          {entry.command}", "$text-muted"))
+    return Content("\n").join(lines)

@@ -1,0 +1,358 @@
+"""The main screen: hosts, VMs and the selected VM, from top to bottom."""
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.css.query import NoMatches
+from textual.reactive import var
+from textual.screen import Screen
+from textual.widgets import Input
+
+from kvmtui.engine.engine import Engine
+from kvmtui.model.actions import ACTIONS, BY_ID, Action, Danger
+from kvmtui.model.filter import Filter, FilterError, parse_filter
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.migration import Migration, Phase
+from kvmtui.model.vm import Vm, VmKey
+from kvmtui.ui import acting
+from kvmtui.ui.config_reader import ConfigReader
+from kvmtui.ui.glyphs import Glyphs
+from kvmtui.ui.keymap import VIEW_KEYS, bindings
+from kvmtui.ui.messages import ActionFinished, ConsoleWoke, FleetChanged, MigrationChanged
+from kvmtui.ui.screens.ask import ConfirmScreen
+from kvmtui.ui.screens.help import HelpScreen
+from kvmtui.ui.screens.journal import Entry, JournalScreen
+from kvmtui.ui.screens.menu import MenuScreen
+from kvmtui.ui.screens.migrating import choose_destination
+from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
+from kvmtui.ui.widgets.console_panel import ConsolePanel
+from kvmtui.ui.widgets.host_list import HostList
+from kvmtui.ui.widgets.vm_detail import VmDetail
+from kvmtui.ui.widgets.vm_table import VmTable
+
+_log = logging.getLogger(__name__)
+_JOURNAL = 500
+
+
+class MainScreen(Screen[None]):
+    """Everything at a glance; owns what is shown and hands it down."""
+
+    BINDINGS = [*bindings(), Binding("J", "journal", "journal", show=False)]  # noqa: RUF012
+
+    fleet: var[Fleet] = var(Fleet)
+    now_s: var[float] = var(0.0)
+
+    def __init__(self, engine: Engine, glyphs: Glyphs) -> None:
+        super().__init__()
+        self._engine = engine
+        self._glyphs = glyphs
+        self._journal: deque[Entry] = deque(maxlen=_JOURNAL)
+        self._follow: VmKey | None = None
+        """A VM that moved while it was selected: where it will appear."""
+        self._configs = ConfigReader(engine)
+
+    def compose(self) -> ComposeResult:
+        """Lay the screen out."""
+        yield TitleBar().data_bind(MainScreen.fleet)
+        yield HostList(glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
+        yield VmTable(glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
+        yield VmDetail(self._engine.history, glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
+        yield ConsolePanel(self._engine)
+        yield Input(placeholder="name, !not, state=run, host=h1, cpu>50, re:^db", id="filter", compact=True)
+        yield StatusLine()
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Start watching."""
+        listeners = self._engine.listeners
+        listeners.fleet_changed = lambda: self._tell(FleetChanged())
+        listeners.action_finished = lambda result: self._tell(ActionFinished(result))
+        listeners.migration_changed = lambda migration: self._tell(MigrationChanged(migration))
+        self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
+        self.query_one(VmTable).focus()
+        self.set_interval(1.0, self._tick)
+        self._tick()
+        self._engine.start()
+
+    def _tell(self, message: FleetChanged | ActionFinished | MigrationChanged) -> None:
+        """Post a message from a foreign thread; after the end of the app there is nobody to tell."""
+        if self.is_running:
+            self.post_message(message)
+
+    # What comes from the engine
+
+    @on(FleetChanged)
+    def _fleet_changed(self) -> None:
+        self.now_s = self._engine.clock()
+        self.fleet = self._engine.fleet
+        if self._follow is not None and self.fleet.vm(self._follow) is not None:
+            self.query_one(VmTable).select(self._follow)
+            self._follow = None
+        self._show_keys()
+
+    @on(ActionFinished)
+    def _action_finished(self, message: ActionFinished) -> None:
+        result = message.result
+        text, tone = acting.result_words(result, self.fleet)
+        self._note(text, tone, result.command)
+        self._configs.forget(result.request.key)
+
+    @on(MigrationChanged)
+    def _migration_changed(self, message: MigrationChanged) -> None:
+        migration = message.migration
+        text, tone = acting.migration_words(migration, self.fleet)
+        if migration.phase.ended:
+            self._note(text, tone, migration.command)
+            self._follow_moved(migration)
+        elif migration.message:
+            self.query_one(StatusLine).note = Note(text, tone)
+
+    def _follow_moved(self, migration: Migration) -> None:
+        request = migration.request
+        table = self.query_one(VmTable)
+        moved = VmKey(request.destination, request.key.uuid)
+        if migration.phase is not Phase.DONE or table.selected not in (request.key, moved):
+            return
+        if self.fleet.vm(moved) is not None:
+            table.select(moved)
+        else:
+            self._follow = moved
+
+    def _tick(self) -> None:
+        self.now_s = self._engine.clock()
+        self.query_one(TitleBar).tick(datetime.now())
+        self._read_config()
+
+    # What the widgets tell
+
+    @on(VmTable.CursorMoved)
+    def _cursor_moved(self, message: VmTable.CursorMoved) -> None:
+        detail = self.query_one(VmDetail)
+        detail.key = message.key
+        self._read_config()
+        self._show_interest()
+        self._show_keys()
+
+    @on(VmTable.VisibleChanged)
+    def _visible_changed(self) -> None:
+        self._show_interest()
+
+    @on(VmTable.MarksChanged)
+    def _marks_changed(self) -> None:
+        self._show_keys()
+
+    def _show_interest(self) -> None:
+        table = self.query_one(VmTable)
+        self._engine.show_interest(table.selected, table.visible_keys)
+
+    def _read_config(self) -> None:
+        try:
+            detail = self.query_one(VmDetail)
+        except NoMatches:
+            return
+        detail.vm_config = self._configs.get(self.fleet.vm(detail.key), self.now_s)
+
+    # Acting
+
+    @property
+    def selected(self) -> Vm | None:
+        """The VM under the cursor."""
+        return self.fleet.vm(self.query_one(VmTable).selected)
+
+    @property
+    def targets(self) -> list[Vm]:
+        """The VMs that an action is meant for: those marked, or else the selected one."""
+        marked = [vm for key in self.query_one(VmTable).marked if (vm := self.fleet.vm(key)) is not None]
+        if marked:
+            return sorted(marked, key=lambda vm: (vm.key.host, vm.name))
+        return [] if self.selected is None else [self.selected]
+
+    def refusal(self, action: Action) -> str | None:
+        """Return why `action` cannot be done to the selected VM, or None."""
+        vm = self.selected
+        if vm is None:
+            return "no VM is selected"
+        return acting.refusal(action, vm, self.fleet.hosts.get(vm.key.host), read_only=self._engine.read_only)
+
+    def action_act(self, key: str) -> None:
+        """Do what a key means to the marked VMs, or the selected one."""
+        self._begin(acting.actions_for(key))
+
+    def begin(self, action: Action) -> None:
+        """Do one action to the marked VMs, or the selected one."""
+        self._begin((action,))
+
+    def _begin(self, actions: Sequence[Action]) -> None:
+        console = actions[0] is BY_ID["console"]
+        vms = [vm for vm in (self.selected,) if vm] if console else self.targets
+        plan = acting.plan(actions, vms, self.fleet, read_only=self._engine.read_only)
+        if plan.action is None or not vms:
+            self._note("no VM is selected", "$text-warning")
+            return
+        for vm, reason in plan.refusals:
+            words = acting.where(vm.name, vm.key.host, self.fleet)
+            self._note(f"{plan.action.label} {words}: not possible: {reason}", "$text-warning")
+        if not plan.requests:
+            return
+        if plan.action is BY_ID["migrate"]:
+            chosen = [vm for vm in vms if any(request.key == vm.key for request in plan.requests)]
+            choose_destination(self, self._engine, chosen, partial(self._note, tone="$text-warning"))
+        elif console:
+            self._open_console(plan.requests[0].key, plan.requests[0].vm_name)
+        elif plan.asks:
+            self.app.push_screen(self._confirm(plan.action, plan), partial(self._confirmed, plan))
+        else:
+            self._submit(plan)
+
+    def _confirm(self, action: Action, plan: acting.Plan) -> ConfirmScreen:
+        names = [acting.where(request.vm_name, request.key.host, self.fleet) for request in plan.requests]
+        subject = names[0] if len(names) == 1 else f"{len(names)} VMs"
+        label = action.label.capitalize()
+        return ConfirmScreen(
+            f"{label} {subject}?",
+            names if len(names) > 1 else (),
+            action.consequence or action.description,
+            destructive=action.danger is Danger.DESTRUCTIVE,
+        )
+
+    def _confirmed(self, plan: acting.Plan, agreed: bool | None) -> None:
+        if agreed:
+            self._submit(plan)
+        else:
+            self.query_one(StatusLine).note = Note("nothing was done")
+
+    def _submit(self, plan: acting.Plan) -> None:
+        for request in plan.requests:
+            self._engine.submit(request)
+        self.query_one(VmTable).clear_marks()
+
+    def _note(self, text: str, tone: str = "", command: str = "") -> None:
+        """Say something and keep it in the journal."""
+        self._journal.append(Entry(datetime.now().strftime("%H:%M:%S"), text, tone, command))
+        self.query_one(StatusLine).note = Note(text, tone, command)
+
+    # Console
+
+    def _open_console(self, key: VmKey, name: str) -> None:
+        self.add_class("console")
+        self.query_one(ConsolePanel).open(key, acting.where(name, key.host, self.fleet))
+        self._show_keys()
+
+    @on(ConsolePanel.Closed)
+    def _console_closed(self) -> None:
+        self.remove_class("console")
+        self.query_one(VmTable).focus()
+        self._show_keys()
+
+    @on(ConsoleWoke)
+    def _console_woke(self) -> None:
+        self.query_one(ConsolePanel).wake()
+
+    # Keys that change what is seen
+
+    def action_mark(self) -> None:
+        """Mark the selected VM."""
+        self.query_one(VmTable).toggle_mark()
+
+    def action_mark_all(self) -> None:
+        """Mark all VMs shown."""
+        self.query_one(VmTable).mark_shown()
+
+    def action_unmark(self) -> None:
+        """Clear all marks."""
+        self.query_one(VmTable).clear_marks()
+
+    def action_sort_next(self, step: int) -> None:
+        """Sort by another column."""
+        self.query_one(VmTable).sort_next(step)
+
+    def action_sort_invert(self) -> None:
+        """Turn the order round."""
+        table = self.query_one(VmTable)
+        table.sort_reversed = not table.sort_reversed
+
+    def action_sort_by(self, column: str) -> None:
+        """Sort by a column."""
+        self.query_one(VmTable).sort_by(column)
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        field = self.query_one("#filter", Input)
+        field.add_class("open")
+        field.focus()
+
+    def action_clear_filter(self) -> None:
+        """Show all VMs again."""
+        field = self.query_one("#filter", Input)
+        field.value = ""
+        field.remove_class("open")
+        self.query_one(VmTable).focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        table, status = self.query_one(VmTable), self.query_one(StatusLine)
+        try:
+            wanted: Filter | None = parse_filter(event.value) if event.value.strip() else None
+        except FilterError as error:
+            status.note = Note(str(error), "$text-error")
+            return
+        table.filter = wanted
+        status.note = Note("")
+
+    @on(Input.Submitted, "#filter")
+    def _filter_submitted(self, event: Input.Submitted) -> None:
+        if not event.value.strip():
+            event.input.remove_class("open")
+        self.query_one(VmTable).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Let the arrows leave the filter for the table."""
+        if event.key in ("down", "up") and self.query_one("#filter", Input).has_focus:
+            self.query_one(VmTable).focus()
+
+    def action_menu(self) -> None:
+        """Offer what can be done with the selected VM."""
+        vm = self.selected
+        offered = acting.applicable(vm, self.fleet, read_only=self._engine.read_only)
+        if vm is None or not offered:
+            reason = "no VM is selected" if vm is None else self.refusal(ACTIONS[0])
+            self._note(f"nothing can be done: {reason}", "$text-warning")
+            return
+        title = acting.where(vm.name, vm.key.host, self.fleet)
+        marked = len(self.targets) > 1
+        title = f"{len(self.targets)} marked VMs" if marked else title
+        self.app.push_screen(MenuScreen(title, offered), lambda action: None if action is None else self.begin(action))
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        self.app.push_screen(HelpScreen())
+
+    def action_journal(self) -> None:
+        """Show what was done."""
+        self.app.push_screen(JournalScreen(tuple(self._journal)))
+
+    def action_refresh(self) -> None:
+        """Look at all hosts now."""
+        self._engine.refresh()
+        self.query_one(StatusLine).note = Note("looking again")
+
+    def action_redraw(self) -> None:
+        """Draw everything again."""
+        self.refresh(layout=True)
+
+    def _show_keys(self) -> None:
+        bar = self.query_one(KeyBar)
+        if self.has_class("console"):
+            bar.keys, bar.pinned = (("^]", "leave the console"),), ()
+            return
+        marked = len(self.query_one(VmTable).marked)
+        offered = acting.applicable(self.selected, self.fleet, read_only=self._engine.read_only)
+        keys = [(f"{marked} marked", "")] if marked else []
+        bar.keys = tuple(keys + [(action.key, action.label) for action in offered])
+        bar.pinned = tuple((view.written, view.label) for view in VIEW_KEYS if view.footer)

@@ -1,0 +1,101 @@
+"""The one-line parts of the main screen: title, status and keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.host import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line for the status bar."""
+
+    text: str
+    tone: str = ""
+    """A style such as "$success"; empty: plain."""
+    aside: str = ""
+    """What stands dimmed behind the text: the virsh line."""
+
+
+class TitleBar(Widget):
+    """What is watched, in numbers, and the time of day."""
+
+    fleet: reactive[Fleet] = reactive(Fleet)
+    clock: reactive[str] = reactive("")
+    mode: reactive[str] = reactive("")
+
+    def tick(self, now: datetime) -> None:
+        """Set the clock."""
+        self.clock = now.strftime("%H:%M:%S")
+
+    def render(self) -> Content:
+        """Draw the line."""
+        hosts = self.fleet.hosts.values()
+        vms = sum(len(host.vms) for host in hosts)
+        running = sum(host.running for host in hosts)
+        down = sum(host.link is Link.DOWN for host in hosts)
+        parts = [
+            Content.styled(" kvmtui ", "bold $primary"),
+            Content.styled(f" {_count(len(hosts), 'host')} · {_count(vms, 'VM')} · {running} running", ""),
+        ]
+        if down:
+            parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))
+        if self.mode:
+            parts.append(Content.styled(f" · {self.mode}", "$warning"))
+        left = Content("").join(parts)
+        right = Content.styled(f"{self.clock} ", "$text-muted")
+        gap = max(1, self.size.width - left.cell_length - right.cell_length)
+        return Content("").join([left, Content(" " * gap), right])
+
+
+class StatusLine(Widget):
+    """What happened last."""
+
+    note: reactive[Note] = reactive(Note(""))
+
+    def render(self) -> Content:
+        """Draw the line: the aside only as far as it fits."""
+        text = Content.styled(f" {self.note.text}", self.note.tone)
+        room = self.size.width - text.cell_length - 3
+        if not self.note.aside or room < 20:
+            return text
+        aside = Content.styled(self.note.aside, "$text-muted").truncate(room, ellipsis=True)
+        return Content("").join([text, Content("   "), aside])
+
+
+class KeyBar(Widget):
+    """The keys that apply now."""
+
+    keys: reactive[Sequence[tuple[str, str]]] = reactive(())
+    """Pairs of key and label, the most wanted first; as many as fit are shown."""
+    pinned: reactive[Sequence[tuple[str, str]]] = reactive(())
+    """Those that are always shown, at the right end."""
+
+    def render(self) -> Content:
+        """Draw as many keys as fit."""
+        pinned = Content("  ").join(_key(*pair) for pair in self.pinned)
+        room = self.size.width - pinned.cell_length - 3
+        parts: list[Content] = []
+        for pair in self.keys:
+            part = _key(*pair)
+            if part.cell_length > room:
+                break
+            room -= part.cell_length + 2
+            parts.append(part)
+        left = Content("").join([Content(" "), Content("  ").join(parts)])
+        gap = max(2, self.size.width - left.cell_length - pinned.cell_length - 1)
+        return Content("").join([left, Content(" " * gap), pinned])
+
+
+def _key(key: str, label: str) -> Content:
+    return Content.assemble((key, "bold $text-primary"), (f" {label}" if label else "", "$text-muted"))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

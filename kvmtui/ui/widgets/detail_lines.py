@@ -1,0 +1,208 @@
+"""What the detail of a VM says, as runs of text and as plots: pure functions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kvmtui.model.actions import BY_ID
+from kvmtui.model.history import SECONDS, Metric
+from kvmtui.model.vm import Job, MemorySource, Vm, VmConfig, VmKey
+from kvmtui.ui.columns import Row, state_texts
+from kvmtui.ui.format import Quantity, age, duration, part, percent, rate, size
+from kvmtui.ui.glyphs import Glyphs
+from kvmtui.ui.paint import Run, Tone
+from kvmtui.ui.widgets.graph import Plot, Series, columns_per_cell, fold, meter, nice_maximum
+
+ReadSeries = Callable[[VmKey, Metric, int], list[float | None]]
+"""Gives the last seconds of a metric of a VM, one value each, oldest first."""
+
+
+def title_runs(row: Row, config: VmConfig | None) -> list[Run]:
+    """Return the line that says which VM this is and how it stands."""
+    vm = row.vm
+    tone, texts = state_texts(row)
+    runs: list[Run] = [(vm.name, Tone.SORTED), (" on ", Tone.MUTED), (row.host_name, Tone.TEXT)]
+    facts: list[Run] = [(texts[0], tone)]
+    if vm.started_at_s is not None and vm.state.active:
+        facts.append((f"up {duration(row.now_s - vm.started_at_s)}", Tone.TEXT))
+    if config is not None:
+        facts += [(address, Tone.TEXT) for address in config.addresses[:2]]
+        if len(config.addresses) > 2:
+            facts.append((f"+{len(config.addresses) - 2}", Tone.MUTED))
+    facts += [(flag, Tone.MUTED) for flag in _flags(vm)]
+    if config is not None and config.emulated:
+        facts.append(("emulated, no KVM", Tone.WARNING))
+    for fact in facts:
+        runs += [(f"  {row.glyphs.dot}  ", Tone.MUTED), fact]
+    return runs
+
+
+def _flags(vm: Vm) -> list[str]:
+    flags = []
+    if vm.autostart:
+        flags.append("autostart")
+    if vm.persistent is False:
+        flags.append("transient")
+    if vm.saved:
+        flags.append("saved")
+    return flags
+
+
+def job_runs(job: Job, width: int, glyphs: Glyphs) -> list[Run]:
+    """Return the line that says how far a migration or a save is."""
+    sent = None if job.total_bytes is None or job.remaining_bytes is None else job.total_bytes - job.remaining_bytes
+    full, empty = meter(job.progress, max(8, min(30, width // 4)), glyphs)
+    runs: list[Run] = [
+        (f"{job.operation}  ", Tone.BUSY),
+        (full, Tone.BUSY),
+        (empty, Tone.MUTED),
+        (f" {percent(job.progress).number:>3} %", Tone.TEXT),
+    ]
+    facts = []
+    if job.total_bytes is not None:
+        facts.append(str(part(sent, job.total_bytes)))
+    if job.bytes_per_s is not None:
+        facts.append(str(rate(job.bytes_per_s)))
+    if job.iteration:
+        facts.append(f"round {job.iteration}")
+    if job.bytes_per_s and job.remaining_bytes is not None:
+        facts.append(f"about {duration(job.remaining_bytes / job.bytes_per_s)} left")
+    elif job.elapsed_s is not None:
+        facts.append(f"for {duration(job.elapsed_s)}")
+    return [*runs, *((f"   {fact}", Tone.TEXT) for fact in facts)]
+
+
+def off_lines(vm: Vm, config: VmConfig | None) -> list[list[Run]]:
+    """Return what there is to say of a VM that is off: how to start it, and what it is."""
+    key = BY_ID["start"].key
+    does = "resumes it from its saved memory" if vm.saved else "starts it"
+    lines: list[list[Run]] = [
+        [
+            ("It is ", Tone.MUTED),
+            (vm.state, Tone.TEXT),
+            (".  ", Tone.MUTED),
+            (key, Tone.SORTED),
+            (f" {does}.", Tone.MUTED),
+        ],
+        [("vCPUs ", Tone.MUTED), (str(vm.vcpus), Tone.TEXT), ("   memory ", Tone.MUTED)],
+    ]
+    lines[1].append((str(size(vm.memory_allocated_bytes)), Tone.TEXT))
+    if config is None:
+        return lines
+    disks = [f"{disk.target} {disk.path or '(empty)'}" for disk in config.disks] or ["none"]
+    networks = [f"{interface.source} ({interface.model}, {interface.mac})" for interface in config.interfaces]
+    lines.append([("disks ", Tone.MUTED), (", ".join(disks), Tone.TEXT)])
+    lines.append([("networks ", Tone.MUTED), (", ".join(networks or ["none"]), Tone.TEXT)])
+    return lines
+
+
+@dataclass(slots=True)
+class Scales:
+    """The scales of the rate graphs, which keep still while they can."""
+
+    disk: float = 0.0
+    net: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which part of the past the graphs show."""
+
+    cells: int
+    """The width of one graph."""
+    span_s: int
+    until_s: float
+    glyphs: Glyphs
+
+    @property
+    def step_s(self) -> int:
+        """How many seconds one column of dots stands for."""
+        return max(1, round(self.span_s / max(1, self.columns)))
+
+    @property
+    def columns(self) -> int:
+        """How many values fit."""
+        return self.cells * columns_per_cell(self.glyphs)
+
+    @property
+    def seconds(self) -> int:
+        """How far back it goes."""
+        return min(SECONDS, self.columns * self.step_s)
+
+    @property
+    def label(self) -> str:
+        """How far back it goes, as text."""
+        return f"last {self.seconds} s" if self.seconds < 100 else f"last {round(self.seconds / 60)} min"
+
+
+@dataclass(slots=True)
+class Plots:
+    """Makes the four plots of a VM from its history."""
+
+    read_series: ReadSeries
+    scales: Scales = field(default_factory=Scales)
+
+    def make(self, vm: Vm, window: Window) -> tuple[Plot, Plot, Plot, Plot]:
+        """Return CPU, memory, disk and network of a VM."""
+        return (self._cpu(vm, window), self._memory(vm, window), self._disk(vm, window), self._net(vm, window))
+
+    def _read(self, vm: Vm, metric: Metric, window: Window) -> list[float | None]:
+        values = self.read_series(vm.key, metric, window.seconds)
+        return fold(values, window.step_s, int(window.until_s))
+
+    def _cpu(self, vm: Vm, window: Window) -> Plot:
+        ready = percent(vm.ready_fraction, decimals=1)
+        used = Quantity(percent(vm.cpu_cores).number, f"of {vm.vcpus * 100} %")
+        return Plot(
+            "CPU",
+            (Series(self._read(vm, Metric.CPU_CORES, window), used),),
+            vm.vcpus or 1,
+            note=f"ready {ready}" if vm.ready_fraction is not None else "",
+            warning=(vm.cpu_fraction or 0.0) >= 0.9,
+            absolute=True,
+        )
+
+    def _memory(self, vm: Vm, window: Window) -> Plot:
+        share = part(vm.memory.used_bytes if vm.memory else None, vm.memory_allocated_bytes)
+        note = "not known"
+        if vm.memory is not None:
+            source = "balloon" if vm.memory.source is MemorySource.BALLOON else "RSS, the guest does not tell"
+            note = f"{source}, {age(window.until_s - vm.memory.taken_at_s)}"
+        return Plot(
+            "MEMORY",
+            (
+                Series(
+                    self._read(vm, Metric.MEMORY_BYTES, window),
+                    Quantity(share.part, f"of {share.whole} {share.unit}"),
+                ),
+            ),
+            vm.memory_allocated_bytes or 1,
+            note=note,
+            absolute=True,
+        )
+
+    def _disk(self, vm: Vm, window: Window) -> Plot:
+        read, write = self._read(vm, Metric.DISK_READ, window), self._read(vm, Metric.DISK_WRITE, window)
+        self.scales.disk = nice_maximum(_peak(read, write), self.scales.disk)
+        return Plot(
+            "DISK",
+            (
+                Series(read, rate(vm.disk_read_bytes_per_s), "read"),
+                Series(write, rate(vm.disk_write_bytes_per_s), "write"),
+            ),
+            self.scales.disk,
+            f"of {rate(self.scales.disk)}",
+        )
+
+    def _net(self, vm: Vm, window: Window) -> Plot:
+        read, write = self._read(vm, Metric.NET_IN, window), self._read(vm, Metric.NET_OUT, window)
+        self.scales.net = nice_maximum(_peak(read, write), self.scales.net)
+        return Plot(
+            "NET",
+            (Series(read, rate(vm.net_in_bytes_per_s), "in"), Series(write, rate(vm.net_out_bytes_per_s), "out")),
+            self.scales.net,
+            f"of {rate(self.scales.net)}",
+        )
+
+
+def _peak(*series: list[float | None]) -> float:
+    return max((value for values in series for value in values if value is not None), default=0.0)

@@ -1,0 +1,122 @@
+"""The list of hosts: one line each, at most a few lines high."""
+
+from textual import events
+from textual.geometry import Region, Size
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.host import Host, Link
+from kvmtui.ui.glyphs import UNICODE, Glyphs
+from kvmtui.ui.paint import TONE_CLASSES, Palette
+from kvmtui.ui.widgets.host_lines import HostRow, header_runs, host_runs, lay_out_hosts
+
+_MOST_LINES = 6
+_NAME_WIDTH = (8, 16)
+
+
+class HostList(Widget):
+    """All hosts; where they do not fit, those in trouble come first."""
+
+    COMPONENT_CLASSES = TONE_CLASSES
+
+    fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
+    now_s: reactive[float] = reactive(0.0, repaint=False)
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._glyphs = glyphs
+        self._palette: Palette | None = None
+        self._top = 0
+        self._hosts: list[Host] = []
+        self._painted: dict[int, Strip] = {}
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return a line for each host and the titles, up to a limit."""
+        return min(_MOST_LINES, len(self.fleet.hosts) + 1)
+
+    def watch_fleet(self, old: Fleet, new: Fleet) -> None:
+        """Draw the lines that look different now."""
+        if min(_MOST_LINES, len(old.hosts) + 1) != min(_MOST_LINES, len(new.hosts) + 1):
+            self.refresh(layout=True)
+        self._repaint()
+
+    def watch_now_s(self) -> None:
+        """Let ages grow."""
+        self._repaint()
+
+    def on_resize(self) -> None:
+        """Lay the columns out anew."""
+        self._repaint()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Show hosts further down."""
+        self._scroll(1, event)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Show hosts further up."""
+        self._scroll(-1, event)
+
+    def notify_style_update(self) -> None:
+        """Forget the styles of the theme that was."""
+        self._palette = None
+        self._painted.clear()
+        super().notify_style_update()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line."""
+        strip = self._painted[y] = self._line(y)
+        return strip
+
+    @property
+    def _page(self) -> int:
+        return max(0, self.size.height - 1)
+
+    def _scroll(self, lines: int, event: events.MouseEvent) -> None:
+        top = max(0, min(len(self.fleet.hosts) - self._page, self._top + lines))
+        if top != self._top:
+            self._top = top
+            self._repaint()
+            event.stop()
+
+    def _repaint(self) -> None:
+        if not self.is_mounted or not self.size:
+            return
+        self._hosts = self._ordered()
+        self._top = max(0, min(self._top, len(self._hosts) - self._page))
+        changed = []
+        for y in range(self.size.height):
+            strip = self._line(y)
+            if self._painted.get(y) != strip:
+                changed.append(Region(0, y, self.size.width, 1))
+            self._painted[y] = strip
+        if changed:
+            self.refresh(*changed)
+
+    def _ordered(self) -> list[Host]:
+        """Return the hosts in the user's order; where not all fit, those in trouble first."""
+        hosts = list(self.fleet.hosts.values())
+        return hosts if len(hosts) < _MOST_LINES else sorted(hosts, key=self._calm)
+
+    def _calm(self, host: Host) -> int:
+        row = HostRow(host, self.now_s, self._glyphs)
+        return 0 if host.link is Link.DOWN else 1 if row.trouble or host.stale(self.now_s) else 2
+
+    def _line(self, y: int) -> Strip:
+        if self._palette is None:
+            self._palette = Palette(self, self._glyphs)
+        names = max((len(host.name) for host in self._hosts), default=0)
+        layout = lay_out_hosts(self.size.width, max(_NAME_WIDTH[0], min(_NAME_WIDTH[1], names)))
+        if y == 0:
+            return self._palette.strip(header_runs(layout, self._hidden()), self.size.width)
+        index = y - 1 + self._top
+        if index >= len(self._hosts):
+            return self._palette.strip([], self.size.width)
+        row = HostRow(self._hosts[index], self.now_s, self._glyphs)
+        return self._palette.strip(host_runs(row, layout), self.size.width)
+
+    def _hidden(self) -> str:
+        above, below = self._top, max(0, len(self._hosts) - self._top - self._page)
+        counts = [f"{count} {where}" for count, where in ((above, "above"), (below, "below")) if count]
+        return ", ".join(counts) + " " if counts else ""

@@ -1,0 +1,152 @@
+"""The selected VM: what it is, how it stands, and four graphs."""
+
+from textual.geometry import Region
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.vm import VmConfig, VmKey
+from kvmtui.ui.columns import Row
+from kvmtui.ui.glyphs import UNICODE, Glyphs
+from kvmtui.ui.paint import TONE_CLASSES, Palette, Run, Tone, fit_runs, runs_width
+from kvmtui.ui.widgets.detail_lines import Plots, ReadSeries, Window, job_runs, off_lines, title_runs
+from kvmtui.ui.widgets.graph import plot_lines
+
+_MARGIN = 2
+_BETWEEN = 3
+"""Cells between the two graphs of a row."""
+_AIRY = 9
+"""From this many lines for graphs on, one is left empty between the two rows of them."""
+_TWO_COLUMNS = 60
+
+Line = list[Run]
+
+
+class VmDetail(Widget):
+    """The VM under the cursor, from a few lines to a whole screen."""
+
+    COMPONENT_CLASSES = TONE_CLASSES
+
+    fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
+    now_s: reactive[float] = reactive(0.0, repaint=False)
+    key: reactive[VmKey | None] = reactive(None, repaint=False)
+    vm_config: reactive[VmConfig | None] = reactive(None, repaint=False)
+    span_s: reactive[int] = reactive(60, repaint=False)
+    """How far back the graphs go at least, in seconds."""
+
+    def __init__(self, read_series: ReadSeries, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._glyphs = glyphs
+        self._plots = Plots(read_series)
+        self._palette: Palette | None = None
+        self._strips: list[Strip] = []
+        self._due = False
+
+    def watch_fleet(self) -> None:
+        """Draw the new figures."""
+        self._repaint_soon()
+
+    def watch_now_s(self) -> None:
+        """Move the graphs on."""
+        self._repaint_soon()
+
+    def watch_key(self) -> None:
+        """Show another VM, with scales of its own."""
+        self._plots = Plots(self._plots.read_series)
+        self._repaint_soon()
+
+    def watch_vm_config(self) -> None:
+        """Show what is known of the definition."""
+        self._repaint_soon()
+
+    def watch_span_s(self) -> None:
+        """Show more or less of the past."""
+        self._repaint_soon()
+
+    def on_resize(self) -> None:
+        """Lay everything out anew."""
+        self._repaint_soon()
+
+    def notify_style_update(self) -> None:
+        """Forget the styles of the theme that was."""
+        self._palette = None
+        self._strips = []
+        super().notify_style_update()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line."""
+        if len(self._strips) != self.size.height:
+            self._strips = self._draw()
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
+
+    def _repaint_soon(self) -> None:
+        """Repaint once, however many reactives the same tick has set."""
+        if self.is_mounted and not self._due:
+            self._due = True
+            self.call_next(self._repaint)
+
+    def _repaint(self) -> None:
+        self._due = False
+        if not self.size:
+            return
+        old, self._strips = self._strips, self._draw()
+        changed = [
+            Region(0, y, self.size.width, 1) for y, strip in enumerate(self._strips) if y >= len(old) or old[y] != strip
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def _draw(self) -> list[Strip]:
+        if self._palette is None:
+            self._palette = Palette(self, self._glyphs)
+        width, height = self.size
+        stale, lines = self._lines(width - _MARGIN - 1, height)
+        lines = [*lines[:height], *([[]] * (height - len(lines)))]
+        return [
+            self._palette.strip([(" " * _MARGIN, Tone.TEXT), *line] if line else [], width, stale=stale)
+            for line in lines
+        ]
+
+    def _lines(self, width: int, height: int) -> tuple[bool, list[Line]]:
+        """Return whether what is shown is old, and the lines."""
+        vm = self.fleet.vm(self.key)
+        if vm is None or width < 10:
+            return False, [[("No VM selected.", Tone.MUTED)]]
+        host = self.fleet.hosts[vm.key.host]
+        stale = host.stale(self.now_s)
+        row = Row(vm, host.name, self.fleet.pending.get(vm.key, ""), stale, self.now_s, self._glyphs)
+        columns = 2 if width >= _TWO_COLUMNS else 1
+        cells = (width - _BETWEEN * (columns - 1)) // columns
+        window = Window(cells, self.span_s, self.now_s, self._glyphs)
+        title = title_runs(row, self.vm_config)
+        if not vm.state.active:
+            body = off_lines(vm, self.vm_config)
+            return stale, [fit_runs(line, width, self._glyphs.ellipsis) for line in (title, *body)]
+        label = f"  {window.label}"
+        if runs_width(title) + len(label) <= width:
+            title = [*fit_runs(title, width - len(label)), (label, Tone.MUTED)]
+        lines = [fit_runs(title, width, self._glyphs.ellipsis)]
+        if vm.job is not None:
+            lines.append(fit_runs(job_runs(vm.job, width, self._glyphs), width, self._glyphs.ellipsis))
+        return stale, lines + self._graphs(window, columns, height - len(lines))
+
+    def _graphs(self, window: Window, columns: int, height: int) -> list[Line]:
+        vm = self.fleet.vm(self.key)
+        if vm is None or height <= 0:
+            return []
+        plots = self._plots.make(vm, window)
+        rows = len(plots) // columns
+        gap = 1 if height >= _AIRY and columns == 2 else 0
+        each = max(1, (height - gap) // rows)
+        lines: list[Line] = []
+        for start in range(0, len(plots), columns):
+            blocks = [plot_lines(plot, window.cells, each, window.glyphs) for plot in plots[start : start + columns]]
+            for parts in zip(*blocks, strict=True):
+                line = fit_runs(parts[0], window.cells)
+                for part in parts[1:]:
+                    line += [(" " * _BETWEEN, Tone.TEXT), *part]
+                lines.append(line)
+            if gap and not start:
+                lines.append([])
+        return lines[:height]

@@ -1,0 +1,353 @@
+"""The table of VMs: draws only the lines that are visible, and of those only the ones that changed."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from kvmtui.model.filter import Filter
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.vm import Vm, VmKey
+from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, Layout, Row, lay_out
+from kvmtui.ui.glyphs import UNICODE, Glyphs
+from kvmtui.ui.paint import TONE_CLASSES, Palette
+from kvmtui.ui.rows import RowOrder
+from kvmtui.ui.widgets.vm_lines import empty_text, header_runs, row_runs, volatile
+
+_HEADER = 1
+_HOST_WIDTH = (4, 12)
+
+
+class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
+    """All VMs, one line each; the cursor and the marks belong to VMs, not to lines."""
+
+    COMPONENT_CLASSES = TONE_CLASSES
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "up", show=False),
+        Binding("down,j", "move(1)", "down", show=False),
+        Binding("pageup", "page(-2)", "page up", show=False),
+        Binding("pagedown", "page(2)", "page down", show=False),
+        Binding("ctrl+u", "page(-1)", "half a page up", show=False),
+        Binding("ctrl+d", "page(1)", "half a page down", show=False),
+        Binding("home,g", "first", "first", show=False),
+        Binding("end,G", "last", "last", show=False),
+    ]
+
+    fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
+    now_s: reactive[float] = reactive(0.0, repaint=False)
+    sort_column: reactive[str] = reactive("name", repaint=False)
+    sort_reversed: reactive[bool] = reactive(False, repaint=False)
+    filter: reactive[Filter | None] = reactive(None, repaint=False)
+    marked: reactive[frozenset[VmKey]] = reactive(frozenset(), repaint=False)
+
+    @dataclass
+    class CursorMoved(Message):
+        """The cursor is on another VM, or on none."""
+
+        key: VmKey | None
+
+    @dataclass
+    class MarksChanged(Message):
+        """Other VMs are marked than before."""
+
+        marked: frozenset[VmKey]
+
+    @dataclass
+    class VisibleChanged(Message):
+        """Other VMs are on the screen than before, or in another order."""
+
+        keys: tuple[VmKey, ...]
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._glyphs = glyphs
+        self._rows = RowOrder()
+        self._layout_now: Layout = lay_out(80, _HOST_WIDTH[0], True)
+        self._palette: Palette | None = None
+        self._cursor: VmKey | None = None
+        self._cursor_row = 0
+        self._chosen: VmKey | None = None
+        """The VM the user put the cursor on; a filter may hide it for a while."""
+        self._strips: dict[VmKey, tuple[Vm, object, Strip]] = {}
+        self._header: tuple[object, Strip] = (None, Strip([]))
+        self._painted: dict[int, Strip] = {}
+        """What each line of the screen shows."""
+        self._visible: tuple[VmKey, ...] = ()
+
+    @property
+    def selected(self) -> VmKey | None:
+        """The VM the cursor is on."""
+        return self._cursor
+
+    @property
+    def visible_keys(self) -> tuple[VmKey, ...]:
+        """The VMs on the screen, top to bottom."""
+        top = round(self.scroll_y)
+        return tuple(self._rows.keys[top : top + self._page])
+
+    @property
+    def shown_keys(self) -> tuple[VmKey, ...]:
+        """All VMs the filter lets through, in the order of the table."""
+        return tuple(self._rows.keys)
+
+    def select(self, key: VmKey) -> None:
+        """Put the cursor on a VM and bring it into view; a VM that is not shown is ignored."""
+        if key in self._rows.index:
+            self._chosen = key
+            self._put_cursor(key)
+            self._reveal_cursor()
+            self._repaint()
+
+    def sort_by(self, column_id: str) -> None:
+        """Sort by a column, its interesting end first; by the same column again: turn the order round."""
+        if column_id == self.sort_column:
+            self.sort_reversed = not self.sort_reversed
+            return
+        descending = COLUMN_BY_ID[column_id].descending
+        self.set_reactive(VmTable.sort_reversed, descending)
+        self.sort_column = column_id
+
+    def sort_next(self, step: int) -> None:
+        """Sort by the next column to the right (1) or to the left (-1) of those that are shown."""
+        shown = [column.id for column, _ in self._layout_now.columns]
+        here = shown.index(self.sort_column) if self.sort_column in shown else 0
+        self.sort_by(shown[(here + step) % len(shown)])
+
+    def toggle_mark(self) -> None:
+        """Mark or unmark the VM under the cursor and go to the next."""
+        if self._cursor is not None:
+            self.marked = self.marked ^ {self._cursor}
+            self.action_move(1)
+
+    def mark_shown(self) -> None:
+        """Mark all VMs that the filter lets through, and no other."""
+        self.marked = frozenset(self._rows.keys)
+
+    def clear_marks(self) -> None:
+        """Unmark all VMs."""
+        self.marked = frozenset()
+
+    # The state that comes down
+
+    def watch_fleet(self) -> None:
+        """Follow the fleet: order, cursor, marks, and the lines that look different now."""
+        if not self.is_mounted:
+            return
+        gone = frozenset(key for key in self.marked if self.fleet.vm(key) is None)
+        if gone:
+            self.marked = self.marked - gone
+        self._reorder()
+
+    def watch_now_s(self) -> None:
+        """Let ages grow."""
+        self._repaint()
+
+    def watch_sort_column(self) -> None:
+        """Sort by another column."""
+        self._reorder()
+
+    def watch_sort_reversed(self) -> None:
+        """Sort the other way round."""
+        self._reorder()
+
+    def watch_filter(self) -> None:
+        """Show other VMs."""
+        self._reorder()
+
+    def watch_marked(self, marked: frozenset[VmKey]) -> None:
+        """Draw the marks."""
+        if self.is_mounted:
+            self.post_message(self.MarksChanged(marked))
+            self._repaint()
+
+    def notify_style_update(self) -> None:
+        """Forget what was drawn in the styles of before."""
+        self._forget()
+        super().notify_style_update()
+
+    def on_mount(self) -> None:
+        """Draw what was set before the widget had a screen."""
+        self._reorder()
+
+    def on_resize(self) -> None:
+        """Lay the columns out anew."""
+        self._forget()
+        self._reorder()
+
+    # Movement
+
+    def action_move(self, lines: int) -> None:
+        """Move the cursor by lines."""
+        if self._rows.keys:
+            row = max(0, min(len(self._rows.keys) - 1, self._cursor_row + lines))
+            self.select(self._rows.keys[row])
+
+    def action_page(self, halves: int) -> None:
+        """Move the cursor by half pages; the view moves along, so that a page is a page."""
+        lines = (max(1, self._page - 1) if abs(halves) == 2 else max(1, self._page // 2)) * (1 if halves > 0 else -1)
+        self.scroll_to(y=self.scroll_y + lines, animate=False)
+        self.action_move(lines)
+
+    def action_first(self) -> None:
+        """Go to the first VM."""
+        self.action_move(-len(self._rows.keys))
+
+    def action_last(self) -> None:
+        """Go to the last VM."""
+        self.action_move(len(self._rows.keys))
+
+    def on_click(self, event: events.Click) -> None:
+        """Select the VM that was clicked, or sort by the title that was clicked."""
+        row = event.y - _HEADER + round(self.scroll_y)
+        if event.y >= _HEADER:
+            if row < len(self._rows.keys):
+                self.select(self._rows.keys[row])
+            return
+        right = GUTTER
+        for column, width in self._layout_now.columns:
+            right += width + self._layout_now.gap
+            if event.x < right:
+                self.sort_by(column.id)
+                return
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Draw the lines that are on other VMs now."""
+        if round(old_value) != round(new_value):
+            self._repaint()
+
+    # Drawing
+
+    @property
+    def _page(self) -> int:
+        return max(0, self.size.height - _HEADER)
+
+    def _forget(self) -> None:
+        self._palette = None
+        self._strips.clear()
+        self._painted.clear()
+        self._header = (None, Strip([]))
+
+    def _reorder(self) -> None:
+        """Take rows and order from the fleet, and keep the cursor on its VM."""
+        if not self.is_mounted:
+            return
+        in_view = self._row_in_view(self._cursor_row)
+        self._rows.update(self.fleet, self.sort_column, self.sort_reversed, self.filter)
+        self._lay_out()
+        self.virtual_size = Size(self.size.width, len(self._rows.keys) + _HEADER)
+        if self._chosen is not None and self.fleet.vm(self._chosen) is None:
+            self._chosen = None
+        rows = self._rows
+        if self._chosen in rows.index:
+            self._put_cursor(self._chosen)
+        elif self._cursor in rows.index:
+            self._put_cursor(self._cursor)
+        else:
+            nearest = min(self._cursor_row, len(rows.keys) - 1)
+            self._put_cursor(rows.keys[nearest] if rows.keys else None)
+        if self._chosen is None:
+            self._chosen = self._cursor
+        if in_view:
+            self._reveal_cursor()
+        self._repaint()
+
+    def _lay_out(self) -> None:
+        hosts = self.fleet.hosts.values()
+        host_width = max(_HOST_WIDTH[0], min(_HOST_WIDTH[1], max((len(host.name) for host in hosts), default=0)))
+        layout = lay_out(self.size.width or 80, host_width, len(self.fleet.hosts) < 2)
+        if layout != self._layout_now:
+            self._layout_now = layout
+            self._forget()
+
+    def _put_cursor(self, key: VmKey | None) -> None:
+        self._cursor_row = self._rows.index.get(key, 0) if key else 0
+        if key != self._cursor:
+            self._cursor = key
+            self.post_message(self.CursorMoved(key))
+
+    def _row_in_view(self, row: int) -> bool:
+        return 0 <= row - round(self.scroll_y) < max(1, self._page)
+
+    def _reveal_cursor(self) -> None:
+        """Scroll as little as brings the cursor into view."""
+        top, row = round(self.scroll_y), self._cursor_row
+        if row < top:
+            self.scroll_to(y=row, animate=False)
+        elif row >= top + self._page > 0:
+            self.scroll_to(y=row - self._page + 1, animate=False)
+
+    def _repaint(self) -> None:
+        """Refresh the lines of the screen that look different from what they show."""
+        if not self.is_mounted or not self.size:
+            return
+        changed = []
+        for y in range(self.size.height):
+            strip = self._line(y)
+            painted = self._painted.get(y)
+            if painted is not strip and painted != strip:
+                changed.append(Region(0, y, self.size.width, 1))
+            self._painted[y] = strip
+        if changed:
+            self.refresh(*changed)
+        visible = self.visible_keys
+        if len(self._strips) > 4 * len(visible) + 100:
+            self._strips = {key: self._strips[key] for key in visible if key in self._strips}
+        if visible != self._visible:
+            self._visible = visible
+            self.post_message(self.VisibleChanged(visible))
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen."""
+        strip = self._painted[y] = self._line(y)
+        return strip
+
+    def _line(self, y: int) -> Strip:
+        if self._palette is None:
+            self._palette = Palette(self, self._glyphs)
+        if y < _HEADER:
+            return self._header_line(self._palette)
+        row = y - _HEADER + round(self.scroll_y)
+        if row < len(self._rows.keys):
+            return self._row_line(self._rows.keys[row], self._palette, self._thumb(y))
+        text = empty_text(self.fleet, self.filter, self._glyphs) if y == _HEADER + 1 and not self._rows.keys else []
+        return self._palette.strip(text, self.size.width)
+
+    def _header_line(self, palette: Palette) -> Strip:
+        looks = (self.sort_column, self.sort_reversed, self._layout_now)
+        if self._header[0] != looks:
+            runs = header_runs(self._layout_now, self.sort_column, self.sort_reversed, self._glyphs)
+            self._header = (looks, palette.strip(runs, self.size.width))
+        return self._header[1]
+
+    def _row_line(self, key: VmKey, palette: Palette, thumb: bool) -> Strip:
+        """Return the line of a VM, drawn again only when something it shows is another."""
+        fleet = self.fleet
+        host = fleet.hosts[key.host]
+        vm = host.vms[key.uuid]
+        stale = host.stale(self.now_s)
+        cursor, marked, pending = key == self._cursor, key in self.marked, fleet.pending.get(key, "")
+        looks = (cursor, marked, pending, stale, thumb, volatile(vm, self.now_s))
+        cached = self._strips.get(key)
+        if cached is not None and cached[0] is vm and cached[1] == looks:
+            return cached[2]
+        row = Row(vm, host.name, pending, stale, self.now_s, self._glyphs)
+        runs = row_runs(row, self._layout_now, cursor=cursor, marked=marked, thumb=thumb)
+        strip = palette.strip(runs, self.size.width, cursor=cursor, stale=stale)
+        self._strips[key] = (vm, looks, strip)
+        return strip
+
+    def _thumb(self, y: int) -> bool:
+        """Return whether the scroll position is drawn on this line."""
+        page, rows = self._page, len(self._rows.keys)
+        if rows <= page or page <= 0:
+            return False
+        length = max(1, page * page // rows)
+        top = round((page - length) * self.scroll_y / (rows - page))
+        return top <= y - _HEADER < top + length

@@ -1,0 +1,110 @@
+"""The filter language, as tables."""
+
+import pytest
+
+from kvmtui.model.filter import FilterError, parse_filter
+from kvmtui.model.vm import VmState
+from tests.ui.fleets import GIB, MIB, make_vm
+
+VM = make_vm(
+    "Web-Front1",
+    cpu_cores=1.43,
+    ready_fraction=0.061,
+    net_in_bytes_per_s=12.0 * MIB,
+    net_out_bytes_per_s=3.0 * MIB,
+    disk_read_bytes_per_s=500.0,
+    disk_write_bytes_per_s=None,
+)
+OFF = make_vm("old", state=VmState.SHUT_OFF)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", True),
+        ("   ", True),
+        ("web", True),
+        ("WEB front", True),
+        ("web db", False),
+        ("!db", True),
+        ("!web", False),
+        ("!!web", True),
+        ("[b]", False),
+        ("re:^web-.*1$", True),
+        ("re:^front", False),
+        ("!re:^front", True),
+        ("state=running", True),
+        ("state=run", True),
+        ("state=shutoff", False),
+        ("!state=paused", True),
+        ("host=h1", True),
+        ("host=H", True),
+        ("host=h2", False),
+        ("cpu>50", True),
+        ("cpu>143.5", False),
+        ("cpu<50", False),
+        ("CPU>=100%", True),
+        ("mem>80", False),
+        ("mem<=55", True),
+        ("ready>5", True),
+        ("net>10M", True),
+        ("net>14.9M", True),
+        ("net>15.1M", False),
+        ("net>10MiB/s", True),
+        ("disk>1k", False),
+        ("disk<1k", True),
+        ("web cpu>50 !state=paused host=h", True),
+        # not finished
+        ("!", True),
+        ("re:", True),
+        ("re:web(", True),
+        ("re:[ab", True),
+        ("re:web\\", True),
+        ("cpu>", True),
+        ("cpu>=", True),
+        ("net<", True),
+        ("state=", True),
+        ("host=", True),
+        ("!cpu>", True),
+        ("web cpu>", True),
+        ("db cpu>", False),
+    ],
+)
+def test_matches(text: str, shown: bool) -> None:
+    assert parse_filter(text).matches(VM, "h1") is shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("cpu<50", False), ("cpu>50", False), ("net<1M", False), ("state=shut", True), ("state=shut-off", True)],
+)
+def test_unknown_is_neither_more_nor_less(text: str, shown: bool) -> None:
+    assert parse_filter(text).matches(OFF, "h1") is shown
+
+
+def test_memory_in_percent_of_what_is_allocated() -> None:
+    vm = make_vm("a", memory_allocated_bytes=4 * GIB)
+    assert parse_filter("mem>54").matches(vm, "h1")
+    assert not parse_filter("mem>56").matches(vm, "h1")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("re:*x", "bad pattern"),
+        ("colour>5", "nothing is called 'colour'"),
+        ("cpu=5", "cpu takes"),
+        ("cpu>many", "'many' is not a number"),
+        ("cpu>10M", "in percent"),
+        ("net>10X", "unknown unit 'X'"),
+        ("state>run", "state takes ="),
+        ("state=flying", "no state starts with 'flying'"),
+    ],
+)
+def test_errors_say_what_is_wrong(text: str, says: str) -> None:
+    with pytest.raises(FilterError, match=says):
+        parse_filter(text)
+
+
+def test_keeps_its_text() -> None:
+    assert parse_filter(" web  ").text == "web"

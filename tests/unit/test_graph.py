@@ -1,0 +1,159 @@
+"""Graphs of characters: pure functions."""
+
+import pytest
+
+from kvmtui.ui.format import Quantity
+from kvmtui.ui.glyphs import ASCII, UNICODE
+from kvmtui.ui.paint import Tone, runs_width
+from kvmtui.ui.widgets.graph import (
+    Plot,
+    Series,
+    area,
+    ascii_area,
+    blocks,
+    braille,
+    fold,
+    levels,
+    meter,
+    mini,
+    nice_maximum,
+    plot_lines,
+)
+
+K, M = 1024.0, 1024.0**2
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], [0, 0, 0, 0]),
+        ([None, 0.0, 1.0, 2.0], [0, 1, 4, 8]),
+        ([1.0], [0, 0, 0, 4]),
+        ([9.0, 0.01, 99.0, -1.0, 2.0], [1, 8, 1, 8]),
+    ],
+)
+def test_levels(values: list[float | None], expected: list[int]) -> None:
+    assert levels(values, 4, 8, 2.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "height", "expected"),
+    [
+        ([], 2, 1, ["⠀⠀"]),
+        ([0.0] * 4, 2, 1, ["⣀⣀"]),
+        ([1.0] * 4, 2, 1, ["⣿⣿"]),
+        ([0.25, 0.5, 0.75, 1.0], 2, 1, ["⣠⣾"]),
+        ([None, 1.0, None, None], 2, 1, ["⢸⠀"]),
+        ([1.0, 1.0, 0.5, 0.5], 2, 2, ["⣿⠀", "⣿⣿"]),
+        ([0.0, 0.0], 2, 2, ["⠀⠀", "⠀⣀"]),
+    ],
+)
+def test_braille(values: list[float | None], width: int, height: int, expected: list[str]) -> None:
+    assert braille(values, width, height, 1.0) == expected
+
+
+def test_braille_hanging() -> None:
+    assert braille([0.25, 0.5, 0.75, 1.0], 2, 1, 1.0, down=True) == ["⠙⢿"]
+    assert braille([1.0, 1.0, 0.5, 0.5], 2, 2, 1.0, down=True) == ["⣿⣿", "⣿⠀"]
+
+
+def test_braille_without_a_maximum_is_flat() -> None:
+    assert braille([5.0, 5.0], 1, 1, 0.0) == ["⣀"]
+
+
+def test_blocks() -> None:
+    assert blocks([0.0, 0.5, 1.0, None], 5, 1, 1.0) == [" ▁▄█ "]
+    assert blocks([0.0, 0.5, 0.75, 1.0], 4, 2, 1.0) == ["  ▄█", "▁███"]
+
+
+def test_mini() -> None:
+    assert mini([0.0, 2.0, 4.0], 4, 4.0) == " ▁▄█"
+    assert mini([0.0, 2.0, 4.0], 4, 4.0, ASCII) == " _-@".replace("-", ASCII.levels[3])
+    assert mini([1.0], 0, 4.0) == ""
+
+
+def test_ascii() -> None:
+    assert ascii_area([0.0, 0.5, 1.0, None], 4, 2, 1.0) == ["  # ", ".## "]
+    assert all(line.isascii() for line in area([0.3] * 9, 9, 3, 1.0, ASCII))
+
+
+@pytest.mark.parametrize(("fraction", "full"), [(None, 0), (0.0, 0), (0.001, 1), (0.5, 5), (1.0, 10), (1.7, 10)])
+def test_meter(fraction: float | None, full: int) -> None:
+    filled, empty = meter(fraction, 10)
+    assert (len(filled), len(empty)) == (full, 10 - full)
+
+
+def test_fold_keeps_its_bounds_when_time_moves_on() -> None:
+    values: list[float | None] = [float(second) for second in range(100)]
+    for until in range(40, 60):
+        folded = fold(values[until - 19 : until + 1], 5, until)
+        # Every whole group of five seconds has its greatest value, wherever the window starts.
+        whole = [value for value in folded[1:-1]]
+        assert all(value is not None and value % 5 == 4 for value in whole)
+
+
+def test_fold_gaps() -> None:
+    assert fold([None, None, 1.0, None, 3.0, 2.0], 2, 5) == [None, 1.0, 3.0]
+    assert fold([1.0, None], 1, 7) == [1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("peak", "current", "expected"),
+    [
+        (0.0, 0.0, 100 * K),
+        (101 * K, 0.0, 200 * K),
+        (600 * K, 0.0, M),
+        (1.1 * M, 0.0, 2 * M),
+        (30 * M, 20 * M, 50 * M),
+        (19 * M, 20 * M, 20 * M),
+        (4.1 * M, 20 * M, 20 * M),
+        (3.9 * M, 20 * M, 5 * M),
+        (0.0, 20 * M, 100 * K),
+    ],
+)
+def test_nice_maximum(peak: float, current: float, expected: float) -> None:
+    assert nice_maximum(peak, current) == expected
+
+
+ONE = Plot("CPU", (Series([0.5] * 400, Quantity("50", "%")),), 1.0, "of 100 %", note="ready 0.4 %", absolute=True)
+TWO = Plot(
+    "DISK",
+    (Series([0.5] * 400, Quantity("1.2", "M/s"), "read"), Series([0.2] * 400, Quantity("0"), "write")),
+    1.0,
+    "of 2.0 M/s",
+)
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+@pytest.mark.parametrize("plot", [ONE, TWO])
+@pytest.mark.parametrize("height", range(7))
+@pytest.mark.parametrize("width", [0, 1, 5, 20, 38, 100])
+def test_plots_never_overflow(plot: Plot, width: int, height: int, glyphs: object) -> None:
+    lines = plot_lines(plot, width, height, glyphs)  # type: ignore[arg-type]
+    assert len(lines) == (height if width else 0)
+    assert all(runs_width(line) <= width for line in lines)
+
+
+def test_title_and_scale() -> None:
+    text = "".join(text for text, _ in plot_lines(ONE, 40, 3, UNICODE)[0])
+    assert text.startswith("CPU 50 %")
+    assert text.endswith("ready 0.4 %   of 100 %")
+
+
+def test_second_series_hangs_in_its_own_tone() -> None:
+    lines = plot_lines(TWO, 40, 5, UNICODE)
+    assert [line[0][1] for line in lines[1:]] == [Tone.GRAPH, Tone.GRAPH, Tone.GRAPH2, Tone.GRAPH2]
+
+
+def test_two_series_in_one_line_stand_side_by_side() -> None:
+    line = plot_lines(TWO, 41, 2, UNICODE)[1]
+    assert [tone for _, tone in line if tone is not Tone.TEXT] == [Tone.GRAPH, Tone.GRAPH2]
+
+
+def test_near_a_real_limit_it_is_a_warning() -> None:
+    assert [line[0][1] for line in plot_lines(ONE, 40, 5, UNICODE)[1:]] == [
+        Tone.WARNING,
+        Tone.GRAPH,
+        Tone.GRAPH,
+        Tone.GRAPH,
+    ]

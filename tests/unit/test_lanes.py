@@ -1,0 +1,109 @@
+import threading
+from typing import Any, cast
+
+import pytest
+
+from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, LinkLost
+from kvmtui.hypervisor.lanes import HostLanes
+from kvmtui.hypervisor.protocol import Connection
+
+
+class FakeConnection:
+    """Counts opens and closes."""
+
+    opened = 0
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self.thread = threading.get_ident()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.fixture
+def connections() -> list[FakeConnection]:
+    return []
+
+
+@pytest.fixture
+def lanes(connections: list[FakeConnection]) -> HostLanes:
+    def open_one() -> Connection:
+        connections.append(FakeConnection())
+        return cast("Connection", connections[-1])
+
+    return HostLanes("h", {"watch": open_one, "act": open_one})
+
+
+def test_one_connection_one_thread(lanes: HostLanes, connections: list[FakeConnection]) -> None:
+    threads = {lanes.run("watch", lambda _: threading.get_ident(), 5) for _ in range(3)}
+    assert threads == {connections[0].thread}
+    assert len(connections) == 1
+
+
+def test_a_call_that_hangs_costs_only_its_lane(lanes: HostLanes, connections: list[FakeConnection]) -> None:
+    release = threading.Event()
+    with pytest.raises(CallTimedOut):
+        lanes.run("watch", lambda _: release.wait(), 0.05)
+    assert lanes.hanging == 1
+    assert lanes.run("watch", lambda _: "next", 5) == "next"
+    assert len(connections) == 2
+    release.set()
+    assert connections[0].closed.wait(5)
+
+
+def test_what_waits_behind_a_hanging_call_is_told(lanes: HostLanes) -> None:
+    release = threading.Event()
+    first = lanes.start("act", lambda _: release.wait())
+    second = lanes.start("act", lambda _: "never")
+    lanes.abandon(first)
+    with pytest.raises(CallTimedOut):
+        second.future.result(5)
+    release.set()
+
+
+def test_hanging_calls_are_bounded(lanes: HostLanes) -> None:
+    release = threading.Event()
+    for _ in range(4):
+        with pytest.raises(CallTimedOut):
+            lanes.run("watch", lambda _: release.wait(), 0.02)
+    with pytest.raises(CallTimedOut, match="4 calls"):
+        lanes.run("watch", lambda _: "refused", 5)
+    release.set()
+
+
+def test_a_lost_link_gets_a_new_connection(lanes: HostLanes, connections: list[FakeConnection]) -> None:
+    def lose(_: Any) -> None:
+        raise LinkLost("end of file")
+
+    with pytest.raises(LinkLost):
+        lanes.run("watch", lose, 5)
+    assert lanes.run("watch", lambda _: 1, 5) == 1
+    assert len(connections) == 2
+    assert connections[0].closed.wait(5)
+
+
+def test_a_failed_open_is_tried_again() -> None:
+    attempts: list[int] = []
+
+    def open_one() -> Connection:
+        attempts.append(1)
+        raise ConnectFailed("refused")
+
+    lanes = HostLanes("h", {"watch": open_one})
+    for _ in range(2):
+        with pytest.raises(ConnectFailed):
+            lanes.run("watch", lambda _: None, 5)
+    assert len(attempts) == 2
+
+
+def test_alone_calls_close_their_connection(lanes: HostLanes, connections: list[FakeConnection]) -> None:
+    call = lanes.start_alone("act", "migration", lambda _: "moved")
+    assert call.future.result(5) == "moved"
+    assert connections[0].closed.wait(5)
+
+
+def test_defects_reach_the_caller(lanes: HostLanes) -> None:
+    with pytest.raises(ZeroDivisionError):
+        lanes.run("watch", lambda _: 1 / 0, 5)
+    assert lanes.run("watch", lambda _: 1, 5) == 1

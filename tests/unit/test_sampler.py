@@ -1,0 +1,118 @@
+import pytest
+
+from kvmtui.engine.sampler import HostSampler
+from kvmtui.hypervisor.samples import DeepVm, LightSample, LightVm, NodeSample
+from kvmtui.model.history import History, Metric
+from kvmtui.model.vm import MemorySource, VmState
+
+SECOND_NS = 1_000_000_000
+
+
+def light(at_s: float, cpu_ns: int | None, *, vm_id: int = 1, net_in: int = 0) -> LightSample:
+    state = VmState.RUNNING if vm_id != -1 else VmState.SHUT_OFF
+    nets = {"vnet0": net_in} if vm_id != -1 else None
+    vm = LightVm("u", "web1", vm_id, state, "", 2, 4 << 30, cpu_ns, nets, nets)
+    return LightSample(at_s, 0.001, False, (vm,))
+
+
+def deep(at_s: float, ready_ns: int, read: int, used: int | None = 1 << 30) -> DeepVm:
+    return DeepVm("u", at_s, ready_ns, 2, used, 1.5, 2 << 30, {"vda": read}, {"vda": 0})
+
+
+@pytest.fixture
+def sampler() -> HostSampler:
+    return HostSampler("h", History())
+
+
+def test_rates_come_from_two_samples(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    assert sampler.vms()["u"].cpu_cores is None
+    sampler.light(light(12, 3 * SECOND_NS, net_in=2000), 1)
+    vm = sampler.vms()["u"]
+    assert vm.cpu_cores == 1.5
+    assert vm.cpu_fraction == 0.75
+    assert vm.net_in_bytes_per_s == 1000
+
+
+@pytest.mark.parametrize(
+    "second",
+    [light(12, 1 * SECOND_NS, vm_id=2), light(12, None), light(30, 9 * SECOND_NS)],
+    ids=["another run", "not told", "a long gap"],
+)
+def test_no_rate_where_none_can_be_said(sampler: HostSampler, second: LightSample) -> None:
+    sampler.light(light(10, 5 * SECOND_NS), 1)
+    sampler.light(second, 1)
+    assert sampler.vms()["u"].cpu_cores is None
+
+
+def test_after_a_lost_link_a_gap(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    sampler.light(light(11, SECOND_NS), 1)
+    sampler.gap()
+    sampler.light(light(12, 2 * SECOND_NS), 1)
+    assert sampler.vms()["u"].cpu_cores is None
+    sampler.light(light(13, 3 * SECOND_NS), 1)
+    assert sampler.vms()["u"].cpu_cores == 1.0
+
+
+def test_an_early_sample_changes_the_state_and_no_rate(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    sampler.light(light(11, SECOND_NS), 1)
+    early = light(11.1, SECOND_NS)
+    sampler.light(early, 1)
+    assert sampler.vms()["u"].cpu_cores == 1.0
+    sampler.light(light(12, 3 * SECOND_NS), 1)
+    assert sampler.vms()["u"].cpu_cores == 2.0
+
+
+def test_deep_figures(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    sampler.deep([deep(10, 0, 0)])
+    sampler.deep([deep(14, 2 * SECOND_NS, 4096)])
+    vm = sampler.vms()["u"]
+    assert vm.ready_fraction == 0.25
+    assert vm.disk_read_bytes_per_s == 1024
+    assert vm.memory is not None
+    assert (vm.memory.source, vm.memory.taken_at_s) == (MemorySource.BALLOON, 12.5)
+
+
+def test_a_late_deep_answer_is_dropped(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    sampler.deep([deep(14, 5, 0)])
+    sampler.deep([deep(12, 0, 0)])
+    assert sampler.deep_at_s("u") == 14
+
+
+def test_without_balloon_the_host_cost_is_named_as_such(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    sampler.deep([deep(10, 0, 0, used=None)])
+    memory = sampler.vms()["u"].memory
+    assert memory is not None
+    assert (memory.source, memory.used_bytes) == (MemorySource.RSS, 2 << 30)
+
+
+def test_a_new_run_forgets_deep_figures(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    sampler.deep([deep(10, 0, 0)])
+    sampler.light(light(11, 0, vm_id=2), 1)
+    assert sampler.vms()["u"].memory is None
+    sampler.light(light(12, None, vm_id=-1), 1)
+    assert sampler.active == []
+
+
+def test_history_holds_what_was_seen() -> None:
+    history = History()
+    sampler = HostSampler("h", history)
+    sampler.light(light(10, 0), 1)
+    sampler.light(light(12, SECOND_NS), 1)
+    assert history.read("u", Metric.CPU_CORES, 12, 3) == [None, 0.5, 0.5]
+
+
+def test_host_cpu(sampler: HostSampler) -> None:
+    sampler.node(NodeSample(1.0, 1000, 900, 100, 50, None), 1)
+    assert sampler.figures.cpu_busy_fraction is None
+    sampler.node(NodeSample(2.0, 2000, 1150, 100, 50, None), 1)
+    assert sampler.figures.cpu_busy_fraction == 0.75
+    # Idle time that steps back says nothing.
+    sampler.node(NodeSample(3.0, 3000, 1100, 100, 50, None), 1)
+    assert sampler.figures.cpu_busy_fraction is None
