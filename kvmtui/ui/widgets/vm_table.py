@@ -140,10 +140,10 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Follow the fleet: order, cursor, marks, and the lines that look different now."""
         if not self.is_mounted:
             return
-        gone = frozenset(key for key in self.marked if self.fleet.vm(key) is None)
+        self._reorder()
+        gone = {key for key in self.marked if self.fleet.vm(key) is None}
         if gone:
             self.marked = self.marked - gone
-        self._reorder()
 
     def watch_now_s(self) -> None:
         """Let ages grow."""
