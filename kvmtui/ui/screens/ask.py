@@ -20,13 +20,23 @@ class ExpiringScreen(ModalScreen[T]):
 
     BINDINGS = [Binding("escape,q", "cancel", "cancel", show=False)]  # noqa: RUF012
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._answered = False
+
     def on_mount(self) -> None:
         """Start the time to live."""
         self.set_timer(_EXPIRES_S, self.action_cancel)
 
     def action_cancel(self) -> None:
         """Close without doing anything."""
-        self.dismiss(None)
+        self.answer(None)
+
+    def answer(self, result: T | None) -> None:
+        """Close with an answer; of several keys typed at once the first counts."""
+        if not self._answered:
+            self._answered = True
+            self.dismiss(result)
 
 
 class ConfirmScreen(ExpiringScreen[bool]):
@@ -66,8 +76,8 @@ class ConfirmScreen(ExpiringScreen[bool]):
 
     def action_yes(self) -> None:
         """Agree."""
-        self.dismiss(True)
+        self.answer(True)
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
-        self.dismiss(event.button.id == "yes")
+        self.answer(event.button.id == "yes")

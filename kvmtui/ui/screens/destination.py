@@ -84,7 +84,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         host = event.option.id or ""
         if host not in self.disks and self._copy is None:
             return
-        self.dismiss(Destination(host, MigrationOptions(copy_disks=self._copies())))
+        self.answer(Destination(host, MigrationOptions(copy_disks=self._copies())))
 
     def _copies(self) -> bool:
         found = self._found()

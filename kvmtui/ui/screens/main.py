@@ -38,6 +38,9 @@ from kvmtui.ui.widgets.vm_table import VmTable
 
 _log = logging.getLogger(__name__)
 _JOURNAL = 500
+_FIXED_LINES = 5
+"""Title, status, keys, and the empty lines around the table."""
+_DETAIL_LEAST, _DETAIL_MOST = 5, 20
 
 
 class MainScreen(Screen[None]):
@@ -94,6 +97,7 @@ class MainScreen(Screen[None]):
         if self._follow is not None and self.fleet.vm(self._follow) is not None:
             self.query_one(VmTable).select(self._follow)
             self._follow = None
+        self._divide_height()
         self._show_keys()
 
     @on(ActionFinished)
@@ -142,6 +146,16 @@ class MainScreen(Screen[None]):
     @on(VmTable.VisibleChanged)
     def _visible_changed(self) -> None:
         self._show_interest()
+
+    def on_resize(self) -> None:
+        """Divide the height anew."""
+        self._divide_height()
+
+    def _divide_height(self) -> None:
+        """Give the table what its rows need, and the graphs the rest."""
+        free = self.size.height - self.query_one(HostList).size.height - _FIXED_LINES
+        rows = sum(len(host.vms) for host in self.fleet.hosts.values()) + 1
+        self.query_one(VmDetail).styles.height = max(free * 35 // 100, min(free - rows, _DETAIL_MOST), _DETAIL_LEAST)
 
     @on(VmTable.MarksChanged)
     def _marks_changed(self) -> None:
@@ -240,13 +254,18 @@ class MainScreen(Screen[None]):
     # Console
 
     def _open_console(self, key: VmKey, name: str) -> None:
+        panel = self.query_one(ConsolePanel)
+        panel.open(key, acting.where(name, key.host, self.fleet))
         self.add_class("console")
-        self.query_one(ConsolePanel).open(key, acting.where(name, key.host, self.fleet))
+        # At once: a key typed next is meant for the guest, and must not be taken for an action on a VM.
+        panel.display = True
+        self.set_focus(panel.pane)
         self._show_keys()
 
     @on(ConsolePanel.Closed)
     def _console_closed(self) -> None:
         self.remove_class("console")
+        self.query_one(ConsolePanel).display = False
         self.query_one(VmTable).focus()
         self._show_keys()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -28,17 +28,16 @@ class MenuScreen(ExpiringScreen[Action]):
             yield OptionList(*(Option(_line(action), id=action.id) for action in self._actions.values()), compact=True)
             yield Label("Enter does it · Esc closes", classes="hint", markup=False)
 
-    def on_key(self, event: object) -> None:
+    def on_key(self, event: events.Key) -> None:
         """Take an action's own key as well."""
-        character = getattr(event, "character", None)
         for action in self._actions.values():
-            if action.key == character:
-                self.dismiss(action)
+            if action.key == event.character:
+                self.answer(action)
                 return
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._actions[event.option.id or ""])
+        self.answer(self._actions[event.option.id or ""])
 
 
 def _line(action: Action) -> Content:

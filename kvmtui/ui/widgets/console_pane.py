@@ -244,7 +244,7 @@ class ConsolePane(Widget, can_focus=True):
     # --- input ---
 
     def on_key(self, event: events.Key) -> None:
-        """Send the key to the guest, unless it leaves, scrolls, or the stream is over."""
+        """Send the key to the guest, unless it leaves, scrolls, or the stream is over; no key goes on to the app."""
         if self._session is None or self._emulator is None:
             return
         if event.key == LEAVE_KEY:
@@ -255,8 +255,7 @@ class ConsolePane(Widget, can_focus=True):
             self._type(self._emulator, event)
         elif event.key == "r":
             self.post_message(self.ReattachRequested(self))
-        else:
-            return  # the app's again
+        # Also when the stream is over: what was meant for the guest must never act on a VM.
         event.stop()
         event.prevent_default()
 

@@ -39,19 +39,26 @@ class ConsolePanel(Vertical):
         """Attach to a VM's console and give it the keys."""
         self._key, self._title = key, title
         self.query_one("#console-title", Static).update(
-            Content.assemble((f" console of {title} ", "bold $primary"), ("  ^] leaves", "$text-muted"))
+            Content.assemble(
+                (f" console of {title} ", "bold $primary"), ("  ^] leaves · Enter wakes a silent one", "$text-muted")
+            )
         )
-        pane = self.query_one(ConsolePane)
-        pane.detach()
+        self.pane.detach()
+        session = self._engine.open_console(key, self._woke)
         try:
-            pane.attach(self._engine.open_console(key, lambda: self._woke()), title)
+            self.pane.attach(session, title)
         except EmulatorUnavailable as error:
+            session.close()
             self.query_one("#console-title", Static).update(Content.styled(f" no console: {error}", "$text-error"))
-        pane.focus()
+
+    @property
+    def pane(self) -> ConsolePane:
+        """The terminal."""
+        return self.query_one(ConsolePane)
 
     def wake(self) -> None:
         """Take what the guest wrote."""
-        self.query_one(ConsolePane).wake()
+        self.pane.wake()
 
     def _woke(self) -> None:
         if self.is_running:
@@ -59,7 +66,7 @@ class ConsolePanel(Vertical):
 
     @on(ConsolePane.LeaveRequested)
     def _leave(self) -> None:
-        self.query_one(ConsolePane).detach()
+        self.pane.detach()
         self.post_message(self.Closed())
 
     @on(ConsolePane.ReattachRequested)

@@ -163,16 +163,17 @@ class Plots:
 
     def _memory(self, vm: Vm, window: Window) -> Plot:
         share = part(vm.memory.used_bytes if vm.memory else None, vm.memory_allocated_bytes)
-        note = "not known"
+        note, about = "not known", ""
         if vm.memory is not None:
-            source = "balloon" if vm.memory.source is MemorySource.BALLOON else "RSS, the guest does not tell"
-            note = f"{source}, {age(window.until_s - vm.memory.taken_at_s)}"
+            rss = vm.memory.source is MemorySource.RSS
+            note = f"{'RSS of QEMU' if rss else 'balloon'}, {age(window.until_s - vm.memory.taken_at_s)}"
+            about = "~" if rss else ""
         return Plot(
             "MEMORY",
             (
                 Series(
                     self._read(vm, Metric.MEMORY_BYTES, window),
-                    Quantity(share.part, f"of {share.whole} {share.unit}"),
+                    Quantity(about + share.part, f"of {share.whole} {share.unit}"),
                 ),
             ),
             vm.memory_allocated_bytes or 1,

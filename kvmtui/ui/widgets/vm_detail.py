@@ -33,7 +33,7 @@ class VmDetail(Widget):
     key: reactive[VmKey | None] = reactive(None, repaint=False)
     vm_config: reactive[VmConfig | None] = reactive(None, repaint=False)
     span_s: reactive[int] = reactive(60, repaint=False)
-    """How far back the graphs go at least, in seconds."""
+    """About how far back the graphs go, in seconds; never less than a dot for each second needs."""
 
     def __init__(self, read_series: ReadSeries, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)

@@ -13,12 +13,13 @@ from textual.strip import Strip
 
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
-from kvmtui.model.vm import Vm, VmKey
-from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, Layout, Row, lay_out
+from kvmtui.model.vm import VmKey
+from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, lay_out
 from kvmtui.ui.glyphs import UNICODE, Glyphs
-from kvmtui.ui.paint import TONE_CLASSES, Palette
+from kvmtui.ui.paint import TONE_CLASSES
 from kvmtui.ui.rows import RowOrder
-from kvmtui.ui.widgets.vm_lines import empty_text, header_runs, row_runs, volatile
+from kvmtui.ui.widgets.row_painter import Look, RowPainter
+from kvmtui.ui.widgets.vm_lines import empty_text
 
 _HEADER = 1
 _HOST_WIDTH = (4, 12)
@@ -69,14 +70,11 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self._glyphs = glyphs
         self._rows = RowOrder()
-        self._layout_now: Layout = lay_out(80, _HOST_WIDTH[0], True)
-        self._palette: Palette | None = None
+        self._painter = RowPainter(self, glyphs)
         self._cursor: VmKey | None = None
         self._cursor_row = 0
         self._chosen: VmKey | None = None
-        """The VM the user put the cursor on; a filter may hide it for a while."""
-        self._strips: dict[VmKey, tuple[Vm, object, Strip]] = {}
-        self._header: tuple[object, Strip] = (None, Strip([]))
+        """The VM the user put the cursor on; a filter may hide it for a while. None: the cursor was never moved."""
         self._painted: dict[int, Strip] = {}
         """What each line of the screen shows."""
         self._visible: tuple[VmKey, ...] = ()
@@ -116,7 +114,7 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def sort_next(self, step: int) -> None:
         """Sort by the next column to the right (1) or to the left (-1) of those that are shown."""
-        shown = [column.id for column, _ in self._layout_now.columns]
+        shown = [column.id for column, _ in self._painter.layout.columns]
         here = shown.index(self.sort_column) if self.sort_column in shown else 0
         self.sort_by(shown[(here + step) % len(shown)])
 
@@ -151,11 +149,11 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def watch_sort_column(self) -> None:
         """Sort by another column."""
-        self._reorder()
+        self._resort()
 
     def watch_sort_reversed(self) -> None:
         """Sort the other way round."""
-        self._reorder()
+        self._resort()
 
     def watch_filter(self) -> None:
         """Show other VMs."""
@@ -177,9 +175,10 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._reorder()
 
     def on_resize(self) -> None:
-        """Lay the columns out anew."""
+        """Lay the columns out anew, with the cursor in view."""
         self._forget()
         self._reorder()
+        self._reveal_cursor()
 
     # Movement
 
@@ -211,8 +210,8 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
                 self.select(self._rows.keys[row])
             return
         right = GUTTER
-        for column, width in self._layout_now.columns:
-            right += width + self._layout_now.gap
+        for column, width in self._painter.layout.columns:
+            right += width + self._painter.layout.gap
             if event.x < right:
                 self.sort_by(column.id)
                 return
@@ -229,10 +228,8 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
         return max(0, self.size.height - _HEADER)
 
     def _forget(self) -> None:
-        self._palette = None
-        self._strips.clear()
+        self._painter.forget()
         self._painted.clear()
-        self._header = (None, Strip([]))
 
     def _reorder(self) -> None:
         """Take rows and order from the fleet, and keep the cursor on its VM."""
@@ -252,19 +249,24 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
         else:
             nearest = min(self._cursor_row, len(rows.keys) - 1)
             self._put_cursor(rows.keys[nearest] if rows.keys else None)
-        if self._chosen is None:
-            self._chosen = self._cursor
         if in_view:
             self._reveal_cursor()
         self._repaint()
+
+    def _resort(self) -> None:
+        """Show another order: from its top, unless the user has chosen a VM, which the view then follows."""
+        if self._chosen is None:
+            self._cursor = None
+            self._cursor_row = 0
+        self._reorder()
 
     def _lay_out(self) -> None:
         hosts = self.fleet.hosts.values()
         host_width = max(_HOST_WIDTH[0], min(_HOST_WIDTH[1], max((len(host.name) for host in hosts), default=0)))
         layout = lay_out(self.size.width or 80, host_width, len(self.fleet.hosts) < 2)
-        if layout != self._layout_now:
-            self._layout_now = layout
+        if layout != self._painter.layout:
             self._forget()
+            self._painter.layout = layout
 
     def _put_cursor(self, key: VmKey | None) -> None:
         self._cursor_row = self._rows.index.get(key, 0) if key else 0
@@ -297,8 +299,7 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
         if changed:
             self.refresh(*changed)
         visible = self.visible_keys
-        if len(self._strips) > 4 * len(visible) + 100:
-            self._strips = {key: self._strips[key] for key in visible if key in self._strips}
+        self._painter.keep(visible)
         if visible != self._visible:
             self._visible = visible
             self.post_message(self.VisibleChanged(visible))
@@ -309,39 +310,18 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
         return strip
 
     def _line(self, y: int) -> Strip:
-        if self._palette is None:
-            self._palette = Palette(self, self._glyphs)
+        painter = self._painter
         if y < _HEADER:
-            return self._header_line(self._palette)
+            return painter.header(self.sort_column, self.sort_reversed)
         row = y - _HEADER + round(self.scroll_y)
         if row < len(self._rows.keys):
-            return self._row_line(self._rows.keys[row], self._palette, self._thumb(y))
-        text = empty_text(self.fleet, self.filter, self._glyphs) if y == _HEADER + 1 and not self._rows.keys else []
-        return self._palette.strip(text, self.size.width)
+            key = self._rows.keys[row]
+            look = Look(key == self._cursor, key in self.marked, self._thumb(y))
+            return painter.row(self.fleet, key, look, self.now_s)
+        return painter.plain(empty_text(self.fleet, self.filter, self._glyphs) if self._empty_line(y) else [])
 
-    def _header_line(self, palette: Palette) -> Strip:
-        looks = (self.sort_column, self.sort_reversed, self._layout_now)
-        if self._header[0] != looks:
-            runs = header_runs(self._layout_now, self.sort_column, self.sort_reversed, self._glyphs)
-            self._header = (looks, palette.strip(runs, self.size.width))
-        return self._header[1]
-
-    def _row_line(self, key: VmKey, palette: Palette, thumb: bool) -> Strip:
-        """Return the line of a VM, drawn again only when something it shows is another."""
-        fleet = self.fleet
-        host = fleet.hosts[key.host]
-        vm = host.vms[key.uuid]
-        stale = host.stale(self.now_s)
-        cursor, marked, pending = key == self._cursor, key in self.marked, fleet.pending.get(key, "")
-        looks = (cursor, marked, pending, stale, thumb, volatile(vm, self.now_s))
-        cached = self._strips.get(key)
-        if cached is not None and cached[0] is vm and cached[1] == looks:
-            return cached[2]
-        row = Row(vm, host.name, pending, stale, self.now_s, self._glyphs)
-        runs = row_runs(row, self._layout_now, cursor=cursor, marked=marked, thumb=thumb)
-        strip = palette.strip(runs, self.size.width, cursor=cursor, stale=stale)
-        self._strips[key] = (vm, looks, strip)
-        return strip
+    def _empty_line(self, y: int) -> bool:
+        return y == _HEADER + 1 and not self._rows.keys
 
     def _thumb(self, y: int) -> bool:
         """Return whether the scroll position is drawn on this line."""
