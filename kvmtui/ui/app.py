@@ -5,7 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from importlib.resources import files
 
 from textual.app import App, SystemCommand
@@ -39,11 +40,14 @@ class Dashboard(App[int]):
         Binding("ctrl+z", "suspend_process", "suspend", show=False),
     ]
 
-    def __init__(self, engine: Engine, *, glyphs: Glyphs | None = None) -> None:
-        """Show what `engine` sees; `glyphs` are chosen by the terminal unless given."""
+    def __init__(
+        self, engine: Engine, *, glyphs: Glyphs | None = None, wall_clock: Callable[[], datetime] = datetime.now
+    ) -> None:
+        """Show what `engine` sees; `glyphs` are chosen by the terminal unless given; `wall_clock` is the local time."""
         super().__init__()
         self.engine = engine
-        self.main_screen = MainScreen(engine, glyphs or glyphs_for(sys.stdout.encoding or "", os.environ))
+        glyphs = glyphs or glyphs_for(sys.stdout.encoding or "", os.environ)
+        self.main_screen = MainScreen(engine, glyphs, wall_clock=wall_clock)
         self.register_theme(THEME)
         self.theme = THEME.name
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from kvmtui.model.vm import MemorySource, Vm, VmState
 from kvmtui.ui.format import UNKNOWN, Quantity, duration, part, percent, size
@@ -33,7 +34,8 @@ class Row:
     glyphs: Glyphs = UNICODE
 
 
-SortKey = Callable[[Vm, str], float | None]
+SortKey = Callable[[Vm, str], Any]
+"""Gives what a VM, on the host of that name, is sorted by; None: not known."""
 Cell = Callable[[Row, int], list[Run]]
 
 
@@ -50,16 +52,11 @@ class Column:
     """Where there is no room, columns of the highest rank vanish first, all of one rank together."""
     cell: Cell
     """Gives the runs of a row; they are cut or padded to the width."""
-    number: SortKey | None = None
-    """What rows are sorted by; None: by the text of `text_key`."""
-    text_key: Callable[[Vm, str], object] | None = None
+    sort_key: SortKey
+    descending: bool = True
+    """Whether the interesting end is the large one."""
     title_left: bool = False
     """Whether the title stands at the left although the figures are at the right: over the graph."""
-
-    @property
-    def descending(self) -> bool:
-        """Whether the interesting end is the large one."""
-        return self.number is not None
 
 
 @lru_cache(maxsize=16384)
@@ -178,8 +175,15 @@ def _memory(row: Row, width: int) -> list[Run]:
     return [(share.part, Tone.WARNING if hot else tone), (" of", Tone.MUTED), *whole]
 
 
-def _rate(read: Callable[[Vm], float | None]) -> Cell:
-    return lambda row, width: quantity(size(read(row.vm)), row.glyphs)
+def _used(vm: Vm) -> int | None:
+    return vm.memory.used_bytes if vm.memory and vm.state.active else None
+
+
+def _rate_column(id: str, title: str, width: int, rank: int, read: Callable[[Vm], float | None]) -> Column:  # noqa: A002
+    def cell(row: Row, width: int) -> list[Run]:
+        return quantity(size(read(row.vm)), row.glyphs)
+
+    return Column(id, title, width, True, rank, cell, lambda vm, host: read(vm))
 
 
 def _up(row: Row, width: int) -> list[Run]:
@@ -191,66 +195,18 @@ def _up_s(vm: Vm, now_s: float) -> float | None:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("name", "NAME", 11, False, 0, _name, text_key=lambda vm, host: natural(vm.name)),
-    Column("host", "HOST", 4, False, 4, _host, text_key=lambda vm, host: natural(host)),
-    Column("state", "STATE", 11, False, 1, _state, text_key=lambda vm, host: vm.state),
+    Column("name", "NAME", 11, False, 0, _name, lambda vm, host: natural(vm.name), False),
+    Column("host", "HOST", 4, False, 4, _host, lambda vm, host: natural(host), False),
+    Column("state", "STATE", 11, False, 1, _state, lambda vm, host: vm.state, False),
     Column("cpu", "CPU", 15, True, 2, _cpu, lambda vm, host: vm.cpu_cores, title_left=True),
     Column("ready", "READY", 6, True, 6, _ready, lambda vm, host: vm.ready_fraction),
-    Column(
-        "memory",
-        "MEMORY",
-        13,
-        True,
-        3,
-        _memory,
-        lambda vm, host: vm.memory.used_bytes if vm.memory else None,
-    ),
-    Column(
-        "disk_r",
-        "DISK R",
-        6,
-        True,
-        7,
-        _rate(lambda vm: vm.disk_read_bytes_per_s),
-        lambda vm, host: vm.disk_read_bytes_per_s,
-    ),
-    Column(
-        "disk_w",
-        "W",
-        5,
-        True,
-        7,
-        _rate(lambda vm: vm.disk_write_bytes_per_s),
-        lambda vm, host: vm.disk_write_bytes_per_s,
-    ),
-    Column(
-        "net_in",
-        "NET IN",
-        6,
-        True,
-        5,
-        _rate(lambda vm: vm.net_in_bytes_per_s),
-        lambda vm, host: vm.net_in_bytes_per_s,
-    ),
-    Column(
-        "net_out",
-        "OUT",
-        5,
-        True,
-        5,
-        _rate(lambda vm: vm.net_out_bytes_per_s),
-        lambda vm, host: vm.net_out_bytes_per_s,
-    ),
-    Column(
-        "up",
-        "UP",
-        6,
-        True,
-        8,
-        _up,
-        # The earliest start is the longest time up, without having to know the time.
-        lambda vm, host: -vm.started_at_s if vm.started_at_s is not None and vm.state.active else None,
-    ),
+    Column("memory", "MEMORY", 13, True, 3, _memory, lambda vm, host: _used(vm)),
+    _rate_column("disk_r", "DISK R", 6, 7, lambda vm: vm.disk_read_bytes_per_s),
+    _rate_column("disk_w", "W", 5, 7, lambda vm: vm.disk_write_bytes_per_s),
+    _rate_column("net_in", "NET IN", 6, 5, lambda vm: vm.net_in_bytes_per_s),
+    _rate_column("net_out", "OUT", 5, 5, lambda vm: vm.net_out_bytes_per_s),
+    # The earliest start is the longest time up, without having to know the time.
+    Column("up", "UP", 6, True, 8, _up, lambda vm, host: _up_s(vm, 0.0)),
 )
 
 _GROWTH = (("name", 16), ("state", 14), ("name", 24), ("cpu", 23), ("state", 20), ("name", 30), ("cpu", 37))

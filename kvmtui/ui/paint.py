@@ -47,12 +47,18 @@ TONE_CLASSES = {f"tone--{tone}" for tone in Tone} | {"tone--cursor"}
 _VARIATION = dict.fromkeys((0xFE0E, 0xFE0F))
 
 
+def cells(text: str) -> int:
+    """Return how many cells a text takes."""
+    # Nearly all of what is drawn is ASCII, and this is asked some thousand times a refresh.
+    return len(text) if text.isascii() else cell_len(text)
+
+
 def fit(text: str, width: int, ellipsis: str = "…", right: bool = False) -> str:
     """Return `text` in exactly `width` cells, cut with an ellipsis or padded."""
     if not text.isascii():
         # Terminals disagree on the width of a character with a variation selector; without it they agree.
         text = text.translate(_VARIATION)
-    length = cell_len(text)
+    length = cells(text)
     if length > width:
         return set_cell_size(text, width - 1) + ellipsis if width > 1 else ellipsis[:width]
     padding = " " * (width - length)
@@ -61,7 +67,7 @@ def fit(text: str, width: int, ellipsis: str = "…", right: bool = False) -> st
 
 def runs_width(runs: Iterable[Run]) -> int:
     """Return how many cells runs take."""
-    return sum(cell_len(text) for text, _ in runs)
+    return sum([len(text) if text.isascii() else cell_len(text) for text, _ in runs])
 
 
 def fit_runs(runs: Sequence[Run], width: int, ellipsis: str = "…", right: bool = False) -> list[Run]:
@@ -73,7 +79,7 @@ def fit_runs(runs: Sequence[Run], width: int, ellipsis: str = "…", right: bool
     fitted: list[Run] = []
     left = width
     for text, tone in runs:
-        length = cell_len(text)
+        length = cells(text)
         if length >= left:
             fitted.append((fit(text + " " * (length == left), left, ellipsis), tone))
             break
@@ -116,7 +122,7 @@ class Palette:
                 continue
             if self._ascii and not text.isascii():
                 text = _to_ascii(text)
-            used += cell_len(text)
+            used += cells(text)
             tone_style = styles[tone]
             # A space looks the same in every tone, so it joins the run before it.
             if tone_style is style or text.isspace():

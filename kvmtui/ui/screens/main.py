@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -51,10 +51,11 @@ class MainScreen(Screen[None]):
     fleet: var[Fleet] = var(Fleet)
     now_s: var[float] = var(0.0)
 
-    def __init__(self, engine: Engine, glyphs: Glyphs) -> None:
+    def __init__(self, engine: Engine, glyphs: Glyphs, *, wall_clock: Callable[[], datetime] = datetime.now) -> None:
         super().__init__()
         self._engine = engine
         self._glyphs = glyphs
+        self._wall_clock = wall_clock
         self._journal: deque[Entry] = deque(maxlen=_JOURNAL)
         self._follow: VmKey | None = None
         """A VM that moved while it was selected: where it will appear."""
@@ -130,7 +131,7 @@ class MainScreen(Screen[None]):
 
     def _tick(self) -> None:
         self.now_s = self._engine.clock()
-        self.query_one(TitleBar).tick(datetime.now())
+        self.query_one(TitleBar).tick(self._wall_clock())
         self._read_config()
 
     # What the widgets tell
@@ -248,7 +249,7 @@ class MainScreen(Screen[None]):
 
     def _note(self, text: str, tone: str = "", command: str = "") -> None:
         """Say something and keep it in the journal."""
-        self._journal.append(Entry(datetime.now().strftime("%H:%M:%S"), text, tone, command))
+        self._journal.append(Entry(self._wall_clock().strftime("%H:%M:%S"), text, tone, command))
         self.query_one(StatusLine).note = Note(text, tone, command)
 
     # Console

@@ -1,0 +1,5 @@
+"""`python -m kvmtui`."""
+
+from kvmtui.cli import main
+
+main()

@@ -1,0 +1,28 @@
+"""Finding the processes of a lab's host from outside."""
+
+import os
+from pathlib import Path
+
+
+def find_processes(member_pid: int, word: str) -> list[int]:
+    """Return the processes in the network namespace of `member_pid` whose command line holds `word`."""
+    namespace = os.readlink(f"/proc/{member_pid}/ns/net")
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and _is_in(folder, namespace) and word in _command(folder):
+            found.append(int(folder.name))
+    return found
+
+
+def _is_in(folder: Path, namespace: str) -> bool:
+    try:
+        return os.readlink(folder / "ns/net") == namespace
+    except OSError:
+        return False  # It has ended meanwhile, or is a zombie.
+
+
+def _command(folder: Path) -> str:
+    try:
+        return (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
