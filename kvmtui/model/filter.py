@@ -96,7 +96,9 @@ def _pattern(text: str) -> Test | None:
         pattern = re.compile(text, re.IGNORECASE)
     except re.error as error:
         # An open bracket or a trailing backslash is a pattern on its way.
-        if error.pos is None or any(word in str(error) for word in ("unterminated", "missing", "bad escape (end")):
+        if error.pos is None or any(
+            word in str(error) for word in ("unterminated", "missing", "unexpected end", "(end of pattern)")
+        ):
             return None
         raise FilterError(f"bad pattern {text!r}: {error}") from None
     return lambda vm, host: pattern.search(vm.name) is not None

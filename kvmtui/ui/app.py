@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib.resources import files
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.actions import ACTIONS
 from kvmtui.ui.glyphs import Glyphs, glyphs_for
+from kvmtui.ui.key_order import OrderedKeysApp
 from kvmtui.ui.keymap import VIEW_KEYS
 from kvmtui.ui.screens.main import MainScreen
 from kvmtui.ui.theme import THEME
@@ -24,7 +25,7 @@ from kvmtui.ui.widgets.console_pane import guest_gets_key
 _GRACE_S = 1.5
 
 
-class Dashboard(App[int]):
+class Dashboard(OrderedKeysApp[int]):
     """kvmtui's dashboard over an engine."""
 
     TITLE = "kvmtui"

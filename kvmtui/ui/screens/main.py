@@ -6,17 +6,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.css.query import NoMatches
 from textual.reactive import var
 from textual.screen import Screen
-from textual.widgets import Input
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.actions import ACTIONS, BY_ID, Action, Danger
-from kvmtui.model.filter import Filter, FilterError, parse_filter
+from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.vm import Vm, VmKey
@@ -32,6 +31,7 @@ from kvmtui.ui.screens.menu import MenuScreen
 from kvmtui.ui.screens.migrating import choose_destination
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
 from kvmtui.ui.widgets.console_panel import ConsolePanel
+from kvmtui.ui.widgets.filter_field import FilterField
 from kvmtui.ui.widgets.host_list import HostList
 from kvmtui.ui.widgets.vm_detail import VmDetail
 from kvmtui.ui.widgets.vm_table import VmTable
@@ -68,7 +68,7 @@ class MainScreen(Screen[None]):
         yield VmTable(glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
         yield VmDetail(self._engine.history, glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
         yield ConsolePanel(self._engine)
-        yield Input(placeholder="name, !not, state=run, host=h1, cpu>50, re:^db", id="filter", compact=True)
+        yield FilterField(self._filter_changed, self._focus_table)
         yield StatusLine()
         yield KeyBar()
 
@@ -79,7 +79,7 @@ class MainScreen(Screen[None]):
         listeners.action_finished = lambda result: self._tell(ActionFinished(result))
         listeners.migration_changed = lambda migration: self._tell(MigrationChanged(migration))
         self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
-        self.query_one(VmTable).focus()
+        self._focus_table()
         self.set_interval(1.0, self._tick)
         self._tick()
         self._engine.start()
@@ -98,7 +98,9 @@ class MainScreen(Screen[None]):
         if self._follow is not None and self.fleet.vm(self._follow) is not None:
             self.query_one(VmTable).select(self._follow)
             self._follow = None
-        self._divide_height()
+        self._read_config()
+        # The host list takes its lines, one for each host, with the next layout.
+        self.call_after_refresh(self._divide_height)
         self._show_keys()
 
     @on(ActionFinished)
@@ -267,7 +269,7 @@ class MainScreen(Screen[None]):
     def _console_closed(self) -> None:
         self.remove_class("console")
         self.query_one(ConsolePanel).display = False
-        self.query_one(VmTable).focus()
+        self._focus_table()
         self._show_keys()
 
     @on(ConsoleWoke)
@@ -303,38 +305,22 @@ class MainScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Type a filter."""
-        field = self.query_one("#filter", Input)
-        field.add_class("open")
-        field.focus()
+        self.query_one(FilterField).open()
 
     def action_clear_filter(self) -> None:
         """Show all VMs again."""
-        field = self.query_one("#filter", Input)
-        field.value = ""
-        field.remove_class("open")
-        self.query_one(VmTable).focus()
+        self.query_one(FilterField).action_drop()
 
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        table, status = self.query_one(VmTable), self.query_one(StatusLine)
-        try:
-            wanted: Filter | None = parse_filter(event.value) if event.value.strip() else None
-        except FilterError as error:
-            status.note = Note(str(error), "$text-error")
+    def _filter_changed(self, wanted: Filter | None, problem: str) -> None:
+        if problem:
+            self.query_one(StatusLine).note = Note(problem, "$text-error")
             return
-        table.filter = wanted
-        status.note = Note("")
+        self.query_one(StatusLine).note = Note("")
+        self.query_one(VmTable).filter = wanted
 
-    @on(Input.Submitted, "#filter")
-    def _filter_submitted(self, event: Input.Submitted) -> None:
-        if not event.value.strip():
-            event.input.remove_class("open")
-        self.query_one(VmTable).focus()
-
-    def on_key(self, event: events.Key) -> None:
-        """Let the arrows leave the filter for the table."""
-        if event.key in ("down", "up") and self.query_one("#filter", Input).has_focus:
-            self.query_one(VmTable).focus()
+    def _focus_table(self) -> None:
+        # At once, not at the next turn of the loop: the key after this one is meant for the table.
+        self.set_focus(self.query_one(VmTable))
 
     def action_menu(self) -> None:
         """Offer what can be done with the selected VM."""

@@ -9,18 +9,22 @@ from kvmtui.model.vm import Job, MemorySource, Vm, VmConfig, VmKey
 from kvmtui.ui.columns import Row, state_texts
 from kvmtui.ui.format import Quantity, age, duration, part, percent, rate, size
 from kvmtui.ui.glyphs import Glyphs
-from kvmtui.ui.paint import Run, Tone
+from kvmtui.ui.paint import Run, Tone, cells, fit
 from kvmtui.ui.widgets.graph import Plot, Series, columns_per_cell, fold, meter, nice_maximum
 
 ReadSeries = Callable[[VmKey, Metric, int], list[float | None]]
 """Gives the last seconds of a metric of a VM, one value each, oldest first."""
 
 
-def title_runs(row: Row, config: VmConfig | None) -> list[Run]:
-    """Return the line that says which VM this is and how it stands."""
+def title_runs(row: Row, config: VmConfig | None, width: int) -> list[Run]:
+    """Return the line that says which VM this is and how it stands; a long name leaves half of `width` to the rest."""
     vm = row.vm
     tone, texts = state_texts(row)
-    runs: list[Run] = [(vm.name, Tone.SORTED), (" on ", Tone.MUTED), (row.host_name, Tone.TEXT)]
+    runs: list[Run] = [
+        (vm.name if cells(vm.name) <= width // 2 else fit(vm.name, width // 2, row.glyphs.ellipsis), Tone.SORTED),
+        (" on ", Tone.MUTED),
+        (row.host_name, Tone.TEXT),
+    ]
     facts: list[Run] = [(texts[0], tone)]
     if vm.started_at_s is not None and vm.state.active:
         facts.append((f"up {duration(row.now_s - vm.started_at_s)}", Tone.TEXT))

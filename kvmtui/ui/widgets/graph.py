@@ -19,6 +19,8 @@ Values = Sequence[float | None]
 _LEFT_UP, _RIGHT_UP = (0x00, 0x40, 0x44, 0x46, 0x47), (0x00, 0x80, 0xA0, 0xB0, 0xB8)
 _LEFT_DOWN, _RIGHT_DOWN = (0x00, 0x01, 0x03, 0x07, 0x47), (0x00, 0x08, 0x18, 0x38, 0xB8)
 _BLANK = 0x2800
+# The empty braille cell is drawn as eight rings by some fonts; a space is empty everywhere.
+_NOTHING = chr(_BLANK)
 
 
 def levels(values: Values, count: int, steps: int, maximum: float) -> list[int]:
@@ -46,7 +48,7 @@ def braille(values: Values, width: int, height: int, maximum: float, *, down: bo
             "".join(
                 chr(_BLANK + left[max(0, min(4, dots[i] - base))] + right[max(0, min(4, dots[i + 1] - base))])
                 for i in range(0, width * 2, 2)
-            )
+            ).replace(_NOTHING, " ")
         )
     return lines
 
@@ -188,10 +190,10 @@ def plot_lines(plot: Plot, width: int, height: int, glyphs: Glyphs) -> list[list
 
 def _title(plot: Plot) -> list[Run]:
     runs: list[Run] = [(plot.title, Tone.TITLE)]
-    for series, colour in zip(plot.series, (Tone.GRAPH, Tone.GRAPH2), strict=False):
+    for number, (series, colour) in enumerate(zip(plot.series, (Tone.GRAPH, Tone.GRAPH2), strict=False)):
         if series.label:
             # The label in the colour of its graph is the legend; the order, first above second, is another.
-            runs.append((f"  {series.label}", colour))
+            runs.append((f"{'  ' if number else ' '}{series.label}", colour))
         tone = Tone.WARNING if plot.warning else Tone.MUTED if series.now.number == "0" else Tone.TEXT
         runs += [(f" {series.now.number}", tone), (f" {series.now.unit}".rstrip(), Tone.MUTED)]
     return runs

@@ -119,7 +119,7 @@ class VmDetail(Widget):
         columns = 2 if width >= _TWO_COLUMNS else 1
         cells = (width - _BETWEEN * (columns - 1)) // columns
         window = Window(cells, self.span_s, self.now_s, self._glyphs)
-        title = title_runs(row, self.vm_config)
+        title = title_runs(row, self.vm_config, width)
         if not vm.state.active:
             body = off_lines(vm, self.vm_config)
             return stale, [fit_runs(line, width, self._glyphs.ellipsis) for line in (title, *body)]
@@ -149,4 +149,4 @@ class VmDetail(Widget):
                 lines.append(line)
             if gap and not start:
                 lines.append([])
-        return lines[:height]
+        return lines

@@ -1,0 +1,53 @@
+"""Keys take effect one after the other, however fast they come.
+
+Textual hands a key to the widget that has the focus when the key arrives. Keys typed in one go, or held up by a slow
+link and let through together, all go to that widget, also those after a key that moved the focus: text meant for a
+console or a question would act on VMs. Here the next key is handed on when the last has had its whole effect.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from textual import events
+from textual.app import App, ReturnType
+from textual.message import Message
+
+_LOST_S = 2.0
+
+
+class KeyHandled(Message):
+    """Follows a key the way it bubbles: when this is at the app, the key has been dealt with."""
+
+
+class OrderedKeysApp(App[ReturnType]):
+    """An app that deals with one key or paste at a time."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._waiting: deque[events.Key | events.Paste] = deque()
+        self._sent_at_s: float | None = None
+
+    async def on_event(self, event: events.Event) -> None:
+        """Queue keys and pastes that come from the terminal; let everything else through."""
+        if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        self._waiting.append(event)
+        # A widget that went away took its messages along.
+        lost = self._sent_at_s is not None and self._clock() - self._sent_at_s > _LOST_S
+        if self._sent_at_s is None or lost:
+            await self._send_next()
+
+    async def on_key_handled(self) -> None:
+        """Go on with the next key."""
+        await self._send_next()
+
+    async def _send_next(self) -> None:
+        self._sent_at_s = None
+        while self._waiting and self._sent_at_s is None:
+            target = self.focused or self.screen
+            await super().on_event(self._waiting.popleft())
+            if target.post_message(KeyHandled()):
+                self._sent_at_s = self._clock()

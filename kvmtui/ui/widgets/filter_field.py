@@ -1,0 +1,51 @@
+"""The line in which a filter is typed."""
+
+from collections.abc import Callable
+
+from textual.binding import Binding
+from textual.widgets import Input
+
+from kvmtui.model.filter import Filter, FilterError, parse_filter
+
+
+class FilterField(Input):
+    """Applies the filter with every key, before the next key is looked at: whoever types a name, Enter and an action
+    in one go must hit the VM of that name.
+    """
+
+    BINDINGS = [  # noqa: RUF012
+        Binding("down,up", "keep", "back to the table", show=False),
+        Binding("escape", "drop", "show all", show=False),
+    ]
+
+    def __init__(self, changed: Callable[[Filter | None, str], None], left: Callable[[], None]) -> None:
+        """`changed` gets the filter and what is wrong with it; `left` is called when the table has the keys again."""
+        super().__init__(placeholder="name, !not, state=run, host=h1, cpu>50, re:^db", compact=True)
+        self._changed = changed
+        self._left = left
+
+    def open(self) -> None:
+        """Show the line and take the keys."""
+        self.display = True
+        self.screen.set_focus(self)
+
+    def watch_value(self, value: str) -> None:
+        """Apply what is typed so far."""
+        try:
+            self._changed(parse_filter(value) if value.strip() else None, "")
+        except FilterError as error:
+            self._changed(None, str(error))
+
+    def action_keep(self) -> None:
+        """Go back to the table; the filter stays, and so does the line that shows it."""
+        self.display = bool(self.value.strip())
+        self._left()
+
+    async def action_submit(self) -> None:
+        """Do the same on Enter."""
+        self.action_keep()
+
+    def action_drop(self) -> None:
+        """Show all VMs again."""
+        self.value = ""
+        self.action_keep()
