@@ -29,6 +29,9 @@ class _Run:
     net_out: float | None = None
     recent: deque[float | None] = field(default_factory=lambda: deque(maxlen=_RECENT))
     deep: DeepVm | None = None
+    """The last that came, shown until a newer one comes."""
+    deep_base: DeepVm | None = None
+    """What the next rates are reckoned from; None after a gap."""
     ready: float | None = None
     disk_read: float | None = None
     disk_write: float | None = None
@@ -94,11 +97,12 @@ class HostSampler:
             run = self._runs.get(new.uuid)
             if run is None or run.light.id == -1:
                 continue
-            old = run.deep
-            if old is not None and old.taken_at_s >= new.taken_at_s:
+            old = run.deep_base
+            if run.deep is not None and run.deep.taken_at_s >= new.taken_at_s:
                 continue
-            run.deep = new
+            run.deep = run.deep_base = new
             if old is None:
+                run.ready = run.disk_read = run.disk_write = None
                 continue
             elapsed_s = new.taken_at_s - old.taken_at_s
             waited = rate(old.ready_ns, new.ready_ns, elapsed_s, _DEEP_GAP_S) if old.vcpus == new.vcpus else None
@@ -135,7 +139,7 @@ class HostSampler:
         """Forget counters: after a lost link nothing can be said of the time between."""
         for run in self._runs.values():
             run.since_s = float("-inf")
-            run.deep = None
+            run.deep_base = None
         self._node = None
         self.silent.clear()
 
@@ -150,9 +154,9 @@ class HostSampler:
         return [uuid for uuid, run in self._runs.items() if run.light.id != -1]
 
     def deep_at_s(self, uuid: str) -> float | None:
-        """Return when the VM was last looked at deeply in this run, or None."""
+        """Return when the VM was last looked at deeply in this run and on this link, or None."""
         run = self._runs.get(uuid)
-        return None if run is None or run.deep is None else run.deep.taken_at_s
+        return None if run is None or run.deep_base is None else run.deep_base.taken_at_s
 
     def vms(self) -> Mapping[str, Vm]:
         """Return all VMs by uuid."""

@@ -44,6 +44,7 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("enter", "menu", "what can be done with the VM", "Act", "Enter, x"),
     ViewKey("x", "menu", "", "Act"),
     ViewKey("colon", "app.command_palette", "find a command by name", "Act", ": ^p"),
+    ViewKey("J", "journal", "what was done", "View"),
     ViewKey("ctrl+r", "refresh", "look again now", "View", "^r"),
     ViewKey("ctrl+l", "redraw", "draw the screen again", "View", "^l"),
     ViewKey("question_mark", "help", "help", "View", "?, F1", footer=True),

@@ -13,6 +13,8 @@ from kvmtui.ui.rows import RowOrder
 from kvmtui.ui.widgets.vm_lines import header_runs, row_runs
 from tests.ui.fleets import GIB, NOW_S, fleet_of, make_fleet, make_host, make_vm
 
+BIG = Memory(15 * GIB, MemorySource.BALLOON, NOW_S)
+
 
 def ids(layout: Layout) -> list[str]:
     return [column.id for column, _ in layout.columns]
@@ -103,6 +105,19 @@ def test_renamed_vm_moves() -> None:
     assert [key.uuid for key in rows.keys] == ["2", "1"]
 
 
+def test_equals_follow_a_new_name_and_a_new_vm() -> None:
+    rows = RowOrder()
+    rows.update(make_fleet(make_host("h1", [make_vm("a", uuid="1"), make_vm("b", uuid="2")])), "cpu", False, None)
+    rows.update(make_fleet(make_host("h1", [make_vm("z", uuid="1"), make_vm("b", uuid="2")])), "cpu", False, None)
+    assert [key.uuid for key in rows.keys] == ["2", "1"]
+    rows.update(make_fleet(make_host("h1", [make_vm("c", uuid="3"), make_vm("b", uuid="2")])), "cpu", False, None)
+    assert [key.uuid for key in rows.keys] == ["2", "3"]
+
+
+def test_variation_selectors_are_not_drawn() -> None:
+    assert fit("\u2764\ufe0fx", 4) == "\u2764x  "
+
+
 def cell_text(column: str, width: int, row: Row) -> str:
     col = COLUMN_BY_ID[column]
     return "".join(text for text, _ in fit_runs(col.cell(row, width), width, right=col.right))
@@ -140,7 +155,10 @@ def test_state(changes: dict[str, Any], pending: str, stale: bool, width: int, t
         ({"memory": Memory(int(3.1 * GIB), MemorySource.RSS, NOW_S)}, "~3.1 of 4.0 G"),
         ({"memory": None}, "        4.0 G"),
         ({"state": VmState.SHUT_OFF}, "        4.0 G"),
-        ({"memory": Memory(15 * GIB, MemorySource.BALLOON, NOW_S), "memory_allocated_bytes": 16 * GIB}, "  15 of  16 G"),
+        (
+            {"memory": BIG, "memory_allocated_bytes": 16 * GIB},
+            "  15 of  16 G",
+        ),
     ],
 )
 def test_memory_says_where_it_comes_from(changes: dict[str, Any], text: str) -> None:

@@ -60,6 +60,8 @@ OFF = make_vm("old", state=VmState.SHUT_OFF)
         ("re:web(", True),
         ("re:[ab", True),
         ("re:web\\", True),
+        ("re:web(?", True),
+        ("re:web(?P<", True),
         ("cpu>", True),
         ("cpu>=", True),
         ("net<", True),

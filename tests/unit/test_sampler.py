@@ -55,6 +55,20 @@ def test_after_a_lost_link_a_gap(sampler: HostSampler) -> None:
     assert sampler.vms()["u"].cpu_cores == 1.0
 
 
+def test_a_lost_link_leaves_the_last_figures_to_look_at(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    sampler.light(light(11, SECOND_NS), 1)
+    sampler.deep([deep(10, 0, 0)])
+    sampler.deep([deep(11, 0, 500)])
+    sampler.gap()
+    vm = sampler.vms()["u"]
+    assert (vm.cpu_cores, vm.disk_read_bytes_per_s) == (1.0, 500.0)
+    assert vm.memory is not None
+    # But the first look on a new link gives no rate over the gap.
+    sampler.deep([deep(20, 0, 99_000)])
+    assert sampler.vms()["u"].disk_read_bytes_per_s is None
+
+
 def test_an_early_sample_changes_the_state_and_no_rate(sampler: HostSampler) -> None:
     sampler.light(light(10, 0), 1)
     sampler.light(light(11, SECOND_NS), 1)

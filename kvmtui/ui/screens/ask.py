@@ -1,5 +1,6 @@
 """The confirmation: names VM and host, starts on No, and expires."""
 
+import time
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -13,6 +14,12 @@ from textual.widgets import Button, Label
 T = TypeVar("T")
 _EXPIRES_S = 60.0
 _LISTED = 8
+# Timers stand still while the machine sleeps; this clock does not, where there is one.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _now_s() -> float:
+    return time.clock_gettime(_CLOCK)
 
 
 class ExpiringScreen(ModalScreen[T]):
@@ -23,6 +30,7 @@ class ExpiringScreen(ModalScreen[T]):
     def __init__(self) -> None:
         super().__init__()
         self._answered = False
+        self._asked_at_s = _now_s()
 
     def on_mount(self) -> None:
         """Start the time to live."""
@@ -36,7 +44,7 @@ class ExpiringScreen(ModalScreen[T]):
         """Close with an answer; of several keys typed at once the first counts."""
         if not self._answered:
             self._answered = True
-            self.dismiss(result)
+            self.dismiss(None if _now_s() - self._asked_at_s > _EXPIRES_S else result)
 
 
 class ConfirmScreen(ExpiringScreen[bool]):

@@ -8,7 +8,6 @@ from functools import partial
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.css.query import NoMatches
 from textual.reactive import var
 from textual.screen import Screen
@@ -21,6 +20,7 @@ from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui import acting
 from kvmtui.ui.config_reader import ConfigReader
+from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import VIEW_KEYS, bindings
 from kvmtui.ui.messages import ActionFinished, ConsoleWoke, FleetChanged, MigrationChanged
@@ -46,7 +46,7 @@ _DETAIL_LEAST, _DETAIL_MOST = 5, 20
 class MainScreen(Screen[None]):
     """Everything at a glance; owns what is shown and hands it down."""
 
-    BINDINGS = [*bindings(), Binding("J", "journal", "journal", show=False)]  # noqa: RUF012
+    BINDINGS = bindings()
 
     fleet: var[Fleet] = var(Fleet)
     now_s: var[float] = var(0.0)
@@ -257,6 +257,11 @@ class MainScreen(Screen[None]):
     # Console
 
     def _open_console(self, key: VmKey, name: str) -> None:
+        try:
+            load_emulator()
+        except EmulatorUnavailable as error:
+            self._note(f"no console: {error}", "$text-error")
+            return
         panel = self.query_one(ConsolePanel)
         panel.open(key, acting.where(name, key.host, self.fleet))
         self.add_class("console")
