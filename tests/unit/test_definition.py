@@ -1,0 +1,56 @@
+import pytest
+
+from kvmtui.hypervisor.definition import parse_definition
+from kvmtui.hypervisor.errors import HypervisorError
+
+XML = """
+<domain type='qemu' id='3'>
+  <name>db1</name>
+  <devices>
+    <disk type='file' device='disk'><source file='/images/db1.qcow2'/><target dev='vda'/></disk>
+    <disk type='block' device='disk'><source dev='/dev/vg/data'/><target dev='vdb'/></disk>
+    <disk type='file' device='cdrom'><target dev='sda'/><readonly/></disk>
+    <disk type='file' device='disk'><source file='/images/ro.img'/><target dev='vdc'/><readonly/></disk>
+    <disk type='file' device='disk'><source file='/images/both.img'/><target dev='vdd'/><shareable/></disk>
+    <disk type='network' device='disk'><source protocol='rbd' name='pool/x'/><target dev='vde'/></disk>
+    <interface type='network'><mac address='52:54:00:00:00:01'/><source network='default'/></interface>
+    <interface type='user'/>
+    <serial type='pty'><alias name='serial0'/></serial>
+    <memballoon model='virtio'><stats period='5'/></memballoon>
+  </devices>
+</domain>
+"""
+
+
+def test_definition() -> None:
+    config = parse_definition(XML, ("192.168.122.7",), 1.0)
+    assert [(disk.target, disk.path, disk.writable) for disk in config.disks] == [
+        ("vda", "/images/db1.qcow2", True),
+        ("vdb", "/dev/vg/data", True),
+        ("sda", None, False),
+        ("vdc", "/images/ro.img", False),
+        ("vdd", "/images/both.img", False),
+        ("vde", None, True),
+    ]
+    assert [interface.source for interface in config.interfaces] == ["default", "user"]
+    assert config.consoles == ("serial0",)
+    assert (config.balloon_period_s, config.emulated) == (5, True)
+    assert config.addresses == ("192.168.122.7",)
+
+
+@pytest.mark.parametrize("xml", ["", "<domain", "\x00", "<a></b>", "not xml"])
+def test_what_cannot_be_read_is_said(xml: str) -> None:
+    with pytest.raises(HypervisorError, match="cannot be read"):
+        parse_definition(xml, (), 1.0)
+
+
+def test_strange_values_are_unknown() -> None:
+    xml = "<domain><devices><memballoon><stats period='-5e99'/></memballoon><disk/></devices></domain>"
+    config = parse_definition(xml, (), 1.0)
+    assert config.balloon_period_s is None
+    assert config.disks[0].target == ""
+
+
+def test_hostile_attributes_are_cleaned() -> None:
+    xml = "<domain><devices><interface><source network='a&#x202e;b&#x9b;c'/></interface></devices></domain>"
+    assert parse_definition(xml, (), 1.0).interfaces[0].source == "a\ufffdb\ufffdc"
