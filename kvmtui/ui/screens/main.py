@@ -5,9 +5,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.css.query import NoMatches
 from textual.reactive import var
 from textual.screen import Screen
@@ -46,7 +48,7 @@ _DETAIL_LEAST, _DETAIL_MOST = 5, 20
 class MainScreen(Screen[None]):
     """Everything at a glance; owns what is shown and hands it down."""
 
-    BINDINGS = bindings()
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
 
     fleet: var[Fleet] = var(Fleet)
     now_s: var[float] = var(0.0)
