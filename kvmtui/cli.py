@@ -10,6 +10,7 @@ from typing import NoReturn, TypeVar
 
 from kvmtui import __version__
 from kvmtui.config import ConfigError, Settings, check_demo, check_interval, check_uri, this_default_uri
+from kvmtui.model.clean import clean
 
 T = TypeVar("T")
 
@@ -55,7 +56,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f'{message}; see "kvmtui --help"')
+        # It repeats what was typed, control characters and all.
+        raise ConfigError(f'{clean(message, 300)}; see "kvmtui --help"')
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         if message:
@@ -125,7 +127,11 @@ def _settings(arguments: Sequence[str]) -> Settings:
         raise ConfigError(f"-c {min(twice)} is given twice")
     uris = tuple(given.connect)
     if given.demo is None and not uris:
-        uris = (check_uri(this_default_uri()),)
+        try:
+            uris = (check_uri(this_default_uri()),)
+        except ConfigError as error:
+            source = "VIRSH_DEFAULT_CONNECT_URI, LIBVIRT_DEFAULT_URI or libvirt.conf"
+            raise ConfigError(f"the default URI, from {source}: {error}") from error
     return Settings(uris=uris, read_only=given.read_only, interval_s=given.interval, demo_vms=given.demo, log=given.log)
 
 

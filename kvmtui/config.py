@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?", re.ASCII)
-_MIN_INTERVAL_S, _MAX_INTERVAL_S = 0.2, 3600.0
+MIN_INTERVAL_S, MAX_INTERVAL_S = 0.2, 60.0
 _MAX_DEMO_VMS = 20_000
 
 
@@ -47,8 +47,8 @@ def check_uri(text: str) -> str:
 
 def check_interval(seconds: float) -> float:
     """Return an interval that makes sense; raises `ConfigError`."""
-    if not _MIN_INTERVAL_S <= seconds <= _MAX_INTERVAL_S:
-        raise ConfigError(f"the interval must be between {_MIN_INTERVAL_S} and {_MAX_INTERVAL_S:.0f} seconds")
+    if not MIN_INTERVAL_S <= seconds <= MAX_INTERVAL_S:
+        raise ConfigError(f"the interval must be between {MIN_INTERVAL_S} and {MAX_INTERVAL_S:.0f} seconds")
     return seconds
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from kvmtui.config import MAX_INTERVAL_S, MIN_INTERVAL_S
 from kvmtui.engine.actions import Actions
 from kvmtui.engine.consoles import Console
 from kvmtui.engine.migrations import Migrations
@@ -96,6 +97,13 @@ class Engine:
         for poller in self._pollers.values():
             poller.wake()
 
+    def change_interval(self, factor: float) -> float:
+        """Look at the hosts more or less often; return the new interval in seconds."""
+        for poller in self._pollers.values():
+            poller.interval_s = min(MAX_INTERVAL_S, max(MIN_INTERVAL_S, poller.interval_s * factor))
+        self.refresh()
+        return max(poller.interval_s for poller in self._pollers.values())
+
     def show_interest(self, selected: VmKey | None, visible: Iterable[VmKey]) -> None:
         """Say what is on screen: its deep figures come first."""
         shown: dict[str, list[str]] = {uri: [] for uri in self._pollers}
@@ -126,9 +134,9 @@ class Engine:
         """Ask which of `paths` are volumes of a storage pool on `host`."""
         return self._ask(host, lambda connection: connection.known_paths(paths))
 
-    def history(self, key: VmKey, metric: Metric, seconds: int) -> list[float | None]:
-        """Return a VM's values of the last `seconds`, one a second, oldest first."""
-        return self._histories[key.host].read(key.uuid, metric, self.clock(), seconds)
+    def history(self, key: VmKey, metric: Metric, step_s: int, points: int) -> list[float | None]:
+        """Return a VM's past as `points` means over `step_s` seconds each, oldest first."""
+        return self._histories[key.host].read(key.uuid, metric, self.clock(), step_s, points)
 
     def _ask(self, host: str, question: Callable[[Connection], T]) -> "Future[T]":
         # On the deep lane: a VM whose lock is held then delays only what needs it, and the poller replaces the lane.

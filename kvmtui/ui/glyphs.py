@@ -28,6 +28,8 @@ class Glyphs:
     """What of a bar is not filled."""
     thumb: str
     """The scroll position at the right edge."""
+    mark: str
+    """A line through a graph at the time that is read."""
 
 
 UNICODE = Glyphs(
@@ -44,6 +46,7 @@ UNICODE = Glyphs(
     bar="━",
     track="─",
     thumb="▐",
+    mark="│",
 )
 ASCII = Glyphs(
     ascii=True,
@@ -59,6 +62,7 @@ ASCII = Glyphs(
     bar="#",
     track=".",
     thumb="|",
+    mark="|",
 )
 
 

@@ -101,7 +101,8 @@ class Host:
 
     def inside(self, *command: str) -> str:
         """Run a tool inside the host's namespaces and return what it printed."""
-        return run("nsenter", "--target", str(self.pid), "--all", "--", *command)
+        # Also its root and working folder: the whole lab may run in a chroot.
+        return run("nsenter", "--target", str(self.pid), "--all", "--root", "--wd", "--", *command)
 
     def link_bytes(self) -> int:
         """Return how much this host has sent over the migration network."""

@@ -211,12 +211,14 @@ async def test_the_notice_hides_no_line_of_a_full_screen() -> None:
         assert len(lines(pane)) == pane.size.height
 
 
-async def test_keys_are_the_apps_again_after_the_end() -> None:
+async def test_keys_go_nowhere_after_the_end() -> None:
     app = PaneApp()
     async with app.run_test(size=(40, 10)) as pilot:
-        attach(app, ConsoleOutput(b"", ended="closed"))
-        await pilot.press("tab")
-        assert isinstance(app.focused, Input)
+        pane, session = attach(app, ConsoleOutput(b"", ended="closed"))
+        await pilot.press("tab", "m", "enter")
+        assert app.focused is pane
+        assert session.written == b""
+        # Only quitting is the app's again.
         assert not guest_gets_key(app, "quit")
 
 

@@ -12,7 +12,6 @@ from kvmtui.ui.widgets.graph import (
     ascii_area,
     blocks,
     braille,
-    fold,
     levels,
     meter,
     mini,
@@ -81,20 +80,6 @@ def test_ascii() -> None:
 def test_meter(fraction: float | None, full: int) -> None:
     filled, empty = meter(fraction, 10)
     assert (len(filled), len(empty)) == (full, 10 - full)
-
-
-def test_fold_keeps_its_bounds_when_time_moves_on() -> None:
-    values: list[float | None] = [float(second) for second in range(100)]
-    for until in range(40, 60):
-        folded = fold(values[until - 19 : until + 1], 5, until)
-        # Every whole group of five seconds has its greatest value, wherever the window starts.
-        whole = folded[1:-1]
-        assert all(value is not None and value % 5 == 4 for value in whole)
-
-
-def test_fold_gaps() -> None:
-    assert fold([None, None, 1.0, None, 3.0, 2.0], 2, 5) == [None, 1.0, 3.0]
-    assert fold([1.0, None], 1, 7) == [1.0, None]
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,9 @@ def test_history_holds_what_was_seen() -> None:
     sampler = HostSampler("h", history)
     sampler.light(light(10, 0), 1)
     sampler.light(light(12, SECOND_NS), 1)
-    assert history.read("u", Metric.CPU_CORES, 12, 3) == [None, 0.5, 0.5]
+    assert history.read("u", Metric.CPU_CORES, 12, 1, 3) == [None, pytest.approx(0.5, rel=5e-4)] + [
+        pytest.approx(0.5, rel=5e-4)
+    ]
 
 
 def test_host_cpu(sampler: HostSampler) -> None:

@@ -1,5 +1,8 @@
 """Help: every key, made from the same tables as the bindings."""
 
+from textwrap import wrap
+
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
@@ -11,6 +14,7 @@ from kvmtui import __version__
 from kvmtui.model.actions import ACTIONS, Danger
 from kvmtui.ui.keymap import MOVE_HELP, VIEW_KEYS
 
+_INDENT = 13
 _TERMS = (
     ("CPU", "100 % is one host CPU busy for the whole tick"),
     ("READY", "share of time its vCPUs waited for a host CPU (the guest sees steal)"),
@@ -34,7 +38,7 @@ class HelpScreen(ModalScreen[None]):
         with Vertical(classes="dialog wide"):
             yield Label(f"kvmtui {__version__}", classes="title", markup=False)
             with VerticalScroll(can_focus=False):
-                yield Static(_help())
+                yield _Lines()
             yield Label("Esc closes", classes="hint", markup=False)
 
     def action_scroll(self, lines: int) -> None:
@@ -42,29 +46,41 @@ class HelpScreen(ModalScreen[None]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
-def _help() -> Content:
-    groups: dict[str, list[tuple[str, str, str]]] = {"Move": [(keys, text, "") for keys, text in MOVE_HELP]}
+class _Lines(Static):
+    """The help in as many columns as there are."""
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fill the lines anew."""
+        self.update(_help(event.size.width))
+
+
+def _help(width: int) -> Content:
+    groups: dict[str, list[tuple[str, str, str]]] = {"Move": [(keys, "", text) for keys, text in MOVE_HELP]}
     groups["Act on the VM, or on all marked VMs"] = [
-        (action.key, f"{action.label:<14} {action.description}", "" if action.danger is Danger.NONE else "asks first")
+        (
+            action.key,
+            f"{action.label:<14} ",
+            action.description if action.danger is Danger.NONE else f"{action.description} Asks first.",
+        )
         for action in ACTIONS
     ]
     for view in VIEW_KEYS:
         if view.label:
-            groups.setdefault(view.group, []).append((view.shown_as or view.key, view.label, ""))
-    groups["Console"] = [("^]", "leave; every other key goes to the guest", "")]
+            groups.setdefault(view.group, []).append((view.shown_as or view.key, "", view.label))
+    groups["Console"] = [("^]", "", "leave; every other key goes to the guest")]
     groups["Filter"] = [
-        ("web !old", "names with web and without old", ""),
-        ("state=run", "by state; also host=h1", ""),
-        ("cpu>50", "by percent; also mem> ready> and net>10M disk>1M", ""),
-        ("re:^db", "by regular expression", ""),
+        ("web !old", "", "names with web and without old"),
+        ("state=run", "", "by state; also host=h1"),
+        ("cpu>50", "", "by percent; also mem> ready> and net>10M disk>1M"),
+        ("re:^db", "", "by regular expression"),
     ]
-    groups["What the figures mean"] = [(term, text, "") for term, text in _TERMS]
+    groups["What the figures mean"] = [(term, "", text) for term, text in _TERMS]
     lines: list[Content] = []
     for title, rows in groups.items():
         lines.append(Content.styled(title, "bold"))
-        lines += [
-            Content.assemble((f"  {keys:<11}", "$primary"), text, (f"  {mark}" if mark else "", "$warning"))
-            for keys, text, mark in rows
-        ]
+        for keys, label, text in rows:
+            first, *rest = wrap(text, max(20, width - _INDENT - len(label)))
+            lines.append(Content.assemble((f"  {keys:<{_INDENT - 2}}", "$primary"), label, first))
+            lines += [Content(" " * (_INDENT + len(label)) + line) for line in rest]
         lines.append(Content(""))
-    return Content("\n").join(lines)
+    return Content("\n").join(lines[:-1])

@@ -33,6 +33,7 @@ from kvmtui.ui.screens.menu import MenuScreen
 from kvmtui.ui.screens.migrating import choose_destination
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
 from kvmtui.ui.widgets.console_panel import ConsolePanel
+from kvmtui.ui.widgets.detail_lines import PRESENT
 from kvmtui.ui.widgets.filter_field import FilterField
 from kvmtui.ui.widgets.host_list import HostList
 from kvmtui.ui.widgets.vm_detail import VmDetail
@@ -42,7 +43,7 @@ _log = logging.getLogger(__name__)
 _JOURNAL = 500
 _FIXED_LINES = 5
 """Title, status, keys, and the empty lines around the table."""
-_DETAIL_LEAST, _DETAIL_MOST = 5, 20
+_DETAIL_LEAST, _DETAIL_MOST = 5, 40
 
 
 class MainScreen(Screen[None]):
@@ -315,8 +316,9 @@ class MainScreen(Screen[None]):
         self.query_one(FilterField).open()
 
     def action_clear_filter(self) -> None:
-        """Show all VMs again."""
+        """Show all VMs again, and the present."""
         self.query_one(FilterField).action_drop()
+        self.query_one(VmDetail).marked = PRESENT
 
     def _filter_changed(self, wanted: Filter | None, problem: str) -> None:
         if problem:
@@ -341,6 +343,19 @@ class MainScreen(Screen[None]):
         marked = len(self.targets) > 1
         title = f"{len(self.targets)} marked VMs" if marked else title
         self.app.push_screen(MenuScreen(title, offered), lambda action: None if action is None else self.begin(action))
+
+    def action_zoom(self, steps: int) -> None:
+        """Show more or less of the past in the graphs."""
+        self.query_one(VmDetail).zoom(steps)
+
+    def action_read_past(self, columns: int) -> None:
+        """Read the graphs at an earlier or later time."""
+        self.query_one(VmDetail).mark(columns)
+
+    def action_change_interval(self, factor: float) -> None:
+        """Look more or less often."""
+        interval_s = self._engine.change_interval(factor)
+        self.query_one(StatusLine).note = Note(f"looking every {interval_s:g} s")
 
     def action_help(self) -> None:
         """Show all keys."""

@@ -4,16 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kvmtui.model.actions import BY_ID
-from kvmtui.model.history import SECONDS, Metric
+from kvmtui.model.history import COARSE_STEP_S, FINE, Metric
 from kvmtui.model.vm import Job, MemorySource, Vm, VmConfig, VmKey
 from kvmtui.ui.columns import Row, state_texts
 from kvmtui.ui.format import Quantity, age, duration, part, percent, rate, size
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.paint import Run, Tone, cells, fit
-from kvmtui.ui.widgets.graph import Plot, Series, columns_per_cell, fold, meter, nice_maximum
+from kvmtui.ui.widgets.graph import Plot, Series, columns_per_cell, meter, nice_maximum
 
-ReadSeries = Callable[[VmKey, Metric, int], list[float | None]]
-"""Gives the last seconds of a metric of a VM, one value each, oldest first."""
+_HOT = 0.9
+"""From this share of what its vCPUs could use on, a VM's CPU figure is a warning."""
+
+ReadSeries = Callable[[VmKey, Metric, int, int], list[float | None]]
+"""Gives the past of a metric of a VM: so many means over so many seconds each, oldest first."""
 
 
 def title_runs(row: Row, config: VmConfig | None, width: int) -> list[Run]:
@@ -107,6 +110,10 @@ class Scales:
     net: float = 0.0
 
 
+PRESENT = -1
+"""Of the columns of a graph that can be read: none, the present is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Which part of the past the graphs show."""
@@ -114,28 +121,31 @@ class Window:
     cells: int
     """The width of one graph."""
     span_s: int
+    """How far back they go, or a little more or less, so that a column is a whole number of seconds."""
     until_s: float
     glyphs: Glyphs
-
-    @property
-    def step_s(self) -> int:
-        """How many seconds one column of dots stands for."""
-        return max(1, round(self.span_s / max(1, self.columns)))
+    marked: int = PRESENT
+    """The column that is read, counted from the newest."""
 
     @property
     def columns(self) -> int:
         """How many values fit."""
-        return self.cells * columns_per_cell(self.glyphs)
+        return max(1, self.cells * columns_per_cell(self.glyphs))
 
     @property
-    def seconds(self) -> int:
-        """How far back it goes."""
-        return min(SECONDS, self.columns * self.step_s)
+    def step_s(self) -> int:
+        """How many seconds one column of dots stands for."""
+        if self.span_s <= FINE:
+            return max(1, min(round(self.span_s / self.columns), FINE // self.columns))
+        return max(1, round(self.span_s / self.columns / COARSE_STEP_S)) * COARSE_STEP_S
 
     @property
     def label(self) -> str:
-        """How far back it goes, as text."""
-        return f"last {self.seconds} s" if self.seconds < 100 else f"last {round(self.seconds / 60)} min"
+        """How far back they go, or which time is read, as text."""
+        if self.marked != PRESENT:
+            return f"{duration(self.marked * self.step_s)} ago"
+        seconds = self.columns * self.step_s
+        return f"last {seconds} s" if seconds < 100 else f"last {round(seconds / 60)} min"
 
 
 @dataclass(slots=True)
@@ -149,24 +159,31 @@ class Plots:
         """Return CPU, memory, disk and network of a VM."""
         return (self._cpu(vm, window), self._memory(vm, window), self._disk(vm, window), self._net(vm, window))
 
+    def _at(self, values: list[float | None], now: float | None, window: Window) -> float | None:
+        """Return the value to write beside a graph: that of the marked time, or of now."""
+        return now if window.marked == PRESENT else values[-1 - window.marked]
+
     def _read(self, vm: Vm, metric: Metric, window: Window) -> list[float | None]:
-        values = self.read_series(vm.key, metric, window.seconds)
-        return fold(values, window.step_s, int(window.until_s))
+        return self.read_series(vm.key, metric, window.step_s, window.columns)
 
     def _cpu(self, vm: Vm, window: Window) -> Plot:
-        ready = percent(vm.ready_fraction, decimals=1)
-        used = Quantity(percent(vm.cpu_cores).number, f"of {vm.vcpus * 100} %")
+        values = self._read(vm, Metric.CPU_CORES, window)
+        cores = self._at(values, vm.cpu_cores, window)
+        note = f"ready {percent(vm.ready_fraction, decimals=1)}" if vm.ready_fraction is not None else ""
         return Plot(
             "CPU",
-            (Series(self._read(vm, Metric.CPU_CORES, window), used),),
+            (Series(values, Quantity(percent(cores).number, f"of {vm.vcpus * 100} %")),),
             vm.vcpus or 1,
-            note=f"ready {ready}" if vm.ready_fraction is not None else "",
-            warning=(vm.cpu_fraction or 0.0) >= 0.9,
+            note="" if window.marked != PRESENT else note,
+            warning=(cores or 0.0) >= _HOT * (vm.vcpus or 1),
             absolute=True,
+            marked=window.marked,
         )
 
     def _memory(self, vm: Vm, window: Window) -> Plot:
-        share = part(vm.memory.used_bytes if vm.memory else None, vm.memory_allocated_bytes)
+        values = self._read(vm, Metric.MEMORY_BYTES, window)
+        used = self._at(values, vm.memory.used_bytes if vm.memory else None, window)
+        share = part(used, vm.memory_allocated_bytes)
         note, about = "not known", ""
         if vm.memory is not None:
             rss = vm.memory.source is MemorySource.RSS
@@ -174,15 +191,11 @@ class Plots:
             about = "~" if rss else ""
         return Plot(
             "MEMORY",
-            (
-                Series(
-                    self._read(vm, Metric.MEMORY_BYTES, window),
-                    Quantity(about + share.part, f"of {share.whole} {share.unit}"),
-                ),
-            ),
+            (Series(values, Quantity(about + share.part, f"of {share.whole} {share.unit}")),),
             vm.memory_allocated_bytes or 1,
-            note=note,
+            note="" if window.marked != PRESENT else note,
             absolute=True,
+            marked=window.marked,
         )
 
     def _disk(self, vm: Vm, window: Window) -> Plot:
@@ -191,21 +204,26 @@ class Plots:
         return Plot(
             "DISK",
             (
-                Series(read, rate(vm.disk_read_bytes_per_s), "read"),
-                Series(write, rate(vm.disk_write_bytes_per_s), "write"),
+                Series(read, rate(self._at(read, vm.disk_read_bytes_per_s, window)), "read"),
+                Series(write, rate(self._at(write, vm.disk_write_bytes_per_s, window)), "write"),
             ),
             self.scales.disk,
             f"of {rate(self.scales.disk)}",
+            marked=window.marked,
         )
 
     def _net(self, vm: Vm, window: Window) -> Plot:
-        read, write = self._read(vm, Metric.NET_IN, window), self._read(vm, Metric.NET_OUT, window)
-        self.scales.net = nice_maximum(_peak(read, write), self.scales.net)
+        into, out = self._read(vm, Metric.NET_IN, window), self._read(vm, Metric.NET_OUT, window)
+        self.scales.net = nice_maximum(_peak(into, out), self.scales.net)
         return Plot(
             "NET",
-            (Series(read, rate(vm.net_in_bytes_per_s), "in"), Series(write, rate(vm.net_out_bytes_per_s), "out")),
+            (
+                Series(into, rate(self._at(into, vm.net_in_bytes_per_s, window)), "in"),
+                Series(out, rate(self._at(out, vm.net_out_bytes_per_s, window)), "out"),
+            ),
             self.scales.net,
             f"of {rate(self.scales.net)}",
+            marked=window.marked,
         )
 
 

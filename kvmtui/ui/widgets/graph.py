@@ -97,24 +97,6 @@ def columns_per_cell(glyphs: Glyphs) -> int:
     return 1 if glyphs.ascii else 2
 
 
-def fold(values: Values, step: int, until: int) -> list[float | None]:
-    """Return values of one second each as the greatest of every `step` seconds; `until` is the second of the last.
-
-    Bounds lie on multiples of `step`, so that a graph moves in steps and never flickers between two foldings.
-    """
-    if step <= 1:
-        return list(values)
-    first = until - len(values) + 1
-    folded: list[float | None] = []
-    start = 0
-    while start < len(values):
-        end = start + step - (first + start) % step
-        known = [value for value in values[start:end] if value is not None]
-        folded.append(max(known) if known else None)
-        start = end
-    return folded
-
-
 _STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 _LEAST = 100 * 1024.0
 """The smallest scale for rates: a guest's background chatter is drawn flat."""
@@ -160,6 +142,8 @@ class Plot:
     warning: bool = False
     absolute: bool = False
     """Whether the maximum is a real limit, so that coming near it is worth a colour."""
+    marked: int = -1
+    """The value, counted from the newest, at which a line is drawn through the graph; less than 0: none."""
 
 
 _HOT = 0.75
@@ -185,7 +169,7 @@ def plot_lines(plot: Plot, width: int, height: int, glyphs: Glyphs) -> list[list
     if runs_width(right) > room:
         right = []
     head = [*fit_runs(title, width - runs_width(right), glyphs.ellipsis), *right]
-    return [head, *_areas(plot, width, height - 1, glyphs)]
+    return [head, *(_mark(plot, line, width, glyphs) for line in _areas(plot, width, height - 1, glyphs))]
 
 
 def _title(plot: Plot) -> list[Run]:
@@ -227,6 +211,17 @@ def _areas(plot: Plot, width: int, height: int, glyphs: Glyphs) -> list[list[Run
     up = area(first.values, width, upper, plot.maximum, glyphs)
     down = area(second.values, width, height - upper, plot.maximum, glyphs, down=True)
     return [*([(line, Tone.GRAPH)] for line in up), *([(line, Tone.GRAPH2)] for line in down)]
+
+
+def _mark(plot: Plot, line: list[Run], width: int, glyphs: Glyphs) -> list[Run]:
+    """Draw the line of a marked time over one line of one graph."""
+    if plot.marked < 0 or len(line) != 1:
+        return line
+    text, tone = line[0]
+    cell = width - 1 - plot.marked // columns_per_cell(glyphs)
+    if not 0 <= cell < len(text):
+        return line
+    return [(text[:cell], tone), (glyphs.mark, Tone.SORTED), (text[cell + 1 :], tone)]
 
 
 def _tone(plot: Plot, row: int, height: int) -> Tone:

@@ -10,7 +10,7 @@ from kvmtui.model.vm import VmConfig, VmKey
 from kvmtui.ui.columns import Row
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.paint import TONE_CLASSES, Palette, Run, Tone, fit_runs, runs_width
-from kvmtui.ui.widgets.detail_lines import Plots, ReadSeries, Window, job_runs, off_lines, title_runs
+from kvmtui.ui.widgets.detail_lines import PRESENT, Plots, ReadSeries, Window, job_runs, off_lines, title_runs
 from kvmtui.ui.widgets.graph import plot_lines
 
 _MARGIN = 2
@@ -19,6 +19,7 @@ _BETWEEN = 3
 _AIRY = 9
 """From this many lines for graphs on, one is left empty between the two rows of them."""
 _TWO_COLUMNS = 60
+SPANS_S = (60, 600, 3600)
 
 Line = list[Run]
 
@@ -62,7 +63,22 @@ class VmDetail(Widget):
 
     def watch_span_s(self) -> None:
         """Show more or less of the past."""
+        self.marked = PRESENT
         self._repaint_soon()
+
+    def watch_marked(self) -> None:
+        """Read another time."""
+        self._repaint_soon()
+
+    def mark(self, columns: int) -> None:
+        """Read a time further back (more than 0) or later; beyond the newest is the present."""
+        _, window = self._window(self.size.width - _MARGIN - 1)
+        self.marked = max(PRESENT, min(self.marked + columns, window.columns - 1))
+
+    def zoom(self, steps: int) -> None:
+        """Show the next longer (1) or shorter (-1) part of the past."""
+        here = SPANS_S.index(self.span_s) if self.span_s in SPANS_S else 0
+        self.span_s = SPANS_S[max(0, min(len(SPANS_S) - 1, here + steps))]
 
     def on_resize(self) -> None:
         """Lay everything out anew."""
@@ -116,9 +132,7 @@ class VmDetail(Widget):
         host = self.fleet.hosts[vm.key.host]
         stale = host.stale(self.now_s)
         row = Row(vm, host.name, self.fleet.pending.get(vm.key, ""), stale, self.now_s, self._glyphs)
-        columns = 2 if width >= _TWO_COLUMNS else 1
-        cells = (width - _BETWEEN * (columns - 1)) // columns
-        window = Window(cells, self.span_s, self.now_s, self._glyphs)
+        columns, window = self._window(width)
         title = title_runs(row, self.vm_config, width)
         if not vm.state.active:
             body = off_lines(vm, self.vm_config)
@@ -130,6 +144,12 @@ class VmDetail(Widget):
         if vm.job is not None:
             lines.append(fit_runs(job_runs(vm.job, width, self._glyphs), width, self._glyphs.ellipsis))
         return stale, lines + self._graphs(window, columns, height - len(lines))
+
+    def _window(self, width: int) -> tuple[int, Window]:
+        """Return how many graphs stand side by side, and what each shows."""
+        columns = 2 if width >= _TWO_COLUMNS else 1
+        cells = (width - _BETWEEN * (columns - 1)) // columns
+        return columns, Window(cells, self.span_s, self.now_s, self._glyphs, self.marked)
 
     def _graphs(self, window: Window, columns: int, height: int) -> list[Line]:
         vm = self.fleet.vm(self.key)
