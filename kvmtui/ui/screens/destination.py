@@ -101,12 +101,12 @@ class DestinationScreen(ExpiringScreen[Destination]):
     def _disks_line(self) -> Content:
         found = self._found()
         if found is None:
-            return Content.styled("disks: looking…", "$text-muted")
+            return Content.styled("disks: looking…", "$foreground-muted")
         if found.problem:
             how = "copy" if self._copies() else "shared"
-            return Content.assemble((f"disks: {how}", "$warning"), (f" ({found.problem})", "$text-muted"))
+            return Content.assemble((f"disks: {how}", "$warning"), (f" ({found.problem})", "$foreground-muted"))
         if not found.writable:
-            return Content.styled("no disks to bring along", "$text-muted")
+            return Content.styled("no disks to bring along", "$foreground-muted")
         lines = [
             Content.styled(
                 "disks: copied to the destination" if self._copies() else "disks: shared by both hosts", "$warning"
@@ -114,7 +114,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         ]
         for path in found.writable:
             there = "the destination has a volume there" if path in found.known else "not at the destination"
-            lines.append(Content.assemble(f"  {path}", (f"  {there}", "$text-muted")))
+            lines.append(Content.assemble(f"  {path}", (f"  {there}", "$foreground-muted")))
         if self._copies() and set(found.writable) & found.known:
             lines.append(Content.styled("  copying overwrites the volume at the destination", "$error"))
         return Content("\n").join(lines)

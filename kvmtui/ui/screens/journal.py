@@ -49,10 +49,10 @@ class JournalScreen(ModalScreen[None]):
 
 def _lines(entries: Sequence[Entry]) -> Content:
     if not entries:
-        return Content.styled("Nothing yet.", "$text-muted")
+        return Content.styled("Nothing yet.", "$foreground-muted")
     lines: list[Content] = []
     for entry in reversed(entries):
-        lines.append(Content.assemble((f"{entry.time}  ", "$text-muted"), (entry.text, entry.tone)))
+        lines.append(Content.assemble((f"{entry.time}  ", "$foreground-muted"), (entry.text, entry.tone)))
         if entry.command:
-            lines.append(Content.styled(f"          {entry.command}", "$text-muted"))
+            lines.append(Content.styled(f"          {entry.command}", "$foreground-muted"))
     return Content("\n").join(lines)

@@ -43,7 +43,8 @@ _log = logging.getLogger(__name__)
 _JOURNAL = 500
 _FIXED_LINES = 5
 """Title, status, keys, and the empty lines around the table."""
-_DETAIL_LEAST, _DETAIL_MOST = 5, 40
+_TABLE_LEAST = 3
+_DETAIL_LEAST, _DETAIL_MOST = 5, 28
 
 
 class MainScreen(Screen[None]):
@@ -159,9 +160,12 @@ class MainScreen(Screen[None]):
 
     def _divide_height(self) -> None:
         """Give the table what its rows need, and the graphs the rest."""
-        free = self.size.height - self.query_one(HostList).size.height - _FIXED_LINES
-        rows = sum(len(host.vms) for host in self.fleet.hosts.values()) + 1
-        self.query_one(VmDetail).styles.height = max(free * 35 // 100, min(free - rows, _DETAIL_MOST), _DETAIL_LEAST)
+        filtering = self.query_one(FilterField).display
+        free = self.size.height - self.query_one(HostList).size.height - _FIXED_LINES - filtering
+        rows = max(_TABLE_LEAST, 1 + sum(len(host.vms) for host in self.fleet.hosts.values()))
+        detail = self.query_one(VmDetail)
+        detail.styles.height = height = max(free * 35 // 100, min(free - rows, _DETAIL_MOST), _DETAIL_LEAST)
+        detail.display = free - height >= _TABLE_LEAST and not self.has_class("console")
 
     @on(VmTable.MarksChanged)
     def _marks_changed(self) -> None:
@@ -271,6 +275,7 @@ class MainScreen(Screen[None]):
         # At once: a key typed next is meant for the guest, and must not be taken for an action on a VM.
         panel.display = True
         self.set_focus(panel.pane)
+        self._divide_height()
         self._show_keys()
 
     @on(ConsolePanel.Closed)
@@ -314,6 +319,7 @@ class MainScreen(Screen[None]):
     def action_filter(self) -> None:
         """Type a filter."""
         self.query_one(FilterField).open()
+        self._divide_height()
 
     def action_clear_filter(self) -> None:
         """Show all VMs again, and the present."""
@@ -330,6 +336,7 @@ class MainScreen(Screen[None]):
     def _focus_table(self) -> None:
         # At once, not at the next turn of the loop: the key after this one is meant for the table.
         self.set_focus(self.query_one(VmTable))
+        self._divide_height()
 
     def action_menu(self) -> None:
         """Offer what can be done with the selected VM."""

@@ -43,5 +43,5 @@ class MenuScreen(ExpiringScreen[Action]):
 def _line(action: Action) -> Content:
     tone = {Danger.NONE: "", Danger.DISRUPTIVE: "$warning", Danger.DESTRUCTIVE: "$error"}[action.danger]
     return Content.assemble(
-        (f" {action.key} ", "bold $primary"), (f"{action.label:<14}", tone), (action.description, "$text-muted")
+        (f" {action.key} ", "bold $primary"), (f"{action.label:<14}", tone), (action.description, "$foreground-muted")
     )
