@@ -1,5 +1,26 @@
-"""`python -m kvmtui`."""
+"""The program's first steps, before anything that takes time is imported."""
 
-from kvmtui.cli import main
+import os
+import sys
 
-main()
+from kvmtui import __version__
+
+STARTING = "kvmtui: starting"
+
+
+def main() -> None:
+    """Run kvmtui with the arguments of the process; does not return."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        os.write(1, f"kvmtui {__version__}\n".encode())
+        os._exit(0)
+    # Importing Textual takes a quarter of a second, in which a slow link would show nothing at all.
+    if all(os.isatty(number) for number in (0, 1, 2)) and not {"-h", "--help", "--version"} & set(arguments):
+        os.write(2, f"\r{STARTING}\r".encode())
+    from kvmtui.cli import main as run  # noqa: PLC0415
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,8 @@ from kvmtui.model.clean import clean
 T = TypeVar("T")
 
 _USAGE_ERROR = 2
+_CLEAR_LINE = "\r\x1b[K"
+_LOW_BANDWIDTH_INTERVAL_S = 5.0
 _DEMO_VMS = 12
 
 
@@ -40,7 +42,9 @@ def run(arguments: Sequence[str]) -> int:
     except _Leave as leave:
         return leave.code
     except ConfigError as error:
-        print(f"kvmtui: {error}", file=sys.stderr)  # noqa: T201
+        # Over the line that said that kvmtui is starting.
+        clear = _CLEAR_LINE if sys.stderr.isatty() else ""
+        print(f"{clear}kvmtui: {error}", file=sys.stderr)  # noqa: T201
         return _USAGE_ERROR
 
 
@@ -86,9 +90,9 @@ def _parser() -> _Parser:
         "--interval",
         metavar="S",
         type=_checked(check_interval, float),
-        default=1.0,
-        help="seconds between looks (default 1)",
+        help=f"seconds between looks (default 1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f})",
     )
+    parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
     parser.add_argument(
         "--demo",
         metavar="N",
@@ -132,7 +136,14 @@ def _settings(arguments: Sequence[str]) -> Settings:
         except ConfigError as error:
             source = "VIRSH_DEFAULT_CONNECT_URI, LIBVIRT_DEFAULT_URI or libvirt.conf"
             raise ConfigError(f"the default URI, from {source}: {error}") from error
-    return Settings(uris=uris, read_only=given.read_only, interval_s=given.interval, demo_vms=given.demo, log=given.log)
+    return Settings(
+        uris=uris,
+        read_only=given.read_only,
+        interval_s=given.interval or (_LOW_BANDWIDTH_INTERVAL_S if given.low_bandwidth else 1.0),
+        low_bandwidth=given.low_bandwidth,
+        demo_vms=given.demo,
+        log=given.log,
+    )
 
 
 def _start_log(file: Path | None) -> None:
@@ -177,4 +188,6 @@ def _dashboard(settings: Settings) -> int:
         engine = Engine(LibvirtBackend(), settings.uris, interval_s=settings.interval_s, read_only=settings.read_only)
     from kvmtui.ui.app import Dashboard
 
-    return Dashboard(engine).run_until_quit()
+    code = Dashboard(engine, low_bandwidth=settings.low_bandwidth).run_until_quit()
+    sys.stderr.write(_CLEAR_LINE)
+    return code

@@ -23,6 +23,7 @@ class Settings:
     uris: tuple[str, ...] = ()
     read_only: bool = False
     interval_s: float = 1.0
+    low_bandwidth: bool = False
     demo_vms: int | None = None
     """How many emulated VMs to show instead of real ones."""
     log: Path | None = None

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from importlib.resources import files
 
@@ -15,6 +16,7 @@ from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.actions import ACTIONS
+from kvmtui.ui.changed_cells import ChangedCellsApp
 from kvmtui.ui.glyphs import Glyphs, glyphs_for
 from kvmtui.ui.key_order import OrderedKeysApp
 from kvmtui.ui.keymap import VIEW_KEYS
@@ -25,7 +27,7 @@ from kvmtui.ui.widgets.console_pane import guest_gets_key
 _GRACE_S = 1.5
 
 
-class Dashboard(OrderedKeysApp[int]):
+class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int]):
     """kvmtui's dashboard over an engine."""
 
     TITLE = "kvmtui"
@@ -42,12 +44,20 @@ class Dashboard(OrderedKeysApp[int]):
     ]
 
     def __init__(
-        self, engine: Engine, *, glyphs: Glyphs | None = None, wall_clock: Callable[[], datetime] = datetime.now
+        self,
+        engine: Engine,
+        *,
+        glyphs: Glyphs | None = None,
+        low_bandwidth: bool = False,
+        wall_clock: Callable[[], datetime] = datetime.now,
     ) -> None:
-        """Show what `engine` sees; `glyphs` are chosen by the terminal unless given; `wall_clock` is the local time."""
+        """Show what `engine` sees; `glyphs` are chosen by the terminal unless given; `wall_clock` is the local time.
+
+        With `low_bandwidth` there are no graphs, and what changes by itself does so seldom.
+        """
         super().__init__()
         self.engine = engine
-        glyphs = glyphs or glyphs_for(sys.stdout.encoding or "", os.environ)
+        glyphs = replace(glyphs or glyphs_for(sys.stdout.encoding or "", os.environ), graphs=not low_bandwidth)
         self.main_screen = MainScreen(engine, glyphs, wall_clock=wall_clock)
         self.register_theme(THEME)
         self.theme = THEME.name

@@ -30,6 +30,8 @@ class Glyphs:
     """The scroll position at the right edge."""
     mark: str
     """A line through a graph at the time that is read."""
+    graphs: bool = True
+    """Whether graphs are drawn at all; on a slow link they cost more than they tell."""
 
 
 UNICODE = Glyphs(

@@ -100,7 +100,7 @@ def test_a_terminal_that_is_not_known(monkeypatch: pytest.MonkeyPatch, term: str
     else:
         monkeypatch.setenv("TERM", term)
     assert run(["--demo"]) == 2
-    assert error.getvalue() == "kvmtui: the terminal type is not known: set TERM, for example TERM=xterm-256color\n"
+    assert error.getvalue().removeprefix("\r\x1b[K") == "kvmtui: the terminal type is not known: set TERM, for example TERM=xterm-256color\n"
 
 
 def test_without_the_binding_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_without_the_binding_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
         assert run(["-c", "qemu:///system"]) == 2
     finally:
         libvirt.cache_clear()
-    error = stream.getvalue()
+    error = stream.getvalue().removeprefix("\r\x1b[K")
     assert error.count("\n") == 1
     for words in ("kvmtui: the libvirt binding is missing", "pip install 'kvmtui[libvirt]'", '"kvmtui --demo"'):
         assert words in error

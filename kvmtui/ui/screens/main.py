@@ -41,6 +41,8 @@ from kvmtui.ui.widgets.vm_table import VmTable
 
 _log = logging.getLogger(__name__)
 _JOURNAL = 500
+_SLOW_TICK_S = 5.0
+"""How often ages are brought up to date on a slow link, where there are no graphs."""
 _FIXED_LINES = 5
 """Title, status, keys, and the empty lines around the table."""
 _TABLE_LEAST = 3
@@ -84,7 +86,7 @@ class MainScreen(Screen[None]):
         listeners.migration_changed = lambda migration: self._tell(MigrationChanged(migration))
         self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
         self._focus_table()
-        self.set_interval(1.0, self._tick)
+        self.set_interval(1.0 if self._glyphs.graphs else _SLOW_TICK_S, self._tick)
         self._tick()
         self._engine.start()
 
@@ -97,10 +99,15 @@ class MainScreen(Screen[None]):
 
     @on(FleetChanged)
     def _fleet_changed(self) -> None:
+        table = self.query_one(VmTable)
+        selected = table.selected
         self.now_s = self._engine.clock()
         self.fleet = self._engine.fleet
+        # A VM that migrated leaves its old host before the migration is known to have ended: the cursor goes along.
+        if selected is not None and self.fleet.vm(selected) is None and (twin := self._twin(selected)) is not None:
+            table.select(twin)
         if self._follow is not None and self.fleet.vm(self._follow) is not None:
-            self.query_one(VmTable).select(self._follow)
+            table.select(self._follow)
             self._follow = None
         self._read_config()
         # The host list takes its lines, one for each host, with the next layout.
@@ -124,6 +131,10 @@ class MainScreen(Screen[None]):
         elif migration.message:
             self.query_one(StatusLine).note = Note(text, tone)
 
+    def _twin(self, key: VmKey) -> VmKey | None:
+        """Return the same VM on another host, or None."""
+        return next((VmKey(host.key, key.uuid) for host in self.fleet.hosts.values() if key.uuid in host.vms), None)
+
     def _follow_moved(self, migration: Migration) -> None:
         request = migration.request
         table = self.query_one(VmTable)
@@ -137,7 +148,7 @@ class MainScreen(Screen[None]):
 
     def _tick(self) -> None:
         self.now_s = self._engine.clock()
-        self.query_one(TitleBar).tick(self._wall_clock())
+        self.query_one(TitleBar).tick(self._wall_clock(), seconds=self._glyphs.graphs)
         self._read_config()
 
     # What the widgets tell

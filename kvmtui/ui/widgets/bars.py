@@ -30,9 +30,9 @@ class TitleBar(Widget):
     clock: reactive[str] = reactive("")
     mode: reactive[str] = reactive("")
 
-    def tick(self, now: datetime) -> None:
-        """Set the clock."""
-        self.clock = now.strftime("%H:%M:%S")
+    def tick(self, now: datetime, *, seconds: bool = True) -> None:
+        """Set the clock, to the second or to the minute."""
+        self.clock = now.strftime("%H:%M:%S" if seconds else "%H:%M")
 
     def render(self) -> Content:
         """Draw the line."""

@@ -74,7 +74,7 @@ def ascii_area(values: Values, width: int, height: int, maximum: float, *, down:
 
 def mini(values: Values, width: int, maximum: float, glyphs: Glyphs = UNICODE) -> str:
     """Return a graph of one line and `width` cells for a table's row."""
-    return blocks(values, width, 1, maximum, glyphs)[0]
+    return blocks(values, width, 1, maximum, glyphs)[0] if glyphs.graphs else " " * width
 
 
 def meter(fraction: float | None, width: int, glyphs: Glyphs = UNICODE) -> tuple[str, str]:
@@ -87,6 +87,8 @@ def meter(fraction: float | None, width: int, glyphs: Glyphs = UNICODE) -> tuple
 
 def area(values: Values, width: int, height: int, maximum: float, glyphs: Glyphs, *, down: bool = False) -> list[str]:
     """Return the area under the values in the finest signs the terminal has; `columns_per_cell` values a cell."""
+    if not glyphs.graphs:
+        return [" " * width] * height
     if glyphs.ascii:
         return ascii_area(values, width, height, maximum, down=down)
     return braille(values, width, height, maximum, down=down)

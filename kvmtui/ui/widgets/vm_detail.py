@@ -158,7 +158,7 @@ class VmDetail(Widget):
         plots = self._plots.make(vm, window)
         rows = len(plots) // columns
         gap = 1 if height >= _AIRY and columns == 2 else 0
-        each = max(1, (height - gap) // rows)
+        each = max(1, (height - gap) // rows) if self._glyphs.graphs else 1
         lines: list[Line] = []
         for start in range(0, len(plots), columns):
             blocks = [plot_lines(plot, window.cells, each, window.glyphs) for plot in plots[start : start + columns]]
