@@ -49,7 +49,7 @@ class TitleBar(Widget):
         if self.mode:
             parts.append(Content.styled(f" · {self.mode}", "$warning"))
         left = Content("").join(parts)
-        right = Content.styled(f"{self.clock} ", "$text-muted")
+        right = Content.styled(f"{self.clock} ", "dim")
         gap = max(1, self.size.width - left.cell_length - right.cell_length)
         return Content("").join([left, Content(" " * gap), right])
 
@@ -65,7 +65,7 @@ class StatusLine(Widget):
         room = self.size.width - text.cell_length - 3
         if not self.note.aside or room < 20:
             return text
-        aside = Content.styled(self.note.aside, "$text-muted").truncate(room, ellipsis=True)
+        aside = Content.styled(self.note.aside, "dim").truncate(room, ellipsis=True)
         return Content("").join([text, Content("   "), aside])
 
 
@@ -94,7 +94,7 @@ class KeyBar(Widget):
 
 
 def _key(key: str, label: str) -> Content:
-    return Content.assemble((key, "bold $text-primary"), (f" {label}" if label else "", "$text-muted"))
+    return Content.assemble((key, "bold $text-primary"), (f" {label}" if label else "", "dim"))
 
 
 def _count(number: int, noun: str) -> str:

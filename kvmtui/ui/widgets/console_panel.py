@@ -40,7 +40,7 @@ class ConsolePanel(Vertical):
         self._key, self._title = key, title
         self.query_one("#console-title", Static).update(
             Content.assemble(
-                (f" console of {title} ", "bold $primary"), ("  ^] leaves · Enter wakes a silent one", "$text-muted")
+                (f" console of {title} ", "bold $primary"), ("  ^] leaves · Enter wakes a silent one", "dim")
             )
         )
         self.pane.detach()

@@ -1,0 +1,102 @@
+"""What the pictures show: one scene each, the same at every run."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from textual.pilot import Pilot
+
+from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
+from kvmtui.ui.widgets.vm_detail import VmDetail
+from tests.ui.stage import H2, Stage
+
+WATCHED_S = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """How a picture comes about."""
+
+    columns: int
+    rows: int
+    play: Callable[[Stage], Awaitable[None]]
+    glyphs: Glyphs = UNICODE
+    cursor_on: str = "web1"
+
+    def stage(self) -> Stage:
+        """Return the dashboard before it runs, its hosts watched long enough for full graphs."""
+        stage = Stage(glyphs=self.glyphs)
+        keys = [stage.key(name) for name in "web1 web2 db1 db2 batch1 build3 cache1 ci7 mail win1".split()]  # noqa: SIM905
+        stage.engine.show_interest(keys[0], keys)
+        # What the screen shows while it lays itself out must not decide when which VM is looked at.
+        stage.engine.interest_is_fixed = True
+        stage.watch_for(WATCHED_S)
+        return stage
+
+    async def run(self, stage: Stage, pilot: Pilot[Any]) -> None:
+        """Bring the running dashboard to where the picture is taken."""
+        stage.pilot = pilot
+        # From here on the screen hears of every look.
+        await stage.until(lambda: stage.engine.started)
+        await stage.look()
+        await stage.put_cursor_on(self.cursor_on)
+        await pilot.pause()
+        await _see_all(stage)
+        await self.play(stage)
+        await pilot.pause()
+
+
+async def _see_all(stage: Stage) -> None:
+    """Let the screen show everything that is known at this moment, also what is read in the background."""
+    stage.let_deep_answers_in()
+    await stage.look(0)
+    detail = stage.main.query_one(VmDetail)
+    await stage.look_until(lambda: detail.vm_config is not None, seconds=0)
+
+
+async def _nothing(stage: Stage) -> None:
+    pass
+
+
+async def _busy(stage: Stage) -> None:
+    await stage.press("P")
+
+
+async def _confirm(stage: Stage) -> None:
+    await stage.press("K")
+
+
+async def _help(stage: Stage) -> None:
+    await stage.press("question_mark")
+
+
+async def _host_down(stage: Stage) -> None:
+    stage.backend.host_down(H2, "ssh: connect to host h2 port 22: Connection refused")
+    await stage.look()
+    await stage.look(0)
+
+
+async def _migrate(stage: Stage) -> None:
+    await stage.press("m")
+    await stage.until(lambda: "not at the destination" in stage.text)
+
+
+async def _console(stage: Stage) -> None:
+    await stage.press("c")
+    await stage.see("root@web1:~#")
+    for command in ("uname -a", "free", "dmesg"):
+        await stage.press(*command, "enter")
+    await stage.until(lambda: stage.text.count("root@web1:~#") >= 2 and "SMBus" in stage.text)
+
+
+SCENES = {
+    "dashboard": Scene(120, 40, _nothing),
+    "busy": Scene(200, 60, _busy),
+    "small": Scene(80, 24, _nothing),
+    "ascii": Scene(100, 30, _nothing, ASCII),
+    "confirm": Scene(100, 30, _confirm),
+    "help": Scene(100, 30, _help),
+    "host_down": Scene(100, 30, _host_down),
+    "migrate": Scene(100, 30, _migrate, cursor_on="db1"),
+    "console": Scene(100, 30, _console),
+}

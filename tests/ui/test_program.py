@@ -1,0 +1,101 @@
+"""The real program in a pseudo-terminal: how it begins, and that every way out leaves the terminal as it was."""
+
+import io
+import os
+import signal
+import sys
+import termios
+import time
+
+import pexpect
+import pytest
+
+from tests.terminal import Terminal
+
+LEAVES_ALTERNATE_SCREEN, SHOWS_CURSOR = b"\x1b[?1049l", b"\x1b[?25h"
+ENTERS_ALTERNATE_SCREEN, HIDES_CURSOR = b"\x1b[?1049h", b"\x1b[?25l"
+LINE_MODES = termios.ICANON | termios.ECHO | termios.ISIG
+MOUSE_OFF = (b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l")
+
+
+class Watched:
+    """A dashboard that runs in a terminal, all its output kept."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+        self.output = terminal.process.logfile_read = io.BytesIO()
+        # Outlives the process and what pexpect holds.
+        self._terminal_fd = os.dup(terminal.process.child_fd)
+        terminal.see("web1", "running")
+        assert not self._line_modes, "it reads keys, not lines"
+
+    @property
+    def _line_modes(self) -> int:
+        """Which of the modes in which a shell leaves a terminal are set."""
+        return int(termios.tcgetattr(self._terminal_fd)[3]) & LINE_MODES
+
+    def assert_sane(self) -> None:
+        """The terminal is as it was."""
+        written = self.output.getvalue()
+        assert written.rfind(LEAVES_ALTERNATE_SCREEN) > written.rfind(ENTERS_ALTERNATE_SCREEN) >= 0
+        assert written.rfind(SHOWS_CURSOR) > written.rfind(HIDES_CURSOR) >= 0
+        assert all(off in written for off in MOUSE_OFF)
+        assert b"Traceback" not in written
+        assert self._line_modes == LINE_MODES
+        os.close(self._terminal_fd)
+
+
+def test_it_starts_and_q_leaves_the_terminal_as_it_was() -> None:
+    with Terminal(["--demo"]) as terminal:
+        watched = Watched(terminal)
+        terminal.press("q")
+        assert terminal.end() == 0
+        watched.assert_sane()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_soon_and_sanely(number: signal.Signals) -> None:
+    with Terminal(["--demo"]) as terminal:
+        watched = Watched(terminal)
+        began_s = time.monotonic()
+        os.kill(terminal.process.pid, number)
+        assert terminal.end() == 128 + number
+        assert time.monotonic() - began_s < 2
+        watched.assert_sane()
+
+
+HANGING = """
+import sys
+from kvmtui.hypervisor.demo import DemoBackend
+from kvmtui.hypervisor import demo
+
+class Hanging(DemoBackend):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        for uri in self.uris:
+            self.hang_host(uri)
+
+demo.DemoBackend = Hanging
+from kvmtui.cli import main
+sys.argv = ["kvmtui", "--demo"]
+main()
+"""
+
+
+def test_quitting_waits_for_no_host() -> None:
+    process = pexpect.spawn(
+        sys.executable,
+        ["-c", HANGING],
+        dimensions=(40, 120),
+        env={**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8"},
+        timeout=30,
+    )
+    process.logfile_read = output = io.BytesIO()
+    process.expect("onnecting")
+    began_s = time.monotonic()
+    process.send("q")
+    process.expect(pexpect.EOF, timeout=5)
+    process.close()
+    assert time.monotonic() - began_s < 2
+    assert process.exitstatus == 0
+    assert LEAVES_ALTERNATE_SCREEN in output.getvalue()
