@@ -75,7 +75,7 @@ class ConfirmScreen(ExpiringScreen[bool]):
             yield Label(self._consequence, classes="consequence", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("No", id="no", compact=True)
-                yield Button("Yes", id="yes", compact=True, variant="error" if self._destructive else "warning")
+                yield Button("Yes", id="yes", compact=True)
             yield Label("y yes · n or Esc no", classes="hint", markup=False)
 
     def on_mount(self) -> None:
