@@ -7,6 +7,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
+from kvmtui.ui.widgets.host_list import HostList
 from kvmtui.ui.widgets.vm_detail import VmDetail
 from tests.ui.stage import H2, Stage
 
@@ -39,11 +40,22 @@ class Scene:
         # From here on the screen hears of every look.
         await stage.until(lambda: stage.engine.started)
         await stage.look()
+        await _lay_out(stage)
         await stage.put_cursor_on(self.cursor_on)
         await pilot.pause()
         await _see_all(stage)
         await self.play(stage)
         await pilot.pause()
+
+
+async def _lay_out(stage: Stage) -> None:
+    """Wait until all parts have the heights they will keep: where the table scrolls to depends on its own."""
+    hosts, detail = stage.main.query_one(HostList), stage.main.query_one(VmDetail)
+    await stage.until(lambda: hosts.size.height == len(stage.backend.uris) + 1)
+    stage.main._divide_height()
+    await stage.until(lambda: detail.styles.height is not None and detail.size.height == detail.styles.height.value)
+    assert stage.pilot is not None
+    await stage.pilot.pause()
 
 
 async def _see_all(stage: Stage) -> None:

@@ -100,7 +100,8 @@ def test_a_terminal_that_is_not_known(monkeypatch: pytest.MonkeyPatch, term: str
     else:
         monkeypatch.setenv("TERM", term)
     assert run(["--demo"]) == 2
-    assert error.getvalue().removeprefix("\r\x1b[K") == "kvmtui: the terminal type is not known: set TERM, for example TERM=xterm-256color\n"
+    said = error.getvalue().removeprefix("\r\x1b[K")
+    assert said == "kvmtui: the terminal type is not known: set TERM, for example TERM=xterm-256color\n"
 
 
 def test_without_the_binding_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
