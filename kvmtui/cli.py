@@ -113,7 +113,8 @@ def _checked(check: Callable[[T], T], convert: Callable[[str], T]) -> Callable[[
         try:
             value = convert(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+            kind = "whole number" if convert is int else "number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {kind}") from None
         try:
             return check(value)
         except ConfigError as error:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import nan
 from types import MappingProxyType
 
 from kvmtui.hypervisor.samples import DeepVm, Flags, LightSample, LightVm, NodeSample
@@ -11,7 +12,7 @@ from kvmtui.model.host import HostFigures
 from kvmtui.model.rates import devices_rate, rate
 from kvmtui.model.vm import Job, Memory, MemorySource, Vm, VmKey
 
-_RECENT = 12
+_RECENT = 20
 _DEEP_GAP_S = 60.0
 # An event brings a sample early. Over so short a time a rate would say little, so only states are taken from it.
 _EARLY_SHARE = 0.5
@@ -47,6 +48,7 @@ class HostSampler:
         self._flags: Flags | None = None
         self._node: NodeSample | None = None
         self._figures = HostFigures()
+        self._remembered_at_s = float("-inf")
         self.silent: dict[str, float] = {}
         """VMs whose QEMU does not answer, with the monotonic time since when."""
         self.jobs: dict[str, Job] = {}
@@ -64,9 +66,25 @@ class HostSampler:
                 runs[vm.uuid] = old
                 self._advance(old, vm, at_s, interval_s)
         self._runs = runs
-        self._history.forget(set(runs))
+        self._remember(sample.taken_at_s, interval_s)
         self.silent = {uuid: since for uuid, since in self.silent.items() if uuid in runs}
         self.jobs = {uuid: job for uuid, job in self.jobs.items() if uuid in runs}
+
+    def _remember(self, taken_at_s: float, interval_s: float) -> None:
+        """Write the figures into the history: a rate holds for the time that it was measured over."""
+        since_s, gap_s = self._remembered_at_s, 3 * interval_s + 1
+        if taken_at_s - since_s < _EARLY_SHARE * interval_s:
+            return
+        for uuid, run in self._runs.items():
+            figures = [run.cpu_cores, None, None, None, run.net_in, run.net_out]
+            if run.deep is not None and run.deep_base is not None and uuid not in self.silent:
+                figures[Metric.DISK_READ], figures[Metric.DISK_WRITE] = run.disk_read, run.disk_write
+                figures[Metric.MEMORY_BYTES] = _used_bytes(run.deep)
+            self._history.hold(uuid, [nan if figure is None else figure for figure in figures])
+        self._history.keep(set(self._runs))
+        if taken_at_s - since_s <= gap_s:
+            self._history.commit(since_s, taken_at_s)
+        self._remembered_at_s = taken_at_s
 
     def _advance(self, run: _Run, vm: LightVm, at_s: float, interval_s: float) -> None:
         elapsed_s = at_s - run.since_s
@@ -80,16 +98,13 @@ class HostSampler:
             )
             return
         gap_s = 3 * interval_s + 1
-        old, since_s = run.light, max(run.since_s, at_s - gap_s)
+        old = run.light
         cpu_ns_per_s = rate(old.cpu_time_ns, vm.cpu_time_ns, elapsed_s, gap_s)
         run.cpu_cores = None if cpu_ns_per_s is None else cpu_ns_per_s / 1e9
         run.net_in = devices_rate(old.net_in_bytes, vm.net_in_bytes, elapsed_s, gap_s)
         run.net_out = devices_rate(old.net_out_bytes, vm.net_out_bytes, elapsed_s, gap_s)
         run.recent.append(run.cpu_cores)
         run.light, run.since_s = vm, at_s
-        self._history.record(vm.uuid, Metric.CPU_CORES, since_s, at_s, run.cpu_cores)
-        self._history.record(vm.uuid, Metric.NET_IN, since_s, at_s, run.net_in)
-        self._history.record(vm.uuid, Metric.NET_OUT, since_s, at_s, run.net_out)
 
     def deep(self, samples: Iterable[DeepVm]) -> None:
         """Take in what a deep sample brought."""
@@ -109,12 +124,6 @@ class HostSampler:
             run.ready = None if waited is None or not new.vcpus else waited / 1e9 / new.vcpus
             run.disk_read = devices_rate(old.disk_read_bytes, new.disk_read_bytes, elapsed_s, _DEEP_GAP_S)
             run.disk_write = devices_rate(old.disk_write_bytes, new.disk_write_bytes, elapsed_s, _DEEP_GAP_S)
-            for metric, value in (
-                (Metric.DISK_READ, run.disk_read),
-                (Metric.DISK_WRITE, run.disk_write),
-                (Metric.MEMORY_BYTES, None if (memory := _memory(new)) is None else memory.used_bytes),
-            ):
-                self._history.record(new.uuid, metric, old.taken_at_s, new.taken_at_s, value)
 
     def flags(self, flags: Flags) -> None:
         """Take in persistence, autostart and managed save."""
@@ -141,6 +150,7 @@ class HostSampler:
             run.since_s = float("-inf")
             run.deep_base = None
         self._node = None
+        self._remembered_at_s = float("-inf")
         self.silent.clear()
 
     @property
@@ -188,6 +198,10 @@ class HostSampler:
             monitor_silent_since_s=self.silent.get(uuid),
             job=self.jobs.get(uuid),
         )
+
+
+def _used_bytes(deep: DeepVm) -> int | None:
+    return deep.rss_bytes if deep.memory_used_bytes is None else deep.memory_used_bytes
 
 
 def _memory(deep: DeepVm) -> Memory | None:

@@ -13,7 +13,7 @@ from textual import events
 from textual.app import App, ReturnType
 from textual.message import Message
 
-_LOST_S = 2.0
+_LOST_S = 1.0
 
 
 class KeyHandled(Message):
@@ -35,14 +35,19 @@ class OrderedKeysApp(App[ReturnType]):
             await super().on_event(event)
             return
         self._waiting.append(event)
-        # A widget that went away took its messages along.
-        lost = self._sent_at_s is not None and self._clock() - self._sent_at_s > _LOST_S
-        if self._sent_at_s is None or lost:
+        if self._sent_at_s is None:
             await self._send_next()
+        elif len(self._waiting) == 1:
+            self.set_timer(_LOST_S, self._send_if_lost)
 
     async def on_key_handled(self) -> None:
         """Go on with the next key."""
         await self._send_next()
+
+    async def _send_if_lost(self) -> None:
+        """Go on without the word that a key was handled: a widget that went away took it along."""
+        if self._waiting and self._sent_at_s is not None and self._clock() - self._sent_at_s >= _LOST_S:
+            await self._send_next()
 
     async def _send_next(self) -> None:
         self._sent_at_s = None
