@@ -74,6 +74,8 @@ class Console:
         """Take note of the stream's end."""
         with self._lock:
             self._ended = clean(reason, 300)
+        # The stream is closed by the lane: this may be libvirt's own loop, which must not wait for a host.
+        self._lane.submit(lambda _: None if self._stream is None else self._stream.close())
         self._wake()
 
     def _open(self, connection: Connection, uuid: str) -> None:
@@ -84,4 +86,4 @@ class Console:
         if isinstance(error, HypervisorError):
             self.ended(str(error))
         elif error is not None:
-            self.ended("an internal error; see the log")
+            self.ended("an internal error; run with --log FILE to see it")

@@ -65,8 +65,10 @@ class Engine:
                 after_tick=self._after_tick(uri),
                 clock=clock,
             )
-        lanes = {uri: poller.lanes for uri, poller in self._pollers.items()}
-        self._actions = Actions(lanes, self._store, self._action_finished, clock=clock)
+        # All at once, so that they stand in the order they were given and not in that of their answers.
+        for poller in self._pollers.values():
+            poller.announce()
+        self._actions = Actions(self._pollers, self._store, self._action_finished, clock=clock)
         self._migrations = Migrations(
             self._pollers, self._store, lambda migration: self.listeners.migration_changed(migration), clock=clock
         )
@@ -95,7 +97,7 @@ class Engine:
     def refresh(self) -> None:
         """Look at every host soon."""
         for poller in self._pollers.values():
-            poller.wake()
+            poller.retry()
 
     def change_interval(self, factor: float) -> float:
         """Look at the hosts more or less often; return the new interval in seconds."""

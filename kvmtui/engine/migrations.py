@@ -6,9 +6,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.store import Pending, Store
-from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled, MigrationUnsafe, VmGone
+from kvmtui.hypervisor.errors import (
+    CallTimedOut,
+    HypervisorError,
+    JobCancelled,
+    LinkLost,
+    MigrationUnsafe,
+    NotStarted,
+    VmGone,
+)
 from kvmtui.hypervisor.lanes import Call, settle
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.hypervisor.samples import Identity
@@ -18,9 +27,27 @@ from kvmtui.model.migration import Migration, MigrationRequest, Phase
 from kvmtui.model.vm import Job, VmKey
 
 _log = logging.getLogger(__name__)
-_VERIFY_DEADLINE_S = 10.0
-_JOB_DEADLINE_S = 10.0
-_VERIFY_TRIES = 5
+_ANSWER_DEADLINE_S = 10.0
+_TIDYING_S = 30.0
+"""How long both hosts may tell of it at once, or neither, before that is taken for the end."""
+_PATIENCE_S = 120.0
+"""How long a host may not answer before the end is called unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one host knows of the VM."""
+
+    identity: Identity | None
+    """None: it is not there."""
+    job: Job | None
+
+    @property
+    def active(self) -> bool:
+        return self.identity is not None and self.identity.state.active
+
+    def __str__(self) -> str:
+        return "not there" if self.identity is None else str(self.identity.state)
 
 
 @dataclass(slots=True, eq=False)
@@ -30,11 +57,13 @@ class _Flight:
     view: Migration
     call: Call
     pending: Pending
-    job_call: Call | None = None
+    probe: JobProbe
     moved_bytes: bool = False
     """Whether any guest data was seen to move, after which no second way is tried."""
-    error: HypervisorError | None = None
-    tries: int = 0
+    questions: tuple[Call, Call] | None = None
+    """What source and destination have been asked, once the call has returned."""
+    returned_at_s: float | None = None
+    """Since when neither the call nor a job has told that it goes on."""
 
 
 class Migrations:
@@ -68,7 +97,9 @@ class Migrations:
             except HypervisorError as error:
                 self._changed(replace(view, phase=Phase.FAILED, message=clean(str(error), 300)))
                 return
-            self._flights[request.key] = _Flight(view, call, self._store.begin(request.key, "migrating"))
+            pending = self._store.begin(request.key, "migrating")
+            probe = JobProbe(self._pollers[request.key.host], request.key.uuid, "migration")
+            self._flights[request.key] = _Flight(view, call, pending, probe)
         _log.info("intent migrate %s (%s) from %s to %s", request.vm_name, *reversed(request.key), request.destination)
         self._changed(view)
 
@@ -77,9 +108,10 @@ class Migrations:
         with self._lock:
             flights = [flight for key, flight in self._flights.items() if key.host == host]
         for flight in flights:
-            self._poll_job(flight)
             if flight.call.done:
                 self._verify(flight)
+            else:
+                self._progress(flight)
 
     def _launch(self, request: MigrationRequest, *, peer_to_peer: bool) -> Call:
         lanes = self._pollers[request.key.host].lanes
@@ -94,70 +126,72 @@ class Migrations:
         call.future.add_done_callback(lambda _: self._pollers[request.key.host].wake())
         return call
 
-    def _poll_job(self, flight: _Flight) -> None:
-        """Take the job's last answer and ask again; a question that hangs costs its lane, not the poller."""
-        key, lanes = flight.view.request.key, self._pollers[flight.view.request.key.host].lanes
-        call = flight.job_call
-        if call is not None and call.done:
-            flight.job_call = None
-            try:
-                job: Job | None = settle(call)
-            except HypervisorError:
-                # A domain that just left has no job to tell of; the migration's own call says what happened.
-                job = None
-            if job is not None and not flight.call.done:
-                flight.moved_bytes = flight.moved_bytes or bool(job.bytes_per_s) or (job.iteration or 0) > 0
-                self._pollers[key.host].sampler.jobs[key.uuid] = job
-                flight.view = replace(flight.view, phase=Phase.RUNNING, job=job)
-                self._changed(flight.view)
-        elif call is not None:
-            if time.monotonic() - call.submitted_at_s > _JOB_DEADLINE_S:
-                lanes.abandon(call)
-                flight.job_call = None
-            return
-        if not flight.call.done:
-            try:
-                flight.job_call = lanes.start("jobs", lambda connection: connection.job(key.uuid))
-            except CallTimedOut as error:
-                _log.warning("%s: no job figures: %s", key.host, error)
+    def _progress(self, flight: _Flight) -> None:
+        job = flight.probe.poll()
+        if job is not None:
+            flight.moved_bytes = flight.moved_bytes or bool(job.bytes_per_s) or (job.iteration or 0) > 0
+            flight.view = replace(flight.view, phase=Phase.RUNNING, job=job)
+            self._changed(flight.view)
 
     def _verify(self, flight: _Flight) -> None:
-        """The call has returned: find out where the VM is, and say only that."""
-        request = flight.view.request
-        try:
-            settle(flight.call)
-            flight.error = None
-        except HypervisorError as error:
-            flight.error = error
-        except Exception:  # noqa: BLE001 - whatever it was, the row must not stay pending
-            _log.exception("migration of %s", request.vm_name)
-            flight.error = HypervisorError("an internal error; see the log")
-        flight.tries += 1
-        try:
-            source = self._identity(request.key.host, request.key.uuid)
-            destination = self._identity(request.destination, request.key.uuid)
-        except HypervisorError as error:
-            if flight.tries < _VERIFY_TRIES:
-                self._show(flight, Phase.VERIFYING, f"asking both hosts where it is: {error}")
-            else:
-                self._end(flight, Phase.UNKNOWN, f"{flight.error or 'moved'}; but a host does not answer: {error}")
+        """The call has returned: find out where the VM is, and say only that; waits for no host."""
+        now_s, request = self._clock(), flight.view.request
+        if flight.returned_at_s is None:
+            flight.returned_at_s = now_s
+        if flight.questions is None:
+            try:
+                flight.questions = (self._ask(request.key.host, request), self._ask(request.destination, request))
+            except HypervisorError as error:
+                self._unanswered(flight, error, now_s)
             return
-        self._judge(flight, source, destination)
-
-    def _judge(self, flight: _Flight, source: Identity | None, destination: Identity | None) -> None:
-        error = flight.error
-        at_source = source is not None and source.state.active
-        at_destination = destination is not None and destination.state.active
-        if error is None and at_destination and not at_source:
-            self._end(flight, Phase.DONE, "")
-        elif error is not None and at_source and not at_destination:
-            self._not_moved(flight, error)
-        elif flight.tries < _VERIFY_TRIES:
-            # Either side may still be tidying up.
-            self._show(flight, Phase.VERIFYING, "asking both hosts where it is")
+        for question, host in zip(flight.questions, (request.key.host, request.destination), strict=True):
+            if not question.done:
+                if time.monotonic() - question.submitted_at_s > _ANSWER_DEADLINE_S:
+                    self._pollers[host].lanes.abandon(question)
+                    flight.questions = None
+                    self._unanswered(flight, CallTimedOut("no answer"), now_s)
+                return
+        answers, flight.questions = flight.questions, None
+        try:
+            source, destination = (settle(answer) for answer in answers)
+        except HypervisorError as error:
+            self._unanswered(flight, error, now_s)
         else:
-            where = f"source: {_told(source)}, destination: {_told(destination)}"
-            self._end(flight, Phase.UNKNOWN, f"{error or 'libvirt reports success'}; {where}")
+            self._judge(flight, source, destination, now_s)
+
+    def _ask(self, host: str, request: MigrationRequest) -> Call:
+        call = self._pollers[host].lanes.start("jobs", lambda connection: _look(connection, request.key.uuid))
+        call.future.add_done_callback(lambda _: self._pollers[request.key.host].wake())
+        return call
+
+    def _unanswered(self, flight: _Flight, error: HypervisorError, now_s: float) -> None:
+        if now_s - (flight.returned_at_s or now_s) < _PATIENCE_S:
+            self._show(flight, Phase.VERIFYING, f"asking both hosts where it is: {error}")
+            return
+        message = f"{_error_of(flight.call) or 'libvirt reports success'}; but a host does not answer: {error}"
+        self._end(flight, Phase.UNKNOWN, message)
+
+    def _judge(self, flight: _Flight, source: _Told, destination: _Told, now_s: float) -> None:
+        error = _error_of(flight.call)
+        lost = isinstance(error, LinkLost | CallTimedOut) and not isinstance(error, NotStarted)
+        if source.job is not None and source.active:
+            # The link to this client broke, not the one between the hosts: they go on by themselves.
+            flight.returned_at_s = now_s
+            self._pollers[flight.view.request.key.host].sampler.jobs[flight.view.request.key.uuid] = source.job
+            flight.view = replace(flight.view, job=source.job)
+            self._show(flight, Phase.RUNNING, "the link was lost; the hosts go on by themselves")
+        elif destination.active and not source.active and (error is None or lost):
+            self._end(flight, Phase.DONE, "")
+        elif source.active and not destination.active and error is not None and not lost:
+            self._not_moved(flight, error)
+        elif now_s - (flight.returned_at_s or now_s) < _TIDYING_S:
+            # Either side may still be tidying up, or about to begin.
+            self._show(flight, Phase.VERIFYING, "asking both hosts where it is")
+        elif source.active and not destination.active and error is not None:
+            self._end(flight, Phase.FAILED, f"the link was lost: {error}")
+        else:
+            said = error or "libvirt reports success"
+            self._end(flight, Phase.UNKNOWN, f"{said}; source: {source}, destination: {destination}")
 
     def _not_moved(self, flight: _Flight, error: HypervisorError) -> None:
         request = flight.view.request
@@ -173,20 +207,11 @@ class Migrations:
             except HypervisorError as stuck:
                 self._end(flight, Phase.FAILED, str(stuck))
                 return
-            flight.tries = 0
+            flight.returned_at_s = None
             flight.view = replace(flight.view, peer_to_peer=False, command=_command(request, peer_to_peer=False))
             self._show(flight, Phase.STARTING, f"peer to peer failed ({error}); trying managed by kvmtui")
         else:
             self._end(flight, Phase.FAILED, str(error))
-
-    def _identity(self, host: str, uuid: str) -> Identity | None:
-        """Return what `host` knows of the VM; None: it knows it is not there."""
-        try:
-            return self._pollers[host].lanes.run(
-                "watch", lambda connection: connection.identity(uuid), _VERIFY_DEADLINE_S
-            )
-        except VmGone:
-            return None
 
     def _show(self, flight: _Flight, phase: Phase, message: str) -> None:
         flight.view = replace(flight.view, phase=phase, message=clean(message, 300))
@@ -197,14 +222,27 @@ class Migrations:
         with self._lock:
             del self._flights[request.key]
         _log.info("outcome migrate %s: %s %s", request.vm_name, phase.value, message)
-        self._pollers[request.key.host].sampler.jobs.pop(request.key.uuid, None)
+        flight.probe.end()
         self._pollers[request.destination].wake()
         self._store.end(flight.pending)
         self._show(flight, phase, message)
 
 
-def _told(identity: Identity | None) -> str:
-    return "not there" if identity is None else str(identity.state)
+def _look(connection: Connection, uuid: str) -> _Told:
+    """Return what one host knows of a VM."""
+    try:
+        identity = connection.identity(uuid)
+        return _Told(identity, connection.job(uuid) if identity.state.active else None)
+    except VmGone:
+        return _Told(None, None)
+
+
+def _error_of(call: Call) -> HypervisorError | None:
+    """Return why the migration's own call failed, or None."""
+    error = call.future.exception()
+    if error is None or isinstance(error, HypervisorError):
+        return error
+    return HypervisorError("an internal error; run with --log FILE to see it")
 
 
 def _command(request: MigrationRequest, *, peer_to_peer: bool) -> str:

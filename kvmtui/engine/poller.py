@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from kvmtui.engine.deep_schedule import DeepSchedule
 from kvmtui.engine.sampler import HostSampler
-from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
+from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, HypervisorError, LinkLost
 from kvmtui.hypervisor.lanes import Call, HostLanes, settle
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.hypervisor.samples import DeepVm, Flags, LightSample, NodeSample
@@ -79,11 +79,14 @@ class HostPoller:
         self._link = Link.CONNECTING
         self._facts: HostFacts | None = None
         self._problem = ""
+        self._deep_problem = ""
         self._failures = 0
         self._next_try_at_s: float | None = None
         self._light: LightSample | None = None
         self._stretched_s = interval_s
         self._flags_at_s = float("-inf")
+        self._flags_due = True
+        self._retry = False
         self._schedule = DeepSchedule()
         self._deep: Call | None = None
         self._deep_uuids: list[str] = []
@@ -93,6 +96,10 @@ class HostPoller:
         """Start watching."""
         threading.Thread(target=self._run, name=f"poller {self.uri}", daemon=True).start()
 
+    def announce(self) -> None:
+        """Publish the host before anything is known of it."""
+        self._publish(self._host())
+
     def stop(self) -> None:
         """End the thread after its present wait, and the lanes; does not wait."""
         self._stopping = True
@@ -100,8 +107,14 @@ class HostPoller:
         self.lanes.close()
 
     def wake(self) -> None:
-        """Look again soon: something happened. Any thread may say so."""
+        """Look again soon, also at what changes seldom: something happened. Any thread may say so."""
+        self._flags_due = True
         self._wake.set()
+
+    def retry(self) -> None:
+        """Look again now, also at a host that is down."""
+        self._retry = True
+        self.wake()
 
     def _run(self) -> None:
         while not self._stopping:
@@ -110,7 +123,7 @@ class HostPoller:
                 self.tick()
             except Exception:  # noqa: BLE001 - a defect must not end the watching of a host
                 _log.exception("tick of %s", self.uri)
-                self._problem = "an internal error; see the log"
+                self._problem = "an internal error; run with --log FILE to see it"
                 self._publish(self._host())
             self._wait(started_s)
 
@@ -123,15 +136,19 @@ class HostPoller:
 
     def tick(self) -> None:
         """Look once and publish what was seen; returns within the calls' deadlines."""
-        now_s = self._clock()
-        if self._link is not Link.UP and (self._next_try_at_s is None or now_s >= self._next_try_at_s):
-            self._connect()
+        retry, self._retry = self._retry, False
+        if self._link is not Link.UP:
+            waited = self._next_try_at_s is None or self._clock() >= self._next_try_at_s
+            if waited or retry:
+                self._connect()
         if self._link is Link.UP:
             try:
                 self._watch()
                 self._look_deeper()
-            except HypervisorError as error:
+            except (LinkLost, ConnectFailed, CallTimedOut) as error:
                 self._lost(error)
+            except HypervisorError as error:
+                self._problem = clean(str(error))
         self._after_tick()
         self._publish(self._host())
 
@@ -144,7 +161,7 @@ class HostPoller:
             self._lost(error)
             return
         self._link, self._problem, self._failures = Link.UP, "", 0
-        self._flags_at_s = float("-inf")
+        self._flags_due = True
 
     def _lost(self, error: HypervisorError) -> None:
         """Take the link for dead; figures stay as they were, and the next attempt is set."""
@@ -155,12 +172,14 @@ class HostPoller:
         self._next_try_at_s = self._clock() + wait_s
         self._deep = None
         self.sampler.gap()
+        # A deep call that hangs is given up with its lane, so that nobody waits behind it.
         self.lanes.drop("watch", "deep")
         _log.info("%s: %s; next try in %.0f s", self.uri, self._problem, wait_s)
 
     def _watch(self) -> None:
         interval_s, silent = self._stretched_s, list(self.sampler.silent)
-        flags_due = self._clock() - self._flags_at_s >= _FLAGS_EVERY_S
+        flags_due = self._flags_due or self._clock() - self._flags_at_s >= _FLAGS_EVERY_S
+        self._flags_due = False
 
         def look(connection: Connection) -> _Look:
             return _Look(
@@ -174,6 +193,7 @@ class HostPoller:
         seen = self.lanes.run("watch", look, _CALL_DEADLINE_S)
         self._stretched_s = max(self.interval_s, (time.monotonic() - started_s) / _BUSY_SHARE)
         self._light = seen.light
+        self._problem = self._deep_problem
         self.sampler.light(seen.light, self._stretched_s)
         self.sampler.node(seen.node, self._stretched_s)
         if seen.flags is not None:
@@ -202,7 +222,7 @@ class HostPoller:
             try:
                 self._deep = self.lanes.start("deep", lambda connection: _timed_deep(connection, uuids))
             except CallTimedOut as error:
-                self._problem = clean(str(error))
+                self._deep_problem = clean(f"no disk, memory and ready figures: {error}")
 
     def _take_deep(self, call: Call) -> None:
         self._deep = None
@@ -210,9 +230,9 @@ class HostPoller:
             samples, duration_s = settle(call)
         except HypervisorError as error:
             # The watch lane decides whether the link is lost; without deep figures the host is still watched.
-            self._problem = clean(f"no disk, memory and ready figures: {error}")
+            self._deep_problem = clean(f"no disk, memory and ready figures: {error}")
             return
-        self._problem = ""
+        self._deep_problem = ""
         self._schedule.measured(len(samples), duration_s)
         self.sampler.deep(samples)
 

@@ -65,6 +65,9 @@ class HostSampler:
             else:
                 runs[vm.uuid] = old
                 self._advance(old, vm, at_s, interval_s)
+                if vm.uuid in self.silent or not _fresh(old.deep_base, sample.taken_at_s):
+                    # The last rates are shown while the host is lost, but not once it tells again, and of others.
+                    old.ready = old.disk_read = old.disk_write = None
         self._runs = runs
         self._remember(sample.taken_at_s, interval_s)
         self.silent = {uuid: since for uuid, since in self.silent.items() if uuid in runs}
@@ -198,6 +201,10 @@ class HostSampler:
             monitor_silent_since_s=self.silent.get(uuid),
             job=self.jobs.get(uuid),
         )
+
+
+def _fresh(deep: DeepVm | None, now_s: float) -> bool:
+    return deep is not None and now_s - deep.taken_at_s <= _DEEP_GAP_S
 
 
 def _used_bytes(deep: DeepVm) -> int | None:

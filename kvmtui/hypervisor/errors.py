@@ -51,3 +51,7 @@ class ConsoleBusy(HypervisorError):
 
 class CallTimedOut(HypervisorError):
     """No answer came in time; the call may still be under way."""
+
+
+class NotStarted(CallTimedOut):
+    """The call was given up before it began: nothing was done."""

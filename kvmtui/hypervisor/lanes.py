@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, HypervisorError, LinkLost
+from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, HypervisorError, LinkLost, NotStarted
 from kvmtui.hypervisor.protocol import Connection
 
 T = TypeVar("T")
@@ -32,6 +32,7 @@ class Call:
 
     future: "Future[Any]"
     lane: "Lane"
+    kind: str
     submitted_at_s: float
 
     @property
@@ -81,7 +82,7 @@ class Lane:
         self.abandoned = True
         with contextlib.suppress(Empty):
             while (item := self._calls.get_nowait()) is not None:
-                item[1].set_exception(CallTimedOut("a call before it did not return"))
+                _refuse(item[1], "a call before it did not return")
         self.close()
 
     def _run(self) -> None:
@@ -94,9 +95,14 @@ class Lane:
             self._connection.close()
 
     def _answer(self, call: Callable[[Connection], Any], future: "Future[Any]") -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         try:
             if self._connection is None:
                 self._connection = self._open()
+            # What was given up while the host did not even answer the door must not be done an hour later.
+            if self.abandoned:
+                raise NotStarted("given up before the host answered")
             result = call(self._connection)
         except HypervisorError as error:
             self.broken = self.broken or isinstance(error, LinkLost | ConnectFailed)
@@ -116,15 +122,14 @@ class HostLanes:
         self._host = host
         self._openers = openers
         self._lanes: dict[str, Lane] = {}
-        self._abandoned: list[Lane] = []
+        self._abandoned: list[tuple[str, Lane]] = []
         self._lock = threading.RLock()
 
-    @property
-    def hanging(self) -> int:
-        """How many abandoned calls still have not returned."""
+    def hanging(self, kind: str) -> int:
+        """Return how many abandoned calls on lanes of that kind still have not returned."""
         with self._lock:
-            self._abandoned = [lane for lane in self._abandoned if lane.alive]
-            return len(self._abandoned)
+            self._abandoned = [(known, lane) for known, lane in self._abandoned if lane.alive]
+            return sum(known == kind for known, _ in self._abandoned)
 
     def start(self, kind: str, call: Callable[[Connection], T]) -> Call:
         """Queue `call` on the lane of that kind, opening it if need be."""
@@ -132,14 +137,12 @@ class HostLanes:
             lane = self._lanes.get(kind)
             if lane is None or lane.broken or not lane.alive:
                 lane = self._replace(kind)
-            return Call(lane.submit(call), lane, time.monotonic())
+            return Call(lane.submit(call), lane, kind, time.monotonic())
 
     def start_alone(self, kind: str, name: str, call: Callable[[Connection], T]) -> Call:
         """Run `call` on a lane of its own that connects like `kind` and closes afterwards."""
-        with self._lock:
-            self._refuse_when_stuck()
-            lane = Lane(f"{self._host} {name}", self._openers[kind])
-        running = Call(lane.submit(call), lane, time.monotonic())
+        lane = Lane(f"{self._host} {name}", self._openers[kind])
+        running = Call(lane.submit(call), lane, name, time.monotonic())
         lane.close()
         return running
 
@@ -155,14 +158,7 @@ class HostLanes:
 
     def abandon(self, running: Call) -> None:
         """Give up the lane of a call that hangs; the next call of that kind gets a new one."""
-        lane = running.lane
-        lane.abandon()
-        with self._lock:
-            self._abandoned.append(lane)
-            for kind, known in list(self._lanes.items()):
-                if known is lane:
-                    del self._lanes[kind]
-        _log.warning("%s: abandoned lane %r", self._host, lane.name)
+        self._give_up(running.kind, running.lane)
 
     def close_idle(self, *kinds: str) -> None:
         """Close those of these lanes that nobody has used for a while."""
@@ -173,12 +169,16 @@ class HostLanes:
                     self.drop(kind)
 
     def drop(self, *kinds: str) -> None:
-        """Close the lanes of these kinds, so that the next call of each opens a new connection."""
+        """End the lanes of these kinds, so that the next call of each opens a new connection."""
         with self._lock:
-            for kind in kinds:
-                lane = self._lanes.pop(kind, None)
-                if lane is not None:
-                    lane.close()
+            lanes = [(kind, self._lanes[kind]) for kind in kinds if kind in self._lanes]
+        for kind, lane in lanes:
+            if lane.idle:
+                with self._lock:
+                    self._lanes.pop(kind, None)
+                lane.close()
+            else:
+                self._give_up(kind, lane)
 
     def close(self) -> None:
         """Let all lanes end; does not wait for them."""
@@ -191,14 +191,28 @@ class HostLanes:
         old = self._lanes.pop(kind, None)
         if old is not None:
             old.close()
-        self._refuse_when_stuck()
+        # Each kind has its own limit: whatever hangs while it is looked at must not keep anybody from acting.
+        hanging = self.hanging(kind)
+        if hanging >= _MAX_ABANDONED:
+            raise NotStarted(f"{hanging} calls to this host hang; waiting for one to return")
         lane = self._lanes[kind] = Lane(f"{self._host} {kind}", self._openers[kind])
         return lane
 
-    def _refuse_when_stuck(self) -> None:
-        hanging = self.hanging
-        if hanging >= _MAX_ABANDONED:
-            raise CallTimedOut(f"{hanging} calls to this host hang; waiting for one to return")
+    def _give_up(self, kind: str, lane: Lane) -> None:
+        with self._lock:
+            # First out of reach, so that nobody queues behind the end of its queue.
+            if self._lanes.get(kind) is lane:
+                del self._lanes[kind]
+            if lane.abandoned:
+                return
+            self._abandoned.append((kind, lane))
+        lane.abandon()
+        _log.warning("%s: abandoned lane %r", self._host, lane.name)
+
+
+def _refuse(future: "Future[Any]", reason: str) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_exception(NotStarted(reason))
 
 
 def settle(call: Call) -> Any:

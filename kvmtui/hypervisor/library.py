@@ -4,7 +4,7 @@ import importlib
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -13,6 +13,8 @@ from kvmtui.hypervisor import errors
 from kvmtui.model.clean import clean_message
 
 _log = logging.getLogger(__name__)
+# Dead after interval x (count + 1) = 20 s without an answer.
+_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT = 5, 3
 
 
 @cache
@@ -97,9 +99,13 @@ def open_uri(uri: str, *, read_only: bool) -> Any:
     module = libvirt()
     opener = module.openReadOnly if read_only else module.open
     try:
-        return opener(_quiet_ssh(uri))
+        connection = opener(_quiet_ssh(uri))
     except module.libvirtError as error:
         raise errors.ConnectFailed(clean_message(error.get_error_message() or str(error))) from error
+    # Some drivers have no keepalive.
+    with suppress(module.libvirtError):
+        connection.setKeepAlive(_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT)
+    return connection
 
 
 def _quiet_ssh(uri: str) -> str:

@@ -23,8 +23,6 @@ from kvmtui.model.migration import MigrationOptions
 from kvmtui.model.vm import Job, VmConfig
 
 _log = logging.getLogger(__name__)
-# Dead after interval x (count + 1) = 20 s without an answer.
-_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT = 5, 3
 _CONTROL_OK, _CONTROL_ERROR = 0, 3
 _SILENT_AFTER_S = 1.0
 
@@ -40,10 +38,8 @@ class LibvirtConnection:
         self._domains: dict[str, Any] = {}
         self._callbacks: list[int] = []
         self._on_event = on_event
-        with contextlib.suppress(module_error := self._module.libvirtError):
-            connection.setKeepAlive(_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT)
         if on_event is not None:
-            self._subscribe(on_event, module_error)
+            self._subscribe(on_event, self._module.libvirtError)
 
     def _subscribe(self, on_event: Callable[[], None], module_error: type[Exception]) -> None:
         names = ("LIFECYCLE", "REBOOT", "IO_ERROR_REASON", "JOB_COMPLETED", "CONTROL_ERROR", "DEVICE_ADDED")
@@ -61,8 +57,9 @@ class LibvirtConnection:
         """Close the connection, letting go of everything that would keep it open."""
         self._domains.clear()
         error = self._module.libvirtError
-        with contextlib.suppress(error):
-            for number in self._callbacks:
+        # One by one: each that stays holds the connection open, and on a dead link each raises.
+        for number in self._callbacks:
+            with contextlib.suppress(error):
                 self._connection.domainEventDeregisterAny(number)
         if self._on_event is not None:
             with contextlib.suppress(error):
@@ -209,7 +206,8 @@ class LibvirtConnection:
             try:
                 migrate.to_connection(domain, other, options)
             finally:
-                other.close()
+                with contextlib.suppress(self._module.libvirtError):
+                    other.close()
 
     def open_console(self, uuid: str, sink: ConsoleSink) -> LibvirtConsole:
         """Attach to the VM's first serial console."""

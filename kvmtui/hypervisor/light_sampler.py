@@ -1,11 +1,11 @@
 """Light samples: state, CPU time, memory and network of all VMs without asking any QEMU."""
 
-import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from kvmtui.hypervisor.library import libvirt
+from kvmtui.hypervisor.errors import VmGone
+from kvmtui.hypervisor.library import libvirt, translate
 from kvmtui.hypervisor.local import ProcessStarts
 from kvmtui.hypervisor.samples import LightSample, LightVm
 from kvmtui.hypervisor.sampling import KIB, counters, state_of
@@ -64,12 +64,16 @@ class LightSampler:
         self._info = {run: info for run, info in self._info.items() if run in domains}
         new = [run for run in domains if run not in self._info]
         for run in [*new, *list(self._info)[:most]]:
-            # A VM that vanished meanwhile is left out; the next sample does not list it.
-            with contextlib.suppress(self._module.libvirtError):
-                asked_at_s = time.monotonic()
+            asked_at_s = time.monotonic()
+            try:
                 info = domains[run].info()
-                self._info.pop(run, None)
-                self._info[run] = (asked_at_s, info)
+            except self._module.libvirtError as error:
+                # A VM that vanished meanwhile is left out; the next sample does not list it.
+                if isinstance(translate(error, self._connection), VmGone):
+                    continue
+                raise
+            self._info.pop(run, None)
+            self._info[run] = (asked_at_s, info)
 
     def _light_vm(
         self, domain: Any, run: Run, stats: Mapping[str, Any], started_at_s: float | None, bulk_at_s: float | None

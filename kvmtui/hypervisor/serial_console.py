@@ -7,6 +7,7 @@ nothing without that loop. `write` and `close` are called from the lane that ope
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from kvmtui.hypervisor.errors import ConsoleBusy
@@ -51,8 +52,13 @@ class LibvirtConsole:
             self._stream.eventUpdateCallback(self._idle_events | self._module.VIR_STREAM_EVENT_WRITABLE)
 
     def close(self) -> None:
-        """End the stream."""
-        self._end(None)
+        """End the stream, also one that the guest's side has ended."""
+        with self._lock:
+            over, self._over = self._over, True
+            self._unsent.clear()
+        if not over:
+            self._quietly(self._stream.eventRemoveCallback)
+        self._quietly(self._stream.abort)
 
     def _happened(self, _stream: Any, events: int, _opaque: Any) -> None:
         # Runs in libvirt's loop: an exception here would be printed over the screen.
@@ -68,7 +74,7 @@ class LibvirtConsole:
             self._end(str(translate(error)))
         except Exception:  # noqa: BLE001
             _log.exception("console callback")
-            self._end("an internal error ended the console; see the log")
+            self._end("an internal error ended the console; run with --log FILE to see it")
 
     def _receive(self) -> bool:
         """Hand over what is there; return False at the end of the stream."""
@@ -94,16 +100,18 @@ class LibvirtConsole:
             if not self._over:
                 self._stream.eventUpdateCallback(self._idle_events)
 
-    def _end(self, reason: str | None) -> None:
+    def _end(self, reason: str) -> None:
+        """Take note of the end. Only `close` aborts the stream: that waits for the host, and this is libvirt's loop."""
         with self._lock:
             if self._over:
                 return
             self._over = True
             self._unsent.clear()
-        for step in (self._stream.eventRemoveCallback, self._stream.abort):
-            try:
-                step()
-            except self._module.libvirtError:
-                _log.debug("closing a console stream", exc_info=True)
-        if reason is not None:
-            self._sink.ended(reason)
+        self._quietly(self._stream.eventRemoveCallback)
+        self._sink.ended(reason)
+
+    def _quietly(self, step: Callable[[], Any]) -> None:
+        try:
+            step()
+        except self._module.libvirtError:
+            _log.debug("closing a console stream", exc_info=True)

@@ -68,7 +68,11 @@ class Action:
     """Whether it is allowed while a migration or save runs."""
     only_during_job: bool = False
     own_lane: bool = False
-    """Whether it takes so long that it must not hold up other actions on the host."""
+    """Whether it may take long, or must get through whatever else is under way on the host."""
+    interrupts: bool = False
+    """Whether it may be asked for while another action on the VM has not been answered."""
+    has_job: bool = False
+    """Whether libvirt tells how far it is."""
     ends_in: VmState | None = None
     """The state that is waited for after libvirt took the request."""
     writes: bool = True
@@ -90,7 +94,16 @@ class Action:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action("start", "start", "s", _OFF, "Start the VM; a managed save image is resumed.", Verb.START, "starting"),
+    Action(
+        "start",
+        "start",
+        "s",
+        _OFF,
+        "Start the VM; a managed save image is resumed.",
+        Verb.START,
+        "starting",
+        own_lane=True,
+    ),
     Action(
         "shutdown",
         "shut down",
@@ -136,6 +149,8 @@ ACTIONS: tuple[Action, ...] = (
         "The job is cancelled; the VM goes on where it is.",
         during_job=True,
         only_during_job=True,
+        own_lane=True,
+        interrupts=True,
     ),
     Action(
         "reboot",
@@ -160,6 +175,7 @@ ACTIONS: tuple[Action, ...] = (
         "The guest's memory is written to disk and it stops; start resumes it.",
         needs_persistent=True,
         own_lane=True,
+        has_job=True,
     ),
     Action(
         "autostart_on",
@@ -205,6 +221,8 @@ ACTIONS: tuple[Action, ...] = (
         Danger.DESTRUCTIVE,
         "The plug is pulled, without shutting down: unwritten data is lost.",
         during_job=True,
+        own_lane=True,
+        interrupts=True,
     ),
 )
 

@@ -53,7 +53,6 @@ class Migration:
     started_at_s: float
     job: Job | None = None
     peer_to_peer: bool = True
-    cancelling: bool = False
     message: str = ""
     """One cleaned line: what happened, or why not."""
     command: str = ""

@@ -45,7 +45,7 @@ def test_a_call_that_hangs_costs_only_its_lane(lanes: HostLanes, connections: li
     release = threading.Event()
     with pytest.raises(CallTimedOut):
         lanes.run("watch", lambda _: release.wait(), 0.05)
-    assert lanes.hanging == 1
+    assert lanes.hanging("watch") == 1
     assert lanes.run("watch", lambda _: "next", 5) == "next"
     assert len(connections) == 2
     release.set()

@@ -1,0 +1,50 @@
+"""Asking a host how far a long job is, without ever waiting for the answer."""
+
+import logging
+import time
+
+from kvmtui.engine.poller import HostPoller
+from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
+from kvmtui.hypervisor.lanes import Call, settle
+from kvmtui.model.vm import Job
+
+_log = logging.getLogger(__name__)
+_DEADLINE_S = 10.0
+
+
+class JobProbe:
+    """Follows the job of one VM; its figures go into the host's samples."""
+
+    def __init__(self, poller: HostPoller, uuid: str, operation: str) -> None:
+        """Until the host tells more, the VM is shown with a job of this name."""
+        self._poller = poller
+        self._uuid = uuid
+        self._call: Call | None = None
+        poller.sampler.jobs[uuid] = Job(operation)
+
+    def poll(self) -> Job | None:
+        """Return the job as it was told last, if that is new, and ask again."""
+        job: Job | None = None
+        if self._call is not None and self._call.done:
+            try:
+                job = settle(self._call)
+            except HypervisorError:
+                # A domain that just left has no job to tell of; the call that runs it says what happened.
+                job = None
+            self._call = None
+        elif self._call is not None:
+            if time.monotonic() - self._call.submitted_at_s > _DEADLINE_S:
+                self._poller.lanes.abandon(self._call)
+                self._call = None
+            return None
+        try:
+            self._call = self._poller.lanes.start("jobs", lambda connection: connection.job(self._uuid))
+        except CallTimedOut as error:
+            _log.warning("%s: no job figures: %s", self._poller.uri, error)
+        if job is not None:
+            self._poller.sampler.jobs[self._uuid] = job
+        return job
+
+    def end(self) -> None:
+        """Show no job any more."""
+        self._poller.sampler.jobs.pop(self._uuid, None)
