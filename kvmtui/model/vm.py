@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from kvmtui.model.clean import clean
+
 
 class VmKey(NamedTuple):
     """The identity of a VM: during a migration one uuid is on two hosts."""
@@ -85,6 +87,11 @@ class Disk:
     """The file or device on the host; None where the disk is empty or not a path (network storage)."""
     writable: bool
     """Whether a migration has to bring it along: neither read-only nor shareable, and not a CD-ROM or floppy."""
+
+    @property
+    def shown_path(self) -> str:
+        """The path as it may be drawn; `path` is only for looking it up."""
+        return clean(self.path or "")
 
 
 @dataclass(frozen=True, slots=True)

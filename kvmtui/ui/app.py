@@ -15,7 +15,6 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
-from kvmtui.model.actions import ACTIONS
 from kvmtui.ui.changed_cells import ChangedCellsApp
 from kvmtui.ui.glyphs import Glyphs, glyphs_for
 from kvmtui.ui.key_order import OrderedKeysApp
@@ -85,11 +84,10 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Fill the palette from the tables of actions and keys."""
         main = self.main_screen
-        for action in ACTIONS:
-            if main.refusal(action) is None:
-                yield SystemCommand(
-                    action.label, f"{action.description}  [{action.key}]", lambda action=action: main.begin(action)
-                )
+        for action in main.offered:
+            yield SystemCommand(
+                action.label, f"{action.description}  [{action.key}]", lambda action=action: main.begin(action)
+            )
         for view in VIEW_KEYS:
             if view.label:
                 yield SystemCommand(

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from kvmtui.engine.engine import Engine
+from kvmtui.model.host import Link
 from kvmtui.model.vm import Vm, VmConfig, VmKey
 
 _FRESH_S = 10.0
@@ -37,7 +38,9 @@ class ConfigReader:
             reading.last = reading.answer.result()
         waiting = reading is not None and not reading.answer.done()
         fresh = reading is not None and reading.vm_id == vm.id and now_s - reading.asked_at_s < _FRESH_S
-        if not waiting and not fresh:
+        host = self._engine.fleet.hosts.get(vm.key.host)
+        reachable = host is not None and host.link is Link.UP
+        if not waiting and not fresh and reachable:
             last = None if reading is None else reading.last
             reading = _Reading(vm.id, now_s, self._engine.read_config(vm.key), last)
             self._readings[vm.key] = reading

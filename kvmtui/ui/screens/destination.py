@@ -12,6 +12,7 @@ from textual.reactive import reactive
 from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
+from kvmtui.model.clean import clean
 from kvmtui.model.host import Host, Link
 from kvmtui.model.migration import MigrationOptions
 from kvmtui.ui.format import size
@@ -109,12 +110,13 @@ class DestinationScreen(ExpiringScreen[Destination]):
             return Content.styled("no disks to bring along", "$foreground-muted")
         lines = [
             Content.styled(
-                "disks: copied to the destination" if self._copies() else "disks: shared by both hosts", "$warning"
+                "disks: copied to the destination" if self._copies() else "disks: taken for shared by both hosts",
+                "$warning",
             )
         ]
         for path in found.writable:
             there = "the destination has a volume there" if path in found.known else "not at the destination"
-            lines.append(Content.assemble(f"  {path}", (f"  {there}", "$foreground-muted")))
+            lines.append(Content.assemble(f"  {clean(path)}", (f"  {there}", "$foreground-muted")))
         if self._copies() and set(found.writable) & found.known:
             lines.append(Content.styled("  copying overwrites the volume at the destination", "$error"))
         return Content("\n").join(lines)

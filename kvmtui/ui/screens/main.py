@@ -1,10 +1,8 @@
 """The main screen: hosts, VMs and the selected VM, from top to bottom."""
 
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -12,25 +10,20 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.css.query import NoMatches
 from textual.reactive import var
-from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
-from kvmtui.model.actions import ACTIONS, BY_ID, Action, Danger
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.migration import Migration, Phase
-from kvmtui.model.vm import Vm, VmKey
+from kvmtui.model.vm import VmKey
 from kvmtui.ui import acting
 from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import VIEW_KEYS, bindings
 from kvmtui.ui.messages import ActionFinished, ConsoleWoke, FleetChanged, MigrationChanged
-from kvmtui.ui.screens.ask import ConfirmScreen
+from kvmtui.ui.screens.acting_screen import ActingScreen
 from kvmtui.ui.screens.help import HelpScreen
-from kvmtui.ui.screens.journal import Entry, JournalScreen
-from kvmtui.ui.screens.menu import MenuScreen
-from kvmtui.ui.screens.migrating import choose_destination
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
 from kvmtui.ui.widgets.console_panel import ConsolePanel
 from kvmtui.ui.widgets.detail_lines import PRESENT
@@ -49,7 +42,7 @@ _TABLE_LEAST = 3
 _DETAIL_LEAST, _DETAIL_MOST = 5, 28
 
 
-class MainScreen(Screen[None]):
+class MainScreen(ActingScreen):
     """Everything at a glance; owns what is shown and hands it down."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
@@ -58,11 +51,8 @@ class MainScreen(Screen[None]):
     now_s: var[float] = var(0.0)
 
     def __init__(self, engine: Engine, glyphs: Glyphs, *, wall_clock: Callable[[], datetime] = datetime.now) -> None:
-        super().__init__()
-        self._engine = engine
+        super().__init__(engine, wall_clock=wall_clock)
         self._glyphs = glyphs
-        self._wall_clock = wall_clock
-        self._journal: deque[Entry] = deque(maxlen=_JOURNAL)
         self._follow: VmKey | None = None
         """A VM that moved while it was selected: where it will appear."""
         self._configs = ConfigReader(engine)
@@ -100,12 +90,16 @@ class MainScreen(Screen[None]):
     @on(FleetChanged)
     def _fleet_changed(self) -> None:
         table = self.query_one(VmTable)
-        selected = table.selected
+        selected, before = table.selected, self.selected
         self.now_s = self._engine.clock()
         self.fleet = self._engine.fleet
         # A VM that migrated leaves its old host before the migration is known to have ended: the cursor goes along.
-        if selected is not None and self.fleet.vm(selected) is None and (twin := self._twin(selected)) is not None:
-            table.select(twin)
+        if selected is not None and self.fleet.vm(selected) is None:
+            twin = self._twin(selected)
+            if twin is not None:
+                table.select(twin)
+            elif before is not None:
+                self.cursor_lost(before.name)
         if self._follow is not None and self.fleet.vm(self._follow) is not None:
             table.select(self._follow)
             self._follow = None
@@ -118,7 +112,7 @@ class MainScreen(Screen[None]):
     def _action_finished(self, message: ActionFinished) -> None:
         result = message.result
         text, tone = acting.result_words(result, self.fleet)
-        self._note(text, tone, result.command)
+        self.note(text, tone, result.command)
         self._configs.forget(result.request.key)
 
     @on(MigrationChanged)
@@ -126,7 +120,7 @@ class MainScreen(Screen[None]):
         migration = message.migration
         text, tone = acting.migration_words(migration, self.fleet)
         if migration.phase.ended:
-            self._note(text, tone, migration.command)
+            self.note(text, tone, migration.command)
             self._follow_moved(migration)
         elif migration.message:
             self.query_one(StatusLine).note = Note(text, tone)
@@ -193,92 +187,14 @@ class MainScreen(Screen[None]):
             return
         detail.vm_config = self._configs.get(self.fleet.vm(detail.key), self.now_s)
 
-    # Acting
-
-    @property
-    def selected(self) -> Vm | None:
-        """The VM under the cursor."""
-        return self.fleet.vm(self.query_one(VmTable).selected)
-
-    @property
-    def targets(self) -> list[Vm]:
-        """The VMs that an action is meant for: those marked, or else the selected one."""
-        marked = [vm for key in self.query_one(VmTable).marked if (vm := self.fleet.vm(key)) is not None]
-        if marked:
-            return sorted(marked, key=lambda vm: (vm.key.host, vm.name))
-        return [] if self.selected is None else [self.selected]
-
-    def refusal(self, action: Action) -> str | None:
-        """Return why `action` cannot be done to the selected VM, or None."""
-        vm = self.selected
-        if vm is None:
-            return "no VM is selected"
-        return acting.refusal(action, vm, self.fleet.hosts.get(vm.key.host), read_only=self._engine.read_only)
-
-    def action_act(self, key: str) -> None:
-        """Do what a key means to the marked VMs, or the selected one."""
-        self._begin(acting.actions_for(key))
-
-    def begin(self, action: Action) -> None:
-        """Do one action to the marked VMs, or the selected one."""
-        self._begin((action,))
-
-    def _begin(self, actions: Sequence[Action]) -> None:
-        console = actions[0] is BY_ID["console"]
-        vms = [vm for vm in (self.selected,) if vm] if console else self.targets
-        plan = acting.plan(actions, vms, self.fleet, read_only=self._engine.read_only)
-        if plan.action is None or not vms:
-            self._note("no VM is selected", "$text-warning")
-            return
-        for vm, reason in plan.refusals:
-            words = acting.where(vm.name, vm.key.host, self.fleet)
-            self._note(f"{plan.action.label} {words}: not possible: {reason}", "$text-warning")
-        if not plan.requests:
-            return
-        if plan.action is BY_ID["migrate"]:
-            chosen = [vm for vm in vms if any(request.key == vm.key for request in plan.requests)]
-            choose_destination(self, self._engine, chosen, partial(self._note, tone="$text-warning"))
-        elif console:
-            self._open_console(plan.requests[0].key, plan.requests[0].vm_name)
-        elif plan.asks:
-            self.app.push_screen(self._confirm(plan.action, plan), partial(self._confirmed, plan))
-        else:
-            self._submit(plan)
-
-    def _confirm(self, action: Action, plan: acting.Plan) -> ConfirmScreen:
-        names = [acting.where(request.vm_name, request.key.host, self.fleet) for request in plan.requests]
-        subject = names[0] if len(names) == 1 else f"{len(names)} VMs"
-        label = action.label.capitalize()
-        return ConfirmScreen(
-            f"{label} {subject}?",
-            names if len(names) > 1 else (),
-            action.consequence or action.description,
-            destructive=action.danger is Danger.DESTRUCTIVE,
-        )
-
-    def _confirmed(self, plan: acting.Plan, agreed: bool | None) -> None:
-        if agreed:
-            self._submit(plan)
-        else:
-            self.query_one(StatusLine).note = Note("nothing was done")
-
-    def _submit(self, plan: acting.Plan) -> None:
-        for request in plan.requests:
-            self._engine.submit(request)
-        self.query_one(VmTable).clear_marks()
-
-    def _note(self, text: str, tone: str = "", command: str = "") -> None:
-        """Say something and keep it in the journal."""
-        self._journal.append(Entry(self._wall_clock().strftime("%H:%M:%S"), text, tone, command))
-        self.query_one(StatusLine).note = Note(text, tone, command)
-
     # Console
 
-    def _open_console(self, key: VmKey, name: str) -> None:
+    def open_console(self, key: VmKey, name: str) -> None:
+        """Show a VM's console and give it the keys."""
         try:
             load_emulator()
         except EmulatorUnavailable as error:
-            self._note(f"no console: {error}", "$text-error")
+            self.note(f"no console: {error}", "$text-error")
             return
         panel = self.query_one(ConsolePanel)
         panel.open(key, acting.where(name, key.host, self.fleet))
@@ -349,19 +265,6 @@ class MainScreen(Screen[None]):
         self.set_focus(self.query_one(VmTable))
         self._divide_height()
 
-    def action_menu(self) -> None:
-        """Offer what can be done with the selected VM."""
-        vm = self.selected
-        offered = acting.applicable(vm, self.fleet, read_only=self._engine.read_only)
-        if vm is None or not offered:
-            reason = "no VM is selected" if vm is None else self.refusal(ACTIONS[0])
-            self._note(f"nothing can be done: {reason}", "$text-warning")
-            return
-        title = acting.where(vm.name, vm.key.host, self.fleet)
-        marked = len(self.targets) > 1
-        title = f"{len(self.targets)} marked VMs" if marked else title
-        self.app.push_screen(MenuScreen(title, offered), lambda action: None if action is None else self.begin(action))
-
     def action_zoom(self, steps: int) -> None:
         """Show more or less of the past in the graphs."""
         self.query_one(VmDetail).zoom(steps)
@@ -379,10 +282,6 @@ class MainScreen(Screen[None]):
         """Show all keys."""
         self.app.push_screen(HelpScreen())
 
-    def action_journal(self) -> None:
-        """Show what was done."""
-        self.app.push_screen(JournalScreen(tuple(self._journal)))
-
     def action_refresh(self) -> None:
         """Look at all hosts now."""
         self._engine.refresh()
@@ -398,7 +297,7 @@ class MainScreen(Screen[None]):
             bar.keys, bar.pinned = (("^]", "leave the console"),), ()
             return
         marked = len(self.query_one(VmTable).marked)
-        offered = acting.applicable(self.selected, self.fleet, read_only=self._engine.read_only)
+        offered = self.offered
         keys = [(f"{marked} marked", "")] if marked else []
         bar.keys = tuple(keys + [(action.key, action.label) for action in offered])
         bar.pinned = tuple((view.written, view.label) for view in VIEW_KEYS if view.footer)

@@ -32,6 +32,9 @@ class MenuScreen(ExpiringScreen[Action]):
         """Take an action's own key as well."""
         for action in self._actions.values():
             if action.key == event.character:
+                # Or the screen below would take the key for its own as well.
+                event.stop()
+                event.prevent_default()
                 self.answer(action)
                 return
 

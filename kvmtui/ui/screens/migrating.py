@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import TypeVar
 
 from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
-from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
 from kvmtui.model.host import Link
 from kvmtui.model.migration import MigrationRequest
-from kvmtui.model.vm import Vm, VmConfig
+from kvmtui.model.vm import Vm
 from kvmtui.ui.acting import where
 from kvmtui.ui.screens.destination import Destination, DestinationScreen, Disks
+
+T = TypeVar("T")
+_DEADLINE_S = 10.0
 
 
 def choose_destination(screen: Screen[None], engine: Engine, vms: Sequence[Vm], note: Callable[[str], None]) -> None:
@@ -36,21 +40,33 @@ def choose_destination(screen: Screen[None], engine: Engine, vms: Sequence[Vm], 
             engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, answer.host, answer.options))
 
     screen.app.push_screen(question, chosen)
-    screen.app.run_worker(_look_up(engine, vms, [host.key for host in others], question), exit_on_error=False)
+    up = [host.key for host in others if host.link is Link.UP]
+    screen.app.run_worker(_look_up(engine, vms, up, question), exit_on_error=False)
 
 
 async def _look_up(engine: Engine, vms: Sequence[Vm], hosts: Sequence[str], question: DestinationScreen) -> None:
     """Find the VMs' disks, and which of them each destination knows; tell the question."""
     try:
-        configs: list[VmConfig] = [await asyncio.wrap_future(engine.read_config(vm.key)) for vm in vms]
+        configs = [await _answer(engine.read_config(vm.key)) for vm in vms]
     except HypervisorError as error:
         question.disks = {host: Disks(problem=str(error)) for host in hosts}
         return
-    writable = tuple(sorted({disk.path for config in configs for disk in config.disks if disk.writable and disk.path}))
-    asked: dict[str, Future[frozenset[str]]] = {host: engine.find_paths(host, writable) for host in hosts}
-    for host, answer in asked.items():
+    paths = tuple(sorted({disk.path for config in configs for disk in config.disks if disk.writable and disk.path}))
+
+    async def ask(host: str) -> None:
         try:
-            found = Disks(writable, await asyncio.wrap_future(answer))
+            found = Disks(paths, await _answer(engine.find_paths(host, paths)))
         except HypervisorError as error:
-            found = Disks(writable, problem=str(error))
+            found = Disks(paths, problem=str(error))
         question.disks = {**question.disks, host: found}
+
+    # One host that hangs must not keep the answers of the others.
+    await asyncio.gather(*map(ask, hosts))
+
+
+async def _answer(asked: "Future[T]") -> T:
+    """Return what a lane answers, or raise when it does not in time; the lane's own call is left alone."""
+    try:
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(asked)), _DEADLINE_S)
+    except TimeoutError:
+        raise CallTimedOut(f"no answer for {_DEADLINE_S:.0f} s") from None

@@ -37,13 +37,14 @@ class ConsolePanel(Vertical):
 
     def open(self, key: VmKey, title: str) -> None:
         """Attach to a VM's console and give it the keys."""
+        if key != self._key:
+            self.pane.detach()
         self._key, self._title = key, title
         self.query_one("#console-title", Static).update(
             Content.assemble(
                 (f" console of {title} ", "bold $primary"), ("  ^] leaves · Enter wakes a silent one", "dim")
             )
         )
-        self.pane.detach()
         session = self._engine.open_console(key, self._woke)
         try:
             self.pane.attach(session, title)

@@ -95,7 +95,7 @@ def off_lines(vm: Vm, config: VmConfig | None) -> list[list[Run]]:
     lines[1].append((str(size(vm.memory_allocated_bytes)), Tone.TEXT))
     if config is None:
         return lines
-    disks = [f"{disk.target} {disk.path or '(empty)'}" for disk in config.disks] or ["none"]
+    disks = [f"{disk.target} {disk.shown_path or '(empty)'}" for disk in config.disks] or ["none"]
     networks = [f"{interface.source} ({interface.model}, {interface.mac})" for interface in config.interfaces]
     lines.append([("disks ", Tone.MUTED), (", ".join(disks), Tone.TEXT)])
     lines.append([("networks ", Tone.MUTED), (", ".join(networks or ["none"]), Tone.TEXT)])

@@ -1,0 +1,162 @@
+"""What a screen of VMs needs to act on them: whom a key is meant for, what is asked first, what came of it."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+from textual.screen import Screen
+
+from kvmtui.engine.engine import Engine
+from kvmtui.model.actions import ACTIONS, BY_ID, Action, Danger
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.vm import Vm, VmKey
+from kvmtui.ui import acting
+from kvmtui.ui.screens.ask import ConfirmScreen
+from kvmtui.ui.screens.journal import Entry, JournalScreen
+from kvmtui.ui.screens.menu import MenuScreen
+from kvmtui.ui.screens.migrating import choose_destination
+from kvmtui.ui.widgets.bars import Note, StatusLine
+from kvmtui.ui.widgets.vm_table import VmTable
+
+_JOURNAL = 500
+_MOVED_S = 1.5
+"""For how long after the cursor moved by itself a key is taken for meant for the VM it was on."""
+
+
+class ActingScreen(Screen[None]):
+    """Turns keys into actions on the marked VMs, or the one under the cursor."""
+
+    def __init__(self, engine: Engine, *, wall_clock: Callable[[], datetime]) -> None:
+        super().__init__()
+        self._engine = engine
+        self._wall_clock = wall_clock
+        self._journal: deque[Entry] = deque(maxlen=_JOURNAL)
+        self._gone: tuple[str, float] | None = None
+        """The VM that vanished from under the cursor, and when (engine's clock)."""
+
+    @property
+    def shown_fleet(self) -> Fleet:
+        """The fleet as it is on the screen."""
+        return self.query_one(VmTable).fleet
+
+    @property
+    def selected(self) -> Vm | None:
+        """The VM under the cursor."""
+        return self.shown_fleet.vm(self.query_one(VmTable).selected)
+
+    @property
+    def targets(self) -> list[Vm]:
+        """The VMs that an action is meant for: those marked, or else the selected one."""
+        marked = [vm for key in self.query_one(VmTable).marked if (vm := self.shown_fleet.vm(key)) is not None]
+        if marked:
+            return sorted(marked, key=lambda vm: (vm.key.host, vm.name))
+        return [] if self.selected is None else [self.selected]
+
+    @property
+    def offered(self) -> list[Action]:
+        """The actions that make sense for the first of the targets now."""
+        targets = self.targets
+        return acting.applicable(targets[0] if targets else None, self.shown_fleet, read_only=self._engine.read_only)
+
+    def action_act(self, key: str) -> None:
+        """Do what a key means to the marked VMs, or the selected one."""
+        self._begin(acting.actions_for(key), self.targets)
+
+    def begin(self, action: Action) -> None:
+        """Do one action to the marked VMs, or the selected one."""
+        self._begin((action,), self.targets)
+
+    def action_menu(self) -> None:
+        """Offer what can be done with the marked VMs, or the selected one."""
+        targets, offered = self.targets, self.offered
+        if not targets or not offered:
+            self.note(f"nothing can be done: {self._why_nothing(targets)}", "$text-warning")
+            return
+
+        def chosen(action: Action | None) -> None:
+            # To those the menu was opened for, wherever the cursor is by now.
+            if action is not None:
+                self._begin((action,), targets)
+
+        self.app.push_screen(MenuScreen(self._subject(targets), offered), chosen)
+
+    def action_journal(self) -> None:
+        """Show what was done."""
+        self.app.push_screen(JournalScreen(tuple(self._journal)))
+
+    def note(self, text: str, tone: str = "", command: str = "") -> None:
+        """Say something and keep it in the journal."""
+        self._journal.append(Entry(self._wall_clock().strftime("%H:%M:%S"), text, tone, command))
+        self.query_one(StatusLine).note = Note(text, tone, command)
+
+    def cursor_lost(self, name: str) -> None:
+        """Take note that the VM under the cursor has vanished, and the cursor stands on another."""
+        self._gone = (name, self._engine.clock())
+
+    def open_console(self, key: VmKey, name: str) -> None:
+        """Show a VM's console."""
+        raise NotImplementedError
+
+    def _begin(self, actions: Sequence[Action], vms: Sequence[Vm]) -> None:
+        under_cursor = self.selected
+        if actions[0] is BY_ID["console"]:
+            vms = [vm for vm in (under_cursor,) if vm]
+        if not vms:
+            self.note("no VM is selected", "$text-warning")
+            return
+        if self._gone is not None and not self.query_one(VmTable).marked:
+            name, at_s = self._gone
+            self._gone = None
+            if self._engine.clock() - at_s < _MOVED_S:
+                self.note(f"{name} is gone and the cursor on another VM: press the key again", "$text-warning")
+                return
+        plan = acting.plan(actions, vms, self.shown_fleet, read_only=self._engine.read_only)
+        if plan.action is None:
+            return
+        for vm, reason in plan.refusals:
+            words = acting.where(vm.name, vm.key.host, self.shown_fleet)
+            self.note(f"{plan.action.label} {words}: not possible: {reason}", "$text-warning")
+        if not plan.requests:
+            return
+        out_of_sight = under_cursor is None or plan.requests[0].key != under_cursor.key
+        if plan.action is BY_ID["migrate"]:
+            keys = {request.key for request in plan.requests}
+            chosen = [vm for vm in vms if vm.key in keys]
+            choose_destination(self, self._engine, chosen, partial(self.note, tone="$text-warning"))
+        elif plan.action is BY_ID["console"]:
+            self.open_console(plan.requests[0].key, plan.requests[0].vm_name)
+        elif plan.asks or out_of_sight:
+            self.app.push_screen(self._confirm(plan.action, plan), partial(self._confirmed, plan))
+        else:
+            self._submit(plan)
+
+    def _confirm(self, action: Action, plan: acting.Plan) -> ConfirmScreen:
+        names = [acting.where(request.vm_name, request.key.host, self.shown_fleet) for request in plan.requests]
+        subject = names[0] if len(names) == 1 else f"{len(names)} VMs"
+        return ConfirmScreen(
+            f"{action.label.capitalize()} {subject}?",
+            names if len(names) > 1 else (),
+            action.consequence or action.description,
+            destructive=action.danger is Danger.DESTRUCTIVE,
+        )
+
+    def _confirmed(self, plan: acting.Plan, agreed: bool | None) -> None:
+        if agreed:
+            self._submit(plan)
+        else:
+            self.query_one(StatusLine).note = Note("nothing was done")
+
+    def _submit(self, plan: acting.Plan) -> None:
+        for request in plan.requests:
+            self._engine.submit(request)
+        self.query_one(VmTable).clear_marks()
+
+    def _subject(self, vms: Sequence[Vm]) -> str:
+        return acting.where(vms[0].name, vms[0].key.host, self.shown_fleet) if len(vms) == 1 else f"{len(vms)} VMs"
+
+    def _why_nothing(self, vms: Sequence[Vm]) -> str:
+        if not vms:
+            return "no VM is selected"
+        host = self.shown_fleet.hosts.get(vms[0].key.host)
+        return acting.refusal(ACTIONS[0], vms[0], host, read_only=self._engine.read_only) or ""
