@@ -723,6 +723,7 @@ async def test_headless_and_inline_drivers_are_left_alone(monkeypatch: pytest.Mo
         ("1;3;4;7;9;31", "1", "\x1b[0;1m"),
         ("31;44", "97;104", "\x1b[97;104m"),
         ("53;38;5;9", "38;5;9", "\x1b[55m"),
+        ("31;44", "31", "\x1b[49m"),
     ],
 )
 def test_pen_changes_are_short(old: str, new: str, sequence: str) -> None:
@@ -821,13 +822,24 @@ def test_runs_of_one_style_go_downwards_with_the_style_chosen_once() -> None:
 
     def send(*numbers: str) -> str:
         pieces = [
-            Piece(y, 0, [Segment("load ", Style.parse("red")), Segment(f"{number:>3}", Style.parse("green"))])
+            Piece(
+                y, 0, [Segment(" load ", Style.parse("red")), Segment(f"{number}      {number}", Style.parse("blue"))]
+            )
             for y, number in enumerate(numbers)
         ]
         return cells.changes(pieces, 20, 3, ColorSystem.TRUECOLOR)[0]
 
     send("1", "2", "3")
-    assert re.fullmatch("\x1b\\[[0-9;]+m\x1b\\[1;8H5\x0b\b6\x0b\b7\x1b\\[m", send("5", "6", "7"))
+    # Down the first column, then down the second.
+    wanted = "\x1b\\[[0-9;]+m\x1b\\[1;7H5\x0b\b6\x0b\b7\x1b\\[1;14H5\x0b\b6\x0b\b7\x1b\\[m"
+    assert re.fullmatch(wanted, send("5", "6", "7"))
+
+
+def test_terminal_of_another_size_is_another_terminal() -> None:
+    line = Line(20)
+    line.send(("abc", ""))
+    line.columns = 30
+    assert "abc" in line.send(("abc", ""))
 
 
 async def test_batch_is_not_drawn() -> None:
@@ -835,6 +847,9 @@ async def test_batch_is_not_drawn() -> None:
     async with app.run_test(size=(COLUMNS, ROWS)) as pilot:
         await settle(app, pilot)
         app.driver.taken()
+        app.query_one(Clock).says = "14:00:00"
+        app.query_one(Clock).refresh()
+        app.query_one(Clock)._styles_cache.clear()
         with app.batch_update():
             app._display(app.screen, app.screen._compositor.render_full_update())
             assert app.driver.taken() == ""

@@ -201,10 +201,38 @@ async def test_marked_vms_that_cannot_are_named_and_the_others_done() -> None:
     async with dashboard() as stage:
         await stage.put_cursor_on("old")
         await stage.press("space", "space", "p")
+        # The cursor is on neither: it asks even for what is harmless.
+        await stage.see("Pause web1 on h1?")
+        await stage.press("y")
         await stage.says("pause web1 on h1: done")
         await stage.press("J")
         assert stage.line("pause old on h2: not possible: it is shut off")
         assert stage.engine.submitted == ["pause web1"]
+
+
+async def test_a_letter_in_the_menu_does_it_once_and_to_the_vm_of_the_menu() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("x")
+        await stage.see("Pull the plug")
+        await stage.press("p")
+        await stage.says("pause web1 on h1: done")
+        assert stage.engine.submitted == ["pause web1"]
+        await stage.press("x")
+        await stage.see("Pull the plug")
+        await stage.press("K")
+        await stage.see("Force off web1 on h1?")
+        assert len(stage.app.screen_stack) == 2
+
+
+async def test_a_key_for_a_vm_that_has_just_vanished_hits_no_other() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        stage.backend.remove_vm(H1, stage.key("web1").uuid)
+        await stage.look()
+        await stage.press("p")
+        await stage.see("web1 is gone and the cursor on another VM")
+        assert stage.engine.submitted == []
 
 
 async def test_a_key_is_refused_when_the_vm_runs_anew_meanwhile() -> None:
@@ -502,7 +530,7 @@ async def test_a_local_disk_is_copied_and_said_so() -> None:
         await stage.see("disks: copied to the destination")
         await stage.see("db1.qcow2", "not at the destination")
         await stage.press("d")
-        await stage.see("disks: shared by both hosts")
+        await stage.see("disks: taken for shared by both hosts")
         await stage.press("escape")
         await stage.until(lambda: not stage.count(DestinationScreen))
         assert stage.engine.submitted == []

@@ -51,6 +51,12 @@ def test_strange_values_are_unknown() -> None:
     assert config.disks[0].target == ""
 
 
+def test_a_hostile_path_is_kept_for_looking_up_and_cleaned_for_drawing() -> None:
+    xml = "<domain><devices><disk><source file='/a&#x9b;2J&#x202e;b'/></disk></devices></domain>"
+    (disk,) = parse_definition(xml, (), 1.0).disks
+    assert (disk.path, disk.shown_path) == ("/a\x9b2J\u202eb", "/a\ufffd2J\ufffdb")
+
+
 def test_hostile_attributes_are_cleaned() -> None:
     xml = "<domain><devices><interface><source network='a&#x202e;b&#x9b;c'/></interface></devices></domain>"
     assert parse_definition(xml, (), 1.0).interfaces[0].source == "a\ufffdb\ufffdc"

@@ -175,6 +175,52 @@ def test_one_action_at_a_time_for_a_vm(bench: Bench) -> None:
     bench.demo.release_host(vm.key.host)
 
 
+def test_what_was_given_up_is_not_done_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvmtui.engine.poller._CALL_DEADLINE_S", 0.05)
+    vm = bench.vm("web1")
+    bench.demo.hang_host(vm.key.host)
+    bench.submit("pause", "web1")
+    bench.clock.advance(100)
+    bench.engine.tick()
+    assert bench.results[0].outcome is Outcome.UNKNOWN
+    bench.demo.release_host(vm.key.host)
+    bench.tick_until(lambda: bench.engine.fleet.hosts[vm.key.host].link is Link.UP, "the host back")
+    assert bench.vm("web1").state is VmState.RUNNING
+    assert len(bench.results) == 1
+
+
+def test_a_save_can_be_cancelled_and_a_stuck_vm_forced_off(bench: Bench) -> None:
+    bench.submit("save", "db2")
+    bench.tick_until(lambda: bench.vm("db2").job is not None, "the save as a job")
+    assert BY_ID["cancel_job"].refusal(bench.vm("db2")) is None
+    bench.submit("force_off", "db2")
+    bench.tick_until(lambda: len(bench.results) == 2, "both ends")
+    assert {result.request.action.id for result in bench.results} == {"save", "force_off"}
+    bench.engine.tick()
+    assert bench.vm("db2").state is VmState.SHUT_OFF
+    assert not bench.engine.fleet.pending
+
+
+def test_looking_again_does_not_wait_for_the_back_off(bench: Bench) -> None:
+    uri = bench.demo.uris[0]
+    bench.demo.host_down(uri, "link cut")
+    for _ in range(8):
+        bench.clock.advance(100)
+        bench.engine.tick()
+    bench.demo.host_up(uri)
+    bench.engine.tick()
+    assert bench.engine.fleet.hosts[uri].link is Link.DOWN
+    bench.engine.refresh()
+    bench.engine.tick()
+    assert bench.engine.fleet.hosts[uri].link is Link.UP
+
+
+def test_hosts_stand_in_the_order_they_were_given() -> None:
+    demo = DemoBackend(vms=300)
+    uris = tuple(reversed(demo.uris))
+    assert tuple(Engine(demo, uris).fleet.hosts) == uris
+
+
 def test_read_only_reaches_no_writing_connection() -> None:
     bench = Bench(read_only=True)
     bench.engine.tick()
@@ -287,6 +333,19 @@ def test_a_vm_is_moved_once_at_a_time(bench: Bench) -> None:
     bench.engine.migrate(request(bench, "cache1"))
     assert bench.migrations[-1].phase is Phase.FAILED
     assert "already" in bench.migrations[-1].message
+
+
+def test_a_migration_outlives_a_short_loss_of_the_link(bench: Bench) -> None:
+    asked = request(bench, "db2", copy_disks=True)
+    bench.engine.migrate(asked)
+    bench.tick_until(lambda: bench.vm("db2").job is not None, "a job")
+    bench.demo.host_down(asked.key.host, "blip")
+    bench.engine.tick()
+    bench.demo.host_up(asked.key.host)
+    bench.tick_until(lambda: bench.migrations[-1].phase.ended, "the end")
+    assert bench.migrations[-1].phase is Phase.DONE
+    moved = bench.engine.fleet.vm(VmKey(asked.destination, asked.key.uuid))
+    assert moved is not None
 
 
 def test_when_a_host_cannot_be_asked_the_end_is_unknown(bench: Bench) -> None:

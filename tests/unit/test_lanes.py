@@ -3,7 +3,7 @@ from typing import Any, cast
 
 import pytest
 
-from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, LinkLost
+from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, LinkLost, NotStarted
 from kvmtui.hypervisor.lanes import HostLanes
 from kvmtui.hypervisor.protocol import Connection
 
@@ -107,3 +107,49 @@ def test_defects_reach_the_caller(lanes: HostLanes) -> None:
     with pytest.raises(ZeroDivisionError):
         lanes.run("watch", lambda _: 1 / 0, 5)
     assert lanes.run("watch", lambda _: 1, 5) == 1
+
+
+def test_what_hangs_in_one_kind_of_lane_does_not_keep_another_from_working(lanes: HostLanes) -> None:
+    release = threading.Event()
+    for _ in range(4):
+        with pytest.raises(CallTimedOut):
+            lanes.run("watch", lambda _: release.wait(), 0.02)
+    assert lanes.run("act", lambda _: "acted", 5) == "acted"
+    release.set()
+
+
+def test_a_call_given_up_while_the_host_did_not_answer_is_never_made() -> None:
+    answered, done = threading.Event(), threading.Event()
+
+    def open_late() -> Connection:
+        answered.wait(10)
+        return cast("Connection", FakeConnection())
+
+    lanes = HostLanes("h", {"act": open_late})
+    call = lanes.start("act", lambda _: done.set())
+    lanes.abandon(call)
+    answered.set()
+    with pytest.raises(NotStarted):
+        call.future.result(5)
+    assert not done.is_set()
+
+
+def test_dropping_a_lane_with_a_call_in_flight_gives_it_up(lanes: HostLanes) -> None:
+    release = threading.Event()
+    lanes.start("watch", lambda _: release.wait())
+    behind = lanes.start("watch", lambda _: "never")
+    lanes.drop("watch")
+    with pytest.raises(NotStarted):
+        behind.future.result(5)
+    assert lanes.hanging("watch") == 1
+    release.set()
+
+
+def test_a_cancelled_future_does_not_end_the_lane(lanes: HostLanes) -> None:
+    release = threading.Event()
+    first = lanes.start("watch", lambda _: release.wait())
+    second = lanes.start("watch", lambda _: "cancelled")
+    assert second.future.cancel()
+    release.set()
+    first.future.result(5)
+    assert lanes.run("watch", lambda _: "next", 5) == "next"

@@ -64,7 +64,9 @@ def test_a_lost_link_leaves_the_last_figures_to_look_at(sampler: HostSampler) ->
     vm = sampler.vms()["u"]
     assert (vm.cpu_cores, vm.disk_read_bytes_per_s) == (1.0, 500.0)
     assert vm.memory is not None
-    # But the first look on a new link gives no rate over the gap.
+    # Once the host tells again they are not shown as fresh, and the first look gives no rate over the gap.
+    sampler.light(light(19, 5 * SECOND_NS), 1)
+    assert sampler.vms()["u"].disk_read_bytes_per_s is None
     sampler.deep([deep(20, 0, 99_000)])
     assert sampler.vms()["u"].disk_read_bytes_per_s is None
 
@@ -136,3 +138,15 @@ def test_host_cpu(sampler: HostSampler) -> None:
     # Idle time that steps back says nothing.
     sampler.node(NodeSample(3.0, 3000, 1100, 100, 50, None), 1)
     assert sampler.figures.cpu_busy_fraction is None
+
+
+def test_a_silent_vm_is_not_shown_with_old_rates(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    sampler.deep([deep(10, 0, 0)])
+    sampler.deep([deep(11, 0, 500)])
+    sampler.light(light(11, SECOND_NS), 1)
+    assert sampler.vms()["u"].disk_read_bytes_per_s == 500
+    sampler.silent = {"u": 11.0}
+    sampler.light(light(12, 2 * SECOND_NS), 1)
+    assert sampler.vms()["u"].disk_read_bytes_per_s is None
+    assert sampler.vms()["u"].cpu_cores == 1.0
