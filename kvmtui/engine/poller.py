@@ -131,7 +131,9 @@ class HostPoller:
         period_s = self._stretched_s if self._link is Link.UP else min(1.0, self.interval_s)
         # Not busier than this, however many events come.
         time.sleep(_EARLIEST_S)
-        self._wake.wait(max(0.0, started_s + period_s - time.monotonic()))
+        # At whole multiples of the period, so that all hosts tell at once and the screen is drawn once.
+        next_s = (started_s // period_s + 1) * period_s
+        self._wake.wait(max(0.0, next_s - time.monotonic()))
         self._wake.clear()
 
     def tick(self) -> None:

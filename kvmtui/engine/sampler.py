@@ -36,6 +36,8 @@ class _Run:
     ready: float | None = None
     disk_read: float | None = None
     disk_write: float | None = None
+    vm: Vm | None = None
+    """As it was told last; None: something has changed since."""
 
 
 class HostSampler:
@@ -49,6 +51,8 @@ class HostSampler:
         self._node: NodeSample | None = None
         self._figures = HostFigures()
         self._remembered_at_s = float("-inf")
+        self._told: set[str] = set()
+        """The VMs that were last told of with a job, or as silent."""
         self.silent: dict[str, float] = {}
         """VMs whose QEMU does not answer, with the monotonic time since when."""
         self.jobs: dict[str, Job] = {}
@@ -65,9 +69,10 @@ class HostSampler:
             else:
                 runs[vm.uuid] = old
                 self._advance(old, vm, at_s, interval_s)
-                if vm.uuid in self.silent or not _fresh(old.deep_base, sample.taken_at_s):
-                    # The last rates are shown while the host is lost, but not once it tells again, and of others.
+                if old.deep is not None and (vm.uuid in self.silent or not _fresh(old.deep_base, sample.taken_at_s)):
+                    # The last rates are shown while the host is lost, but not once it tells again.
                     old.ready = old.disk_read = old.disk_write = None
+                    old.vm = None
         self._runs = runs
         self._remember(sample.taken_at_s, interval_s)
         self.silent = {uuid: since for uuid, since in self.silent.items() if uuid in runs}
@@ -93,6 +98,7 @@ class HostSampler:
         elapsed_s = at_s - run.since_s
         if elapsed_s < _EARLY_SHARE * interval_s:
             old = run.light
+            run.vm = None
             run.light = replace(
                 vm,
                 cpu_time_ns=old.cpu_time_ns,
@@ -101,13 +107,17 @@ class HostSampler:
             )
             return
         gap_s = 3 * interval_s + 1
-        old = run.light
+        old, before = run.light, (run.cpu_cores, run.net_in, run.net_out)
         cpu_ns_per_s = rate(old.cpu_time_ns, vm.cpu_time_ns, elapsed_s, gap_s)
         run.cpu_cores = None if cpu_ns_per_s is None else cpu_ns_per_s / 1e9
         run.net_in = devices_rate(old.net_in_bytes, vm.net_in_bytes, elapsed_s, gap_s)
         run.net_out = devices_rate(old.net_out_bytes, vm.net_out_bytes, elapsed_s, gap_s)
         run.recent.append(run.cpu_cores)
         run.light, run.since_s = vm, at_s
+        # Most VMs of a big fleet idle: what is the same as a second ago needs not be made, sorted or drawn again.
+        steady = run.recent.count(run.cpu_cores) == len(run.recent)
+        if not steady or before != (run.cpu_cores, run.net_in, run.net_out) or not _alike(old, vm):
+            run.vm = None
 
     def deep(self, samples: Iterable[DeepVm]) -> None:
         """Take in what a deep sample brought."""
@@ -119,6 +129,7 @@ class HostSampler:
             if run.deep is not None and run.deep.taken_at_s >= new.taken_at_s:
                 continue
             run.deep = run.deep_base = new
+            run.vm = None
             if old is None:
                 run.ready = run.disk_read = run.disk_write = None
                 continue
@@ -130,7 +141,9 @@ class HostSampler:
 
     def flags(self, flags: Flags) -> None:
         """Take in persistence, autostart and managed save."""
-        self._flags = flags
+        if flags != self._flags:
+            self._flags = flags
+            self._forget_told()
 
     def node(self, new: NodeSample, interval_s: float) -> None:
         """Take in how the host itself fares."""
@@ -173,7 +186,19 @@ class HostSampler:
 
     def vms(self) -> Mapping[str, Vm]:
         """Return all VMs by uuid."""
-        return MappingProxyType({uuid: self._vm(uuid, run) for uuid, run in self._runs.items()})
+        told = self.silent.keys() | self.jobs.keys()
+        for uuid in told | self._told:
+            if uuid in self._runs:
+                self._runs[uuid].vm = None
+        self._told = told
+        for uuid, run in self._runs.items():
+            if run.vm is None:
+                run.vm = self._vm(uuid, run)
+        return MappingProxyType({uuid: run.vm for uuid, run in self._runs.items() if run.vm is not None})
+
+    def _forget_told(self) -> None:
+        for run in self._runs.values():
+            run.vm = None
 
     def _vm(self, uuid: str, run: _Run) -> Vm:
         light, flags = run.light, self._flags
@@ -201,6 +226,18 @@ class HostSampler:
             monitor_silent_since_s=self.silent.get(uuid),
             job=self.jobs.get(uuid),
         )
+
+
+def _alike(old: LightVm, new: LightVm) -> bool:
+    """Return whether all that is shown as it is, and not as a rate, is the same."""
+    return (
+        old.state is new.state
+        and old.vcpus == new.vcpus
+        and old.memory_allocated_bytes == new.memory_allocated_bytes
+        and old.started_at_s == new.started_at_s
+        and old.reason == new.reason
+        and old.name == new.name
+    )
 
 
 def _fresh(deep: DeepVm | None, now_s: float) -> bool:

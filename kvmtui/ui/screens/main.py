@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.css.query import NoMatches
 from textual.reactive import var
+from textual.timer import Timer
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.filter import Filter
@@ -17,6 +18,7 @@ from kvmtui.model.fleet import Fleet
 from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.vm import VmKey
 from kvmtui.ui import acting
+from kvmtui.ui.changed_cells import terminal_busy
 from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
 from kvmtui.ui.glyphs import Glyphs
@@ -36,6 +38,7 @@ _log = logging.getLogger(__name__)
 _JOURNAL = 500
 _SLOW_TICK_S = 5.0
 """How often ages are brought up to date on a slow link, where there are no graphs."""
+_MOMENT_S = 0.05
 _FIXED_LINES = 5
 """Title, status, keys, and the empty lines around the table."""
 _TABLE_LEAST = 3
@@ -56,6 +59,7 @@ class MainScreen(ActingScreen):
         self._follow: VmKey | None = None
         """A VM that moved while it was selected: where it will appear."""
         self._configs = ConfigReader(engine)
+        self._due: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Lay the screen out."""
@@ -89,6 +93,16 @@ class MainScreen(ActingScreen):
 
     @on(FleetChanged)
     def _fleet_changed(self) -> None:
+        # The hosts tell one after the other: what comes within a moment is drawn at once.
+        if self._due is None:
+            self._due = self.set_timer(_MOMENT_S, self._take_fleet)
+
+    def _take_fleet(self) -> None:
+        self._due = None
+        if terminal_busy(self.app):
+            # A slow link: what would be drawn now would be old before it is there, and keys would wait behind it.
+            self._fleet_changed()
+            return
         table = self.query_one(VmTable)
         selected, before = table.selected, self.selected
         self.now_s = self._engine.clock()
@@ -289,7 +303,7 @@ class MainScreen(ActingScreen):
 
     def action_redraw(self) -> None:
         """Draw everything again."""
-        self.refresh(layout=True)
+        self.app.refresh(layout=True)
 
     def _show_keys(self) -> None:
         bar = self.query_one(KeyBar)
