@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.demo import DemoBackend
-from kvmtui.hypervisor.demo_clock import ManualClock
+from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.model.actions import ActionRequest
 from kvmtui.model.migration import MigrationRequest
 from kvmtui.model.vm import Vm, VmKey

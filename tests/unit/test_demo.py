@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from kvmtui.hypervisor.demo import DemoBackend
-from kvmtui.hypervisor.demo_clock import ManualClock
-from kvmtui.hypervisor.demo_connection import DemoConnection
-from kvmtui.hypervisor.demo_load import Dice, Shape, batch, bursty, daily, idle, steady
+from kvmtui.hypervisor.demo.clock import ManualClock
+from kvmtui.hypervisor.demo.connection import DemoConnection
+from kvmtui.hypervisor.demo.load import Dice, Shape, batch, bursty, daily, idle, steady
 from kvmtui.hypervisor.errors import (
     ConnectFailed,
     ConsoleBusy,

@@ -8,7 +8,7 @@ import pytest
 
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.demo import DemoBackend
-from kvmtui.hypervisor.demo_clock import ManualClock
+from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.hypervisor.errors import HypervisorError, VmBusy
 from kvmtui.model.actions import BY_ID, ActionRequest, ActionResult, Outcome, Verb
 from kvmtui.model.history import Metric

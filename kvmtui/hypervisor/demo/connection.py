@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from kvmtui.hypervisor import demo_migration, demo_verbs
-from kvmtui.hypervisor.demo_console import DemoConsole
-from kvmtui.hypervisor.demo_fleet import SHARED
-from kvmtui.hypervisor.demo_transfer import Transfer
-from kvmtui.hypervisor.demo_vm import BALLOON_PERIOD_S, DemoVm
-from kvmtui.hypervisor.demo_world import DemoHost, World
+from kvmtui.hypervisor.demo import migration, verbs
+from kvmtui.hypervisor.demo.console import DemoConsole
+from kvmtui.hypervisor.demo.fleet import SHARED
+from kvmtui.hypervisor.demo.transfer import Transfer
+from kvmtui.hypervisor.demo.vm import BALLOON_PERIOD_S, DemoVm
+from kvmtui.hypervisor.demo.world import DemoHost, World
 from kvmtui.hypervisor.errors import (
     ConnectFailed,
     ConsoleBusy,
@@ -124,7 +124,7 @@ class DemoConnection:
     def perform(self, verb: Verb, uuid: str) -> None:
         """Do `verb`; blocks while a managed save writes."""
         with self._call(writes=True) as now:
-            transfer = demo_verbs.perform(self._world, self._host, self._host.vm(uuid), verb, now)
+            transfer = verbs.perform(self._world, self._host, self._host.vm(uuid), verb, now)
         if transfer is not None:
             self._await(transfer)
 
@@ -152,21 +152,21 @@ class DemoConnection:
         self._world.wait_until(lambda: not target.hung)
         with self._call(writes=True) as now:
             vm = self._host.vm(uuid)
-            transfer = demo_migration.begin(self._world, self._host, vm, target, options, now)
+            transfer = migration.begin(self._world, self._host, vm, target, options, now)
         try:
             self._await(transfer)
         except LinkLost as lost:
             if not peer_to_peer:
                 # Only peer to peer do the daemons go on without the client.
                 with self._world.transact() as now:
-                    demo_verbs.abort(self._world, self._host, vm, now, lost)
+                    verbs.abort(self._world, self._host, vm, now, lost)
             raise
 
     def open_console(self, uuid: str, sink: ConsoleSink) -> DemoConsole:
         """Attach to the serial console; its greeting comes before this returns."""
         with self._call(writes=True):
             vm = self._host.vm(uuid)
-            demo_verbs.need_active(vm)
+            verbs.need_active(vm)
             if any(isinstance(other, DemoConsole) and other.vm is vm for other in self._world.attachments):
                 raise ConsoleBusy("operation failed: Active console session exists for this domain")
             console = DemoConsole(self._world, self._host, vm, sink)

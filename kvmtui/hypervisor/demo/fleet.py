@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import UUID
 
-from kvmtui.hypervisor.demo_load import Dice, Load, Shape, batch, bursty, daily, idle, steady
+from kvmtui.hypervisor.demo.load import Dice, Load, Shape, batch, bursty, daily, idle, steady
 from kvmtui.model.clean import clean
 from kvmtui.model.vm import Disk, Interface, VmState
 

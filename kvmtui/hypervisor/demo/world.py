@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from kvmtui.hypervisor.demo_clock import ManualClock
-from kvmtui.hypervisor.demo_fleet import HOST_BASE_BYTES, HOST_BASE_CORES, HostSpec
-from kvmtui.hypervisor.demo_vm import DemoVm
+from kvmtui.hypervisor.demo.clock import ManualClock
+from kvmtui.hypervisor.demo.fleet import HOST_BASE_BYTES, HOST_BASE_CORES, HostSpec
+from kvmtui.hypervisor.demo.vm import DemoVm
 from kvmtui.hypervisor.errors import HypervisorError, VmGone
 from kvmtui.model.vm import VmState
 

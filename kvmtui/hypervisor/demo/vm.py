@@ -2,8 +2,8 @@
 
 from math import exp
 
-from kvmtui.hypervisor.demo_fleet import MIB, VmSpec
-from kvmtui.hypervisor.demo_transfer import Transfer
+from kvmtui.hypervisor.demo.fleet import MIB, VmSpec
+from kvmtui.hypervisor.demo.transfer import Transfer
 from kvmtui.hypervisor.samples import DeepVm, LightVm
 from kvmtui.model.vm import VmState
 

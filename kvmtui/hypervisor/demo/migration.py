@@ -1,9 +1,9 @@
 """Moving a demo VM: on two hosts at once while it lasts, on one of them in the end."""
 
-from kvmtui.hypervisor.demo_transfer import Transfer
-from kvmtui.hypervisor.demo_verbs import need_active
-from kvmtui.hypervisor.demo_vm import DemoVm
-from kvmtui.hypervisor.demo_world import DemoHost, World
+from kvmtui.hypervisor.demo.transfer import Transfer
+from kvmtui.hypervisor.demo.verbs import need_active
+from kvmtui.hypervisor.demo.vm import DemoVm
+from kvmtui.hypervisor.demo.world import DemoHost, World
 from kvmtui.hypervisor.errors import (
     ConnectFailed,
     HypervisorError,

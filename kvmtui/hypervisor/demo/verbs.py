@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from kvmtui.hypervisor.demo_transfer import Transfer
-from kvmtui.hypervisor.demo_vm import DemoVm
-from kvmtui.hypervisor.demo_world import DemoHost, World
+from kvmtui.hypervisor.demo.transfer import Transfer
+from kvmtui.hypervisor.demo.vm import DemoVm
+from kvmtui.hypervisor.demo.world import DemoHost, World
 from kvmtui.hypervisor.errors import HypervisorError, InvalidState, JobCancelled, VmBusy
 from kvmtui.model.actions import Verb
 from kvmtui.model.vm import VmState

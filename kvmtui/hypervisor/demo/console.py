@@ -3,8 +3,8 @@
 from codecs import getincrementaldecoder
 from collections.abc import Callable
 
-from kvmtui.hypervisor.demo_vm import DemoVm
-from kvmtui.hypervisor.demo_world import DemoHost, World
+from kvmtui.hypervisor.demo.vm import DemoVm
+from kvmtui.hypervisor.demo.world import DemoHost, World
 from kvmtui.hypervisor.protocol import ConsoleSink
 from kvmtui.model.vm import VmState
 

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from kvmtui.hypervisor import demo_verbs
-from kvmtui.hypervisor.demo_connection import DemoConnection
-from kvmtui.hypervisor.demo_fleet import make_fleet, make_spec
-from kvmtui.hypervisor.demo_vm import DemoVm
-from kvmtui.hypervisor.demo_world import DemoHost, World
+from kvmtui.hypervisor.demo import verbs
+from kvmtui.hypervisor.demo.connection import DemoConnection
+from kvmtui.hypervisor.demo.fleet import make_fleet, make_spec
+from kvmtui.hypervisor.demo.vm import DemoVm
+from kvmtui.hypervisor.demo.world import DemoHost, World
 from kvmtui.hypervisor.errors import ConnectFailed, HypervisorError, NotPermitted
 from kvmtui.model.actions import Verb
 from kvmtui.model.vm import VmKey, VmState
@@ -123,7 +123,7 @@ class DemoBackend:
         with self._world.transact() as now:
             host = self._world.hosts[uri]
             vm = host.vm(uuid)
-            demo_verbs.abort(self._world, host, vm, now, HypervisorError("operation failed: domain is gone"))
+            verbs.abort(self._world, host, vm, now, HypervisorError("operation failed: domain is gone"))
             self._world.stop(host, vm, now, VmState.SHUT_OFF, "forced off")
             host.vms.pop(uuid, None)
 
@@ -140,7 +140,7 @@ class DemoBackend:
                     arriving = host.vms.get(vm.spec.uuid)
                     if vm.job is not None and arriving is not None and arriving.incoming is vm.job:
                         lost = HypervisorError("operation failed: Lost connection to destination host")
-                        demo_verbs.abort(self._world, other, vm, now, lost)
+                        verbs.abort(self._world, other, vm, now, lost)
 
     def host_up(self, uri: str) -> None:
         """Let a host be reached again; connections opened before stay broken."""
