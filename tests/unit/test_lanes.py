@@ -53,8 +53,9 @@ def test_a_call_that_hangs_costs_only_its_lane(lanes: HostLanes, connections: li
 
 
 def test_what_waits_behind_a_hanging_call_is_told(lanes: HostLanes) -> None:
-    release = threading.Event()
-    first = lanes.start("act", lambda _: release.wait())
+    begun, release = threading.Event(), threading.Event()
+    first = lanes.start("act", lambda _: (begun.set(), release.wait()))
+    assert begun.wait(5)
     second = lanes.start("act", lambda _: "never")
     lanes.abandon(first)
     with pytest.raises(CallTimedOut):
@@ -135,8 +136,9 @@ def test_a_call_given_up_while_the_host_did_not_answer_is_never_made() -> None:
 
 
 def test_dropping_a_lane_with_a_call_in_flight_gives_it_up(lanes: HostLanes) -> None:
-    release = threading.Event()
-    lanes.start("watch", lambda _: release.wait())
+    begun, release = threading.Event(), threading.Event()
+    lanes.start("watch", lambda _: (begun.set(), release.wait()))
+    assert begun.wait(5)
     behind = lanes.start("watch", lambda _: "never")
     lanes.drop("watch")
     with pytest.raises(NotStarted):
@@ -146,8 +148,9 @@ def test_dropping_a_lane_with_a_call_in_flight_gives_it_up(lanes: HostLanes) -> 
 
 
 def test_a_cancelled_future_does_not_end_the_lane(lanes: HostLanes) -> None:
-    release = threading.Event()
-    first = lanes.start("watch", lambda _: release.wait())
+    begun, release = threading.Event(), threading.Event()
+    first = lanes.start("watch", lambda _: (begun.set(), release.wait()))
+    assert begun.wait(5)
     second = lanes.start("watch", lambda _: "cancelled")
     assert second.future.cancel()
     release.set()
