@@ -35,6 +35,12 @@ def lanes(connections: list[FakeConnection]) -> HostLanes:
     return HostLanes("h", {"watch": open_one, "act": open_one})
 
 
+def hold(begun: threading.Event, release: threading.Event) -> None:
+    """Be a call that hangs until it is released."""
+    begun.set()
+    release.wait()
+
+
 def test_one_connection_one_thread(lanes: HostLanes, connections: list[FakeConnection]) -> None:
     threads = {lanes.run("watch", lambda _: threading.get_ident(), 5) for _ in range(3)}
     assert threads == {connections[0].thread}
@@ -54,7 +60,7 @@ def test_a_call_that_hangs_costs_only_its_lane(lanes: HostLanes, connections: li
 
 def test_what_waits_behind_a_hanging_call_is_told(lanes: HostLanes) -> None:
     begun, release = threading.Event(), threading.Event()
-    first = lanes.start("act", lambda _: (begun.set(), release.wait()))
+    first = lanes.start("act", lambda _: hold(begun, release))
     assert begun.wait(5)
     second = lanes.start("act", lambda _: "never")
     lanes.abandon(first)
@@ -137,7 +143,7 @@ def test_a_call_given_up_while_the_host_did_not_answer_is_never_made() -> None:
 
 def test_dropping_a_lane_with_a_call_in_flight_gives_it_up(lanes: HostLanes) -> None:
     begun, release = threading.Event(), threading.Event()
-    lanes.start("watch", lambda _: (begun.set(), release.wait()))
+    lanes.start("watch", lambda _: hold(begun, release))
     assert begun.wait(5)
     behind = lanes.start("watch", lambda _: "never")
     lanes.drop("watch")
@@ -149,7 +155,7 @@ def test_dropping_a_lane_with_a_call_in_flight_gives_it_up(lanes: HostLanes) -> 
 
 def test_a_cancelled_future_does_not_end_the_lane(lanes: HostLanes) -> None:
     begun, release = threading.Event(), threading.Event()
-    first = lanes.start("watch", lambda _: (begun.set(), release.wait()))
+    first = lanes.start("watch", lambda _: hold(begun, release))
     assert begun.wait(5)
     second = lanes.start("watch", lambda _: "cancelled")
     assert second.future.cancel()
