@@ -17,6 +17,7 @@ T = TypeVar("T")
 _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
+_SWITCH_INTERVAL_S = 0.0005
 _DEMO_VMS = 12
 
 
@@ -189,6 +190,8 @@ def _dashboard(settings: Settings) -> int:
         engine = Engine(LibvirtBackend(), settings.uris, interval_s=settings.interval_s, read_only=settings.read_only)
     from kvmtui.ui.app import Dashboard
 
+    # A lane that converts a big sample holds the interpreter lock: a key then waits a tenth as long for it.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     code = Dashboard(engine, low_bandwidth=settings.low_bandwidth).run_until_quit()
     sys.stderr.write(_CLEAR_LINE)
     return code
