@@ -20,7 +20,7 @@ import libvirt
 from tests.lab.host import LINK, daemon_command
 from tests.lab.image import Image
 from tests.lab.keeper import KEEP
-from tests.lab.processes import find_processes
+from tests.lab.processes import find_processes, without_children
 from tests.lab.tools import CLEAN_ENVIRONMENT, REPO, LabError, need_root, need_tools, run
 
 #: Short, because a socket's whole path has to fit into 107 bytes; not in /run, which may be a small tmpfs.
@@ -109,7 +109,7 @@ class Host:
         return int(self.inside("cat", f"/sys/class/net/{LINK}/statistics/tx_bytes"))
 
     def _only_process(self, word: str, what: str) -> int:
-        found = find_processes(self.pid, word)
+        found = without_children(find_processes(self.pid, word))
         if len(found) != 1:
             raise LabError(f"{self.name} runs {len(found)} processes that could be {what}")
         return found[0]

@@ -14,6 +14,19 @@ def find_processes(member_pid: int, word: str) -> list[int]:
     return found
 
 
+def without_children(pids: list[int]) -> list[int]:
+    """Leave out those whose parent is there too: a daemon's fork looks like it until it becomes another program."""
+    return [pid for pid in pids if _parent(pid) not in pids]
+
+
+def _parent(pid: int) -> int:
+    try:
+        # The name, in parentheses, may hold anything (proc(5)).
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _is_in(folder: Path, namespace: str) -> bool:
     try:
         return os.readlink(folder / "ns/net") == namespace
