@@ -13,6 +13,7 @@ from kvmtui.engine.migrations import Migrations
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.engine.store import Store
+from kvmtui.engine.watch import Watch
 from kvmtui.hypervisor.errors import CallTimedOut
 from kvmtui.hypervisor.lanes import HostLanes, Opener
 from kvmtui.hypervisor.protocol import Backend, Connection
@@ -52,6 +53,7 @@ class Engine:
         self.listeners = Listeners()
         self._backend = backend
         self._store = Store()
+        self._watch = Watch()
         self._histories = {uri: History() for uri in uris}
         self._pollers: dict[str, HostPoller] = {}
         for uri in uris:
@@ -63,6 +65,7 @@ class Engine:
                 interval_s=interval_s,
                 read_only=read_only,
                 after_tick=self._after_tick(uri),
+                call_me=self._watch.call,
                 clock=clock,
             )
         # All at once, so that they stand in the order they were given and not in that of their answers.
@@ -81,18 +84,20 @@ class Engine:
 
     def start(self) -> None:
         """Start watching all hosts."""
-        for poller in self._pollers.values():
-            poller.start()
+        self._watch.start(self._pollers.values())
 
     def stop(self) -> None:
         """Let all threads end; waits for none, for one may hang in a call."""
+        self._watch.stop()
         for poller in self._pollers.values():
-            poller.stop()
+            poller.close()
 
     def tick(self) -> None:
-        """Look at every host once, in the calling thread; for tests and for faces without threads."""
+        """Look at every host once and wait for the answers; for tests and faces that need no `start`."""
         for poller in self._pollers.values():
-            poller.tick()
+            poller.ask()
+        for poller in self._pollers.values():
+            poller.settle()
 
     def refresh(self) -> None:
         """Look at every host soon."""

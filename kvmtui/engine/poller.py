@@ -1,13 +1,14 @@
-"""The poller of one host: the thread that decides when to look, and publishes what was seen.
+"""The poller of one host: decides when to look, and publishes what was seen.
 
-It never calls a hypervisor itself: it puts calls on the host's lanes and waits for them no longer than it can bear.
+It never calls a hypervisor itself: it puts calls on the host's lanes, and one thread looks after all pollers, for a
+thread that wakes up costs more than most of what there is to do at a tick.
 """
 
 import logging
 import random
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -37,8 +38,11 @@ class _Look:
 
     light: LightSample
     node: NodeSample
+    facts: HostFacts | None
     flags: Flags | None
-    silent: frozenset[str]
+    owing: Mapping[str, float]
+    """Of the VMs that were asked about, those whose QEMU owes an answer, and for how many seconds."""
+    took_s: float
 
 
 @dataclass(slots=True)
@@ -50,7 +54,10 @@ class Interest:
 
 
 class HostPoller:
-    """Watches one host in a daemon thread."""
+    """Watches one host: asks on its lanes and takes the answers, and never waits for one but in `settle`.
+
+    One thread at a time may call `attend`, `ask` and `settle`; the others are for any thread.
+    """
 
     def __init__(
         self,
@@ -62,20 +69,25 @@ class HostPoller:
         interval_s: float,
         read_only: bool,
         after_tick: Callable[[], None] = lambda: None,
+        call_me: Callable[["HostPoller"], None] = lambda poller: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`after_tick` is called in the poller's thread after every tick, connected or not."""
+        """`after_tick` is called after every tick, connected or not, by the thread that attends.
+
+        `call_me` is called from any thread when the poller wants to be attended to; it must only take note.
+        """
         self.uri = uri
         self.lanes = lanes
         self.sampler = sampler
         self.interest = Interest()
         self.interval_s = interval_s
+        self.due_at_s = float("-inf")
+        """When to attend although nobody called (seconds of `time.monotonic`)."""
         self._publish = publish
         self._after_tick = after_tick
+        self._call_me = call_me
         self._clock = clock
         self._read_only = read_only
-        self._wake = threading.Event()
-        self._stopping = False
         self._link = Link.CONNECTING
         self._facts: HostFacts | None = None
         self._problem = ""
@@ -86,84 +98,147 @@ class HostPoller:
         self._stretched_s = interval_s
         self._flags_at_s = float("-inf")
         self._flags_due = True
+        self._woken = True
         self._retry = False
+        self._asked: Call | None = None
+        """The look that is under way; a tick that finds one asks for no other."""
+        self._asked_at_s = float("-inf")
+        self._suspects: frozenset[str] = frozenset()
+        """The VMs of the deep call that takes too long, which that look asks about."""
         self._schedule = DeepSchedule()
         self._deep: Call | None = None
         self._deep_uuids: list[str] = []
         self._random = random.Random()  # noqa: S311 - spreads reconnects, guards nothing
 
-    def start(self) -> None:
-        """Start watching."""
-        threading.Thread(target=self._run, name=f"poller {self.uri}", daemon=True).start()
-
     def announce(self) -> None:
         """Publish the host before anything is known of it."""
         self._publish(self._host())
 
-    def stop(self) -> None:
-        """End the thread after its present wait, and the lanes; does not wait."""
-        self._stopping = True
-        self._wake.set()
+    def close(self) -> None:
+        """Let the lanes end; does not wait."""
         self.lanes.close()
 
     def wake(self) -> None:
         """Look again soon, also at what changes seldom: something happened. Any thread may say so."""
-        self._flags_due = True
-        self._wake.set()
+        self._flags_due = self._woken = True
+        self._call_me(self)
 
     def retry(self) -> None:
         """Look again now, also at a host that is down."""
         self._retry = True
         self.wake()
 
-    def _run(self) -> None:
-        while not self._stopping:
-            started_s = time.monotonic()
-            try:
-                self.tick()
-            except Exception:  # noqa: BLE001 - a defect must not end the watching of a host
-                _log.exception("tick of %s", self.uri)
-                self._problem = "an internal error; run with --log FILE to see it"
-                self._publish(self._host())
-            self._wait(started_s)
-
-    def _wait(self, started_s: float) -> None:
-        period_s = self._stretched_s if self._link is Link.UP else min(1.0, self.interval_s)
+    def attend(self) -> None:
+        """Take the answer if one has come, give up what does not return, and ask again when it is time."""
+        now_s = time.monotonic()
+        if self._asked is not None:
+            if self._asked.done or now_s >= self._asked_at_s + _CALL_DEADLINE_S:
+                self._take(self._asked)
+            elif now_s >= self.due_at_s:
+                # While a host does not answer, what else is under way there has its deadlines.
+                self._after_tick()
         # Not busier than this, however many events come.
-        time.sleep(_EARLIEST_S)
-        # At whole multiples of the period, so that all hosts tell at once and the screen is drawn once.
-        next_s = (started_s // period_s + 1) * period_s
-        self._wake.wait(max(0.0, next_s - time.monotonic()))
-        self._wake.clear()
+        due_at_s = min(self.due_at_s, self._asked_at_s + _EARLIEST_S) if self._woken else self.due_at_s
+        if self._asked is None and now_s >= due_at_s:
+            self.ask()
+        sooner_s = self._asked_at_s + (_CALL_DEADLINE_S if self._asked is not None else _EARLIEST_S)
+        self.due_at_s = self._next_s(now_s)
+        if self._asked is not None or self._woken:
+            self.due_at_s = min(self.due_at_s, sooner_s)
 
-    def tick(self) -> None:
-        """Look once and publish what was seen; returns within the calls' deadlines."""
+    def _next_s(self, now_s: float) -> float:
+        """Return when the next tick is: at whole multiples of the period, so that all hosts tell at once."""
+        period_s = self._stretched_s if self._link is Link.UP else min(1.0, self.interval_s)
+        return (now_s // period_s + 1) * period_s
+
+    def ask(self) -> None:
+        """Ask for a look, unless one is under way or the host is down and not to be tried yet."""
+        if self._asked is not None:
+            return
+        self._woken = False
+        self._asked_at_s = time.monotonic()
         retry, self._retry = self._retry, False
         if self._link is not Link.UP:
             waited = self._next_try_at_s is None or self._clock() >= self._next_try_at_s
-            if waited or retry:
-                self._connect()
-        if self._link is Link.UP:
-            try:
-                self._watch()
-                self._look_deeper()
-            except (LinkLost, ConnectFailed, CallTimedOut) as error:
-                self._lost(error)
-            except HypervisorError as error:
+            if not waited and not retry:
+                self._end_tick()
+                return
+            self._next_try_at_s = None
+            self._publish(self._host())
+        try:
+            self._asked = self.lanes.start("watch", self._look())
+        except HypervisorError as error:
+            self._lost(error)
+            self._end_tick()
+            return
+        self._asked.future.add_done_callback(lambda _: self._call_me(self))
+
+    def settle(self) -> None:
+        """Wait for the look that is under way, within its deadline, and take it in."""
+        if self._asked is not None:
+            wait([self._asked.future], max(0.0, self._asked_at_s + _CALL_DEADLINE_S - time.monotonic()))
+            self._take(self._asked)
+
+    def _look(self) -> Callable[[Connection], _Look]:
+        """Return what is to be called on the watch lane."""
+        interval_s, facts_due = self._stretched_s, self._link is not Link.UP
+        flags_due = facts_due or self._flags_due or self._clock() - self._flags_at_s >= _FLAGS_EVERY_S
+        self._flags_due = False
+        out = self._deep
+        slow = out is not None and not out.done and time.monotonic() - out.submitted_at_s >= _DEEP_SUSPECT_S
+        self._suspects = frozenset(self._deep_uuids if slow else ())
+        asked = [*{*self.sampler.silent, *self._suspects}]
+
+        def look(connection: Connection) -> _Look:
+            started_s = time.monotonic()
+            return _Look(
+                facts=connection.facts() if facts_due else None,
+                light=connection.light(interval_s),
+                node=connection.node(),
+                flags=connection.flags() if flags_due else None,
+                owing=connection.silent(asked) if asked else {},
+                took_s=time.monotonic() - started_s,
+            )
+
+        return look
+
+    def _take(self, asked: Call) -> None:
+        """Take in what a look brought, or that it brought nothing."""
+        self._asked = None
+        try:
+            if not asked.done:
+                self.lanes.abandon(asked)
+                raise CallTimedOut(f"no answer for {_CALL_DEADLINE_S:.0f} s")
+            self._took(settle(asked))
+        except (LinkLost, ConnectFailed, CallTimedOut) as error:
+            self._lost(error)
+        except HypervisorError as error:
+            if self._link is Link.UP:
                 self._problem = clean(str(error))
+            else:
+                self._lost(error)
+        except Exception:  # noqa: BLE001 - a defect must not end the watching of a host
+            _log.exception("tick of %s", self.uri)
+            self._problem = "an internal error; run with --log FILE to see it"
+        self._end_tick()
+
+    def _end_tick(self) -> None:
         self._after_tick()
         self._publish(self._host())
 
-    def _connect(self) -> None:
-        self._next_try_at_s = None
-        self._publish(self._host())
-        try:
-            self._facts = self.lanes.run("watch", lambda connection: connection.facts(), _CALL_DEADLINE_S)
-        except HypervisorError as error:
-            self._lost(error)
-            return
-        self._link, self._problem, self._failures = Link.UP, "", 0
-        self._flags_due = True
+    def _took(self, seen: _Look) -> None:
+        if seen.facts is not None:
+            self._facts, self._link, self._failures = seen.facts, Link.UP, 0
+        self._stretched_s = max(self.interval_s, seen.took_s / _BUSY_SHARE)
+        self._light = seen.light
+        self._problem = self._deep_problem
+        self.sampler.light(seen.light, self._stretched_s)
+        self.sampler.node(seen.node, self._stretched_s)
+        if seen.flags is not None:
+            self.sampler.flags(seen.flags)
+            self._flags_at_s = self._clock()
+        self.sampler.silent = {uuid: since for uuid, since in self.sampler.silent.items() if uuid in seen.owing}
+        self._look_deeper(seen.owing)
 
     def _lost(self, error: HypervisorError) -> None:
         """Take the link for dead; figures stay as they were, and the next attempt is set."""
@@ -178,37 +253,12 @@ class HostPoller:
         self.lanes.drop("watch", "deep")
         _log.info("%s: %s; next try in %.0f s", self.uri, self._problem, wait_s)
 
-    def _watch(self) -> None:
-        interval_s, silent = self._stretched_s, list(self.sampler.silent)
-        flags_due = self._flags_due or self._clock() - self._flags_at_s >= _FLAGS_EVERY_S
-        self._flags_due = False
-
-        def look(connection: Connection) -> _Look:
-            return _Look(
-                light=connection.light(interval_s),
-                node=connection.node(),
-                flags=connection.flags() if flags_due else None,
-                silent=frozenset(connection.silent(silent)) if silent else frozenset(),
-            )
-
-        started_s = time.monotonic()
-        seen = self.lanes.run("watch", look, _CALL_DEADLINE_S)
-        self._stretched_s = max(self.interval_s, (time.monotonic() - started_s) / _BUSY_SHARE)
-        self._light = seen.light
-        self._problem = self._deep_problem
-        self.sampler.light(seen.light, self._stretched_s)
-        self.sampler.node(seen.node, self._stretched_s)
-        if seen.flags is not None:
-            self.sampler.flags(seen.flags)
-            self._flags_at_s = self._clock()
-        self.sampler.silent = {uuid: since for uuid, since in self.sampler.silent.items() if uuid in seen.silent}
-
-    def _look_deeper(self) -> None:
+    def _look_deeper(self, owing: Mapping[str, float]) -> None:
         if self._deep is not None:
             if self._deep.done:
                 self._take_deep(self._deep)
             else:
-                self._suspect(self._deep)
+                self._suspect(self._deep, owing)
                 return
         uuids = self._schedule.next(
             self.sampler.active,
@@ -238,17 +288,13 @@ class HostPoller:
         self._schedule.measured(len(samples), duration_s)
         self.sampler.deep(samples)
 
-    def _suspect(self, call: Call) -> None:
+    def _suspect(self, call: Call, owing: Mapping[str, float]) -> None:
         """Find out which VM holds up the deep lane; give the lane up once that VM has a name, or it took too long."""
-        out_s = time.monotonic() - call.submitted_at_s
-        if out_s < _DEEP_SUSPECT_S:
+        named = [uuid for uuid in self._suspects if uuid in owing]
+        if not named and time.monotonic() - call.submitted_at_s < _DEEP_GIVE_UP_S:
             return
-        uuids = self._deep_uuids
-        owing = self.lanes.run("watch", lambda connection: connection.silent(uuids), _CALL_DEADLINE_S)
-        if not owing and out_s < _DEEP_GIVE_UP_S:
-            return
-        for uuid, owed_s in owing.items():
-            self.sampler.silent.setdefault(uuid, self._clock() - owed_s)
+        for uuid in named:
+            self.sampler.silent.setdefault(uuid, self._clock() - owing[uuid])
         self.lanes.abandon(call)
         self._deep = None
 

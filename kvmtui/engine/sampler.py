@@ -1,149 +1,152 @@
-"""From samples to VMs: keeps the last samples of one host and derives rates, ages and history from them."""
+"""From samples to VMs: keeps the last samples of one host and derives rates, ages and history from them.
+
+Everything that comes every second is reckoned by column, for all VMs at once; NaN stands for what cannot be said.
+"""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from math import nan
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
+from math import inf, nan
+from operator import sub
+from typing import Any
 
-from kvmtui.hypervisor.samples import DeepVm, Flags, LightSample, LightVm, NodeSample
-from kvmtui.model.history import History, Metric
+from kvmtui.engine.deep_figures import DeepRuns
+from kvmtui.hypervisor.samples import DeepVm, Flags, LightColumns, LightSample, NodeSample
+from kvmtui.model.history import History
 from kvmtui.model.host import HostFigures
-from kvmtui.model.rates import devices_rate, rate
-from kvmtui.model.vm import Job, Memory, MemorySource, Vm, VmKey
+from kvmtui.model.host_vms import HostVms
+from kvmtui.model.rates import devices_rates, rates
+from kvmtui.model.vm import Job
 
 _RECENT = 20
-_DEEP_GAP_S = 60.0
 # An event brings a sample early. Over so short a time a rate would say little, so only states are taken from it.
 _EARLY_SHARE = 0.5
+_NS_PER_S = 1e-9
 
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    """What is known of one VM, for one run of it."""
-
-    light: LightVm
-    since_s: float
-    """When the counters of `light` were read."""
-    cpu_cores: float | None = None
-    net_in: float | None = None
-    net_out: float | None = None
-    recent: deque[float | None] = field(default_factory=lambda: deque(maxlen=_RECENT))
-    deep: DeepVm | None = None
-    """The last that came, shown until a newer one comes."""
-    deep_base: DeepVm | None = None
-    """What the next rates are reckoned from; None after a gap."""
-    ready: float | None = None
-    disk_read: float | None = None
-    disk_write: float | None = None
-    vm: Vm | None = None
-    """As it was told last; None: something has changed since."""
+Column = Sequence[float]
 
 
 class HostSampler:
-    """The samples of one host; used by its poller only."""
+    """The samples of one host; used by its poller only, but for `jobs`."""
 
     def __init__(self, host: str, history: History) -> None:
         self._host = host
         self._history = history
-        self._runs: dict[str, _Run] = {}
+        self._now = LightColumns()
+        self._base = LightColumns()
+        """What the next rates are reckoned from, in the order of `_now`."""
+        self._counted_at_s = -inf
+        self._index: dict[str, int] = {}
+        self._active: list[str] = []
+        self._cpu: Column = ()
+        self._net_in: Column = ()
+        self._net_out: Column = ()
+        self._recent: deque[Column] = deque(maxlen=_RECENT)
+        self._deep = DeepRuns()
         self._flags: Flags | None = None
         self._node: NodeSample | None = None
         self._figures = HostFigures()
-        self._remembered_at_s = float("-inf")
-        self._told: set[str] = set()
-        """The VMs that were last told of with a job, or as silent."""
+        self._remembered_at_s = -inf
+        self._told = HostVms(host)
+        self._changed = False
+        """Whether something is different from what was told."""
         self.silent: dict[str, float] = {}
         """VMs whose QEMU does not answer, with the monotonic time since when."""
         self.jobs: dict[str, Job] = {}
 
     def light(self, sample: LightSample, interval_s: float) -> None:
         """Take in a light sample; `interval_s` is the tick at which they come."""
-        runs: dict[str, _Run] = {}
-        for vm in sample.vms:
-            at_s = sample.taken_at_s if vm.cpu_at_s is None else vm.cpu_at_s
-            old = self._runs.get(vm.uuid)
-            if old is None or old.light.id != vm.id or vm.id == -1:
-                runs[vm.uuid] = _Run(vm, at_s, recent=old.recent if old else deque(maxlen=_RECENT))
-                runs[vm.uuid].recent.append(None)
-            else:
-                runs[vm.uuid] = old
-                self._advance(old, vm, at_s, interval_s)
-                if old.deep is not None and (vm.uuid in self.silent or not _fresh(old.deep_base, sample.taken_at_s)):
-                    # The last rates are shown while the host is lost, but not once it tells again.
-                    old.ready = old.disk_read = old.disk_write = None
-                    old.vm = None
-        self._runs = runs
+        self._place(sample.columns)
+        if sample.taken_at_s - self._counted_at_s >= _EARLY_SHARE * interval_s:
+            self._count(3 * interval_s + 1)
+            self._counted_at_s = sample.taken_at_s
+        if self._deep.lapse(sample.taken_at_s, self.silent):
+            self._changed = True
         self._remember(sample.taken_at_s, interval_s)
-        self.silent = {uuid: since for uuid, since in self.silent.items() if uuid in runs}
-        self.jobs = {uuid: job for uuid, job in self.jobs.items() if uuid in runs}
+
+    def _place(self, new: LightColumns) -> None:
+        """Take names and states; where VMs came or went, bring what is kept into the new order."""
+        old, self._now = self._now, new
+        if new.uuid != old.uuid or new.id != old.id:
+            self._align(old, new)
+        # The very objects are kept as long as they say the same, so that what is compared is compared at once.
+        same: dict[str, Any] = {
+            name: before
+            for name, before, after in zip(new._fields, old, new, strict=True)
+            if name in _SHOWN and before == after
+        }
+        self._changed = self._changed or len(same) < len(_SHOWN)
+        self._now = new._replace(**same)
+
+    def _align(self, old: LightColumns, new: LightColumns) -> None:
+        if new.uuid != old.uuid:
+            self._index = {uuid: at for at, uuid in enumerate(new.uuid)}
+        self._active = [uuid for uuid, number in zip(new.uuid, new.id, strict=True) if number != -1]
+        places = {uuid: at for at, uuid in enumerate(old.uuid)}
+        before = [places.get(uuid, -1) for uuid in new.uuid]
+        # The same run of the same VM; -1 stands for none, and picks the NaN that is put at the end of each column.
+        run = [at if at >= 0 and old.id[at] == number != -1 else -1 for at, number in zip(before, new.id, strict=True)]
+        self._recent = deque((_picked(column, before) for column in self._recent), maxlen=_RECENT)
+        self._cpu, self._net_in, self._net_out = (
+            _picked(column, run) for column in (self._cpu, self._net_in, self._net_out)
+        )
+        rows = tuple(zip(*self._base, strict=True))
+        self._base = LightColumns.of(
+            rows[at] if at >= 0 else row for at, row in zip(run, zip(*new, strict=True), strict=True)
+        )
+        self._deep.align(new.uuid, {uuid for uuid, at in zip(new.uuid, run, strict=True) if at >= 0})
+        for uuid in [*self.silent, *self.jobs]:
+            if uuid not in self._index:
+                self.silent.pop(uuid, None)
+                self.jobs.pop(uuid, None)
+
+    def _count(self, gap_s: float) -> None:
+        """Reckon the rates since the last sample but for those that came early."""
+        old, new = self._base, self._now
+        elapsed_s = [seconds if 0 < seconds <= gap_s else nan for seconds in map(sub, new.cpu_at_s, old.cpu_at_s)]
+        cpu = rates(old.cpu_time_ns, new.cpu_time_ns, elapsed_s, _NS_PER_S)
+        names = old.net_names, new.net_names
+        net_in = devices_rates(*names, old.net_in_bytes, new.net_in_bytes, elapsed_s)
+        net_out = devices_rates(*names, old.net_out_bytes, new.net_out_bytes, elapsed_s)
+        self._base = new
+        # A host where all is as it was a tick ago needs not be told, sorted or drawn again.
+        self._cpu, self._net_in, self._net_out = (
+            self._unless_same(before, after)
+            for before, after in ((self._cpu, cpu), (self._net_in, net_in), (self._net_out, net_out))
+        )
+        if len(self._recent) < _RECENT or any(column is not self._cpu for column in self._recent):
+            self._changed = True
+        self._recent.append(self._cpu)
+
+    def _unless_same(self, before: Column, after: Column) -> Column:
+        """Return the older object where both say the same."""
+        if before == after:
+            return before
+        self._changed = True
+        return after
 
     def _remember(self, taken_at_s: float, interval_s: float) -> None:
         """Write the figures into the history: a rate holds for the time that it was measured over."""
         since_s, gap_s = self._remembered_at_s, 3 * interval_s + 1
         if taken_at_s - since_s < _EARLY_SHARE * interval_s:
             return
-        for uuid, run in self._runs.items():
-            figures = [run.cpu_cores, None, None, None, run.net_in, run.net_out]
-            if run.deep is not None and run.deep_base is not None and uuid not in self.silent:
-                figures[Metric.DISK_READ], figures[Metric.DISK_WRITE] = run.disk_read, run.disk_write
-                figures[Metric.MEMORY_BYTES] = _used_bytes(run.deep)
-            self._history.hold(uuid, [nan if figure is None else figure for figure in figures])
-        self._history.keep(set(self._runs))
         if taken_at_s - since_s <= gap_s:
-            self._history.commit(since_s, taken_at_s)
+            deep = self._deep
+            columns = (self._cpu, deep.memory_bytes, deep.disk_read, deep.disk_write, self._net_in, self._net_out)
+            self._history.commit(self._now.uuid, columns, since_s, taken_at_s)
         self._remembered_at_s = taken_at_s
-
-    def _advance(self, run: _Run, vm: LightVm, at_s: float, interval_s: float) -> None:
-        elapsed_s = at_s - run.since_s
-        if elapsed_s < _EARLY_SHARE * interval_s:
-            old = run.light
-            run.vm = None
-            run.light = replace(
-                vm,
-                cpu_time_ns=old.cpu_time_ns,
-                net_in_bytes=old.net_in_bytes,
-                net_out_bytes=old.net_out_bytes,
-            )
-            return
-        gap_s = 3 * interval_s + 1
-        old, before = run.light, (run.cpu_cores, run.net_in, run.net_out)
-        cpu_ns_per_s = rate(old.cpu_time_ns, vm.cpu_time_ns, elapsed_s, gap_s)
-        run.cpu_cores = None if cpu_ns_per_s is None else cpu_ns_per_s / 1e9
-        run.net_in = devices_rate(old.net_in_bytes, vm.net_in_bytes, elapsed_s, gap_s)
-        run.net_out = devices_rate(old.net_out_bytes, vm.net_out_bytes, elapsed_s, gap_s)
-        run.recent.append(run.cpu_cores)
-        run.light, run.since_s = vm, at_s
-        # Most VMs of a big fleet idle: what is the same as a second ago needs not be made, sorted or drawn again.
-        steady = run.recent.count(run.cpu_cores) == len(run.recent)
-        if not steady or before != (run.cpu_cores, run.net_in, run.net_out) or not _alike(old, vm):
-            run.vm = None
 
     def deep(self, samples: Iterable[DeepVm]) -> None:
         """Take in what a deep sample brought."""
-        for new in samples:
-            run = self._runs.get(new.uuid)
-            if run is None or run.light.id == -1:
-                continue
-            old = run.deep_base
-            if run.deep is not None and run.deep.taken_at_s >= new.taken_at_s:
-                continue
-            run.deep = run.deep_base = new
-            run.vm = None
-            if old is None:
-                run.ready = run.disk_read = run.disk_write = None
-                continue
-            elapsed_s = new.taken_at_s - old.taken_at_s
-            waited = rate(old.ready_ns, new.ready_ns, elapsed_s, _DEEP_GAP_S) if old.vcpus == new.vcpus else None
-            run.ready = None if waited is None or not new.vcpus else waited / 1e9 / new.vcpus
-            run.disk_read = devices_rate(old.disk_read_bytes, new.disk_read_bytes, elapsed_s, _DEEP_GAP_S)
-            run.disk_write = devices_rate(old.disk_write_bytes, new.disk_write_bytes, elapsed_s, _DEEP_GAP_S)
+        active = self._now.id
+        known = [new for new in samples if (at := self._index.get(new.uuid)) is not None and active[at] != -1]
+        if self._deep.take(known, self._index):
+            self._changed = True
 
     def flags(self, flags: Flags) -> None:
         """Take in persistence, autostart and managed save."""
         if flags != self._flags:
             self._flags = flags
-            self._forget_told()
+            self._changed = True
 
     def node(self, new: NodeSample, interval_s: float) -> None:
         """Take in how the host itself fares."""
@@ -162,11 +165,10 @@ class HostSampler:
 
     def gap(self) -> None:
         """Forget counters: after a lost link nothing can be said of the time between."""
-        for run in self._runs.values():
-            run.since_s = float("-inf")
-            run.deep_base = None
+        self._base = self._base._replace(cpu_at_s=(nan,) * len(self._base.cpu_at_s))
+        self._counted_at_s = self._remembered_at_s = -inf
+        self._deep.gap()
         self._node = None
-        self._remembered_at_s = float("-inf")
         self.silent.clear()
 
     @property
@@ -175,85 +177,56 @@ class HostSampler:
         return self._figures
 
     @property
-    def active(self) -> list[str]:
-        """The uuids of the VMs that have a QEMU process."""
-        return [uuid for uuid, run in self._runs.items() if run.light.id != -1]
+    def active(self) -> Sequence[str]:
+        """The uuids of the VMs that have a QEMU process; the same object as long as they are the same."""
+        return self._active
 
     def deep_at_s(self, uuid: str) -> float | None:
         """Return when the VM was last looked at deeply in this run and on this link, or None."""
-        run = self._runs.get(uuid)
-        return None if run is None or run.deep_base is None else run.deep_base.taken_at_s
+        return self._deep.looked_at_s(uuid)
 
-    def vms(self) -> Mapping[str, Vm]:
-        """Return all VMs by uuid."""
-        told = self.silent.keys() | self.jobs.keys()
-        for uuid in told | self._told:
-            if uuid in self._runs:
-                self._runs[uuid].vm = None
-        self._told = told
-        for uuid, run in self._runs.items():
-            if run.vm is None:
-                run.vm = self._vm(uuid, run)
-        return MappingProxyType({uuid: run.vm for uuid, run in self._runs.items() if run.vm is not None})
-
-    def _forget_told(self) -> None:
-        for run in self._runs.values():
-            run.vm = None
-
-    def _vm(self, uuid: str, run: _Run) -> Vm:
-        light, flags = run.light, self._flags
-        return Vm(
-            key=VmKey(self._host, uuid),
-            name=light.name,
-            id=light.id,
-            state=light.state,
-            reason=light.reason,
-            persistent=None if flags is None else uuid in flags.persistent,
-            autostart=None if flags is None else uuid in flags.autostart,
-            saved=None if flags is None else uuid in flags.saved,
-            vcpus=light.vcpus,
-            memory_allocated_bytes=light.memory_allocated_bytes,
-            cpu_cores=run.cpu_cores,
-            cpu_recent=tuple(run.recent),
-            ready_fraction=run.ready,
-            memory=None if run.deep is None else _memory(run.deep),
-            disk_read_bytes_per_s=run.disk_read,
-            disk_write_bytes_per_s=run.disk_write,
-            net_in_bytes_per_s=run.net_in,
-            net_out_bytes_per_s=run.net_out,
-            started_at_s=light.started_at_s,
-            deep_at_s=None if run.deep is None else run.deep.taken_at_s,
-            monitor_silent_since_s=self.silent.get(uuid),
-            job=self.jobs.get(uuid),
+    def vms(self) -> HostVms:
+        """Return all VMs by uuid; the same object as long as nothing about them has changed."""
+        told, now = self._told, self._now
+        # Whoever follows a job writes it down from another thread: what is looked at twice must be one copy.
+        silent, jobs = dict(self.silent), dict(self.jobs)
+        if not self._changed and silent == told.silent and jobs == told.jobs:
+            return told
+        flags = self._flags
+        self._told = HostVms(
+            host=self._host,
+            index=self._index,
+            names=now.name,
+            ids=now.id,
+            states=now.state,
+            reasons=now.reason,
+            vcpus=now.vcpus,
+            memory_allocated_bytes=now.memory_allocated_bytes,
+            started_at_s=now.started_at_s,
+            cpu_cores=self._cpu,
+            net_in_bytes_per_s=self._net_in,
+            net_out_bytes_per_s=self._net_out,
+            cpu_recent=tuple(self._recent),
+            deep=self._deep.figures,
+            persistent=None if flags is None else flags.persistent,
+            autostart=None if flags is None else flags.autostart,
+            saved=None if flags is None else flags.saved,
+            silent=silent,
+            jobs=jobs,
+            running=told.running if now.state is told.states else sum([state.executing for state in now.state]),
         )
+        self._changed = False
+        return self._told
 
 
-def _alike(old: LightVm, new: LightVm) -> bool:
-    """Return whether all that is shown as it is, and not as a rate, is the same."""
-    return (
-        old.state is new.state
-        and old.vcpus == new.vcpus
-        and old.memory_allocated_bytes == new.memory_allocated_bytes
-        and old.started_at_s == new.started_at_s
-        and old.reason == new.reason
-        and old.name == new.name
-    )
+_COUNTED = frozenset({"cpu_time_ns", "net_names", "net_in_bytes", "net_out_bytes"})
+_SHOWN = frozenset(LightColumns._fields) - _COUNTED - {"cpu_at_s"} | {"net_names"}
 
 
-def _fresh(deep: DeepVm | None, now_s: float) -> bool:
-    return deep is not None and now_s - deep.taken_at_s <= _DEEP_GAP_S
-
-
-def _used_bytes(deep: DeepVm) -> int | None:
-    return deep.rss_bytes if deep.memory_used_bytes is None else deep.memory_used_bytes
-
-
-def _memory(deep: DeepVm) -> Memory | None:
-    if deep.memory_used_bytes is not None:
-        return Memory(deep.memory_used_bytes, MemorySource.BALLOON, deep.taken_at_s - (deep.memory_age_s or 0.0))
-    if deep.rss_bytes is not None:
-        return Memory(deep.rss_bytes, MemorySource.RSS, deep.taken_at_s)
-    return None
+def _picked(column: Column, places: Sequence[int]) -> list[float]:
+    """Return the values at these places; at -1 is what is not known."""
+    values = [*column, nan]
+    return [values[at] for at in places]
 
 
 def _busy_fraction(old: NodeSample | None, new: NodeSample) -> float | None:

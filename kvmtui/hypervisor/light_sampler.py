@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Mapping
+from math import nan
 from typing import Any
 
 from kvmtui.hypervisor.errors import VmGone
 from kvmtui.hypervisor.library import libvirt, translate
 from kvmtui.hypervisor.local import ProcessStarts
-from kvmtui.hypervisor.samples import LightSample, LightVm
+from kvmtui.hypervisor.samples import NOT_TOLD, LightColumns, LightSample, LightVm
 from kvmtui.hypervisor.sampling import KIB, counters, state_of
 from kvmtui.model.clean import clean
 
@@ -51,12 +52,12 @@ class LightSampler:
         asked = _ROUND_TRIP_SHARE * interval_s / self._round_trip_s if bulk_cpu else len(rows)
         self._read_info({run: domain for run, (domain, _) in rows.items()}, int(asked))
         starts = self._starts.of(run for run in rows if run[1] != -1) if self._starts else {}
-        vms = tuple(
+        vms = [
             self._light_vm(domain, run, stats, starts.get(run), taken_at_s if bulk_cpu else None)
             for run, (domain, stats) in rows.items()
             if run in self._info
-        )
-        return LightSample(taken_at_s, self._round_trip_s, bulk_cpu, vms)
+        ]
+        return LightSample(taken_at_s, self._round_trip_s, bulk_cpu, LightColumns.of(vms))
 
     def _read_info(self, domains: Mapping[Run, Any], most: int) -> None:
         """Ask all new runs, and up to `most` others in turn, for memory, vCPUs and CPU time."""
@@ -80,6 +81,10 @@ class LightSampler:
     ) -> LightVm:
         state, reason = state_of(stats.get("state.state", 0), stats.get("state.reason", 0))
         asked_at_s, (_, _, memory_kib, vcpus, cpu_time_ns) = self._info[run]
+        active = run[1] != -1
+        told = active and "net.count" in stats
+        received = counters(stats, "net", "rx.bytes") or {} if told else NOT_TOLD
+        sent = counters(stats, "net", "tx.bytes") or {} if told else NOT_TOLD
         return LightVm(
             uuid=run[0],
             name=_name(domain),
@@ -88,10 +93,11 @@ class LightSampler:
             reason=reason,
             vcpus=vcpus,
             memory_allocated_bytes=memory_kib * KIB,
-            cpu_time_ns=cpu_time_ns if bulk_at_s is None else stats.get("cpu.time"),
+            cpu_time_ns=nan if not active else cpu_time_ns if bulk_at_s is None else stats.get("cpu.time", nan),
             cpu_at_s=asked_at_s if bulk_at_s is None else bulk_at_s,
-            net_in_bytes=counters(stats, "net", "rx.bytes"),
-            net_out_bytes=counters(stats, "net", "tx.bytes"),
+            net_names=tuple(received),
+            net_in_bytes=tuple(received.values()),
+            net_out_bytes=tuple(sent.get(name, nan) for name in received),
             started_at_s=started_at_s,
         )
 

@@ -1,32 +1,63 @@
 """What one look at a host brings back: counters and states as they were read, in base units."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import nan
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from kvmtui.model.host import Pressure
 from kvmtui.model.vm import VmState
 
+NOT_TOLD: Mapping[str, float] = MappingProxyType({"": nan})
+"""The counters of interfaces by name, where not even is told which there are."""
 
-@dataclass(frozen=True, slots=True)
-class LightVm:
+
+class LightVm(NamedTuple):
     """One VM in a light sample: what the host knows without asking QEMU."""
 
     uuid: str
     name: str
+    """Cleaned."""
     id: int
     state: VmState
     reason: str
     vcpus: int
     memory_allocated_bytes: int
-    cpu_time_ns: int | None
-    """CPU time used since the QEMU process started."""
-    net_in_bytes: Mapping[str, int] | None
-    """Bytes the guest received, by interface name; None while it is not active."""
-    net_out_bytes: Mapping[str, int] | None
-    cpu_at_s: float | None = None
-    """Monotonic time of `cpu_time_ns`; None: that of the whole sample."""
+    cpu_time_ns: float
+    """CPU time used since the QEMU process started; NaN where it was not told."""
+    cpu_at_s: float
+    """Monotonic time of `cpu_time_ns`."""
+    net_names: tuple[str, ...] = tuple(NOT_TOLD)
+    """The interfaces that the counters are of."""
+    net_in_bytes: tuple[float, ...] = tuple(NOT_TOLD.values())
+    """Bytes the guest received, by interface; NaN where they were not told."""
+    net_out_bytes: tuple[float, ...] = tuple(NOT_TOLD.values())
     started_at_s: float | None = None
     """Monotonic time at which the QEMU process started, where that can be known."""
+
+
+class LightColumns(NamedTuple):
+    """The same of many VMs, figure by figure: a thousand VMs are reckoned with by column, never one by one."""
+
+    uuid: tuple[str, ...] = ()
+    name: tuple[str, ...] = ()
+    id: tuple[int, ...] = ()
+    state: tuple[VmState, ...] = ()
+    reason: tuple[str, ...] = ()
+    vcpus: tuple[int, ...] = ()
+    memory_allocated_bytes: tuple[int, ...] = ()
+    cpu_time_ns: tuple[float, ...] = ()
+    cpu_at_s: tuple[float, ...] = ()
+    net_names: tuple[tuple[str, ...], ...] = ()
+    net_in_bytes: tuple[tuple[float, ...], ...] = ()
+    net_out_bytes: tuple[tuple[float, ...], ...] = ()
+    started_at_s: tuple[float | None, ...] = ()
+
+    @classmethod
+    def of(cls, vms: Iterable[tuple[Any, ...]]) -> "LightColumns":
+        """Return the columns of these rows, each a `LightVm` or as long as one."""
+        return cls(*zip(*vms, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +69,12 @@ class LightSample:
     round_trip_s: float
     bulk_cpu: bool
     """Whether CPU times came in the bulk call because the host is too far for a round trip per VM."""
-    vms: tuple[LightVm, ...]
+    columns: LightColumns
+
+    @property
+    def vms(self) -> tuple[LightVm, ...]:
+        """The rows, for looking at single VMs."""
+        return tuple(map(LightVm._make, zip(*self.columns, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
 """The last hours of every VM's figures: by second for ten minutes, by ten seconds for two hours.
 
-One row of bytes holds a second of all VMs of a host, so that a tick costs one slice however many figures it has;
-a series is picked out of the rows only when somebody looks at it.
+A second of all VMs of a host is one row: for each metric a string of bytes with two for each VM. So a tick costs a few
+operations however many VMs there are, a figure that stands still costs nothing at all, and a series is picked out of
+the rows only when somebody looks at it.
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from math import isnan, nan
+from math import nan
 from operator import add
-from struct import Struct
 from threading import Lock
 
 FINE = 600
@@ -30,71 +30,111 @@ class Metric(IntEnum):
     NET_OUT = 5
 
 
-_METRICS = len(Metric)
-_CODE, _FLOAT, _BITS = Struct("<H"), Struct("<f"), Struct("<I")
+Column = Sequence[float]
+"""A figure of all VMs; NaN: not known."""
+_Row = tuple[bytes, ...]
+
+_UNKNOWN = b"\xc0\x7f"
+"""NaN as it is kept."""
+_TINY = 1e-37
+"""Zero is kept as zero, and read as the middle of what would have been cut off to it."""
 
 
 class _Rows:
     """A ring of rows at one resolution; a row that is not there is a gap."""
 
     def __init__(self, count: int) -> None:
-        self._rows: list[tuple[int, bytes] | None] = [None] * count
+        self._rows: list[tuple[int, _Row] | None] = [None] * count
 
-    def put(self, number: int, row: bytes) -> None:
+    def put(self, number: int, row: _Row) -> None:
         self._rows[number % len(self._rows)] = (number, row)
 
-    def read(self, number: int, column: int) -> float | None:
-        """Return the value of one column of row `number`; None: not known."""
-        found = self._rows[number % len(self._rows)]
-        if found is None or found[0] != number or 2 * column >= len(found[1]):
-            return None
-        return _unpacked(_CODE.unpack_from(found[1], 2 * column)[0])
+    def read(self, first: int, last: int, metric: int, slot: int) -> Iterable[float]:
+        """Return the values of rows `first` to `last` of one VM."""
+        rows, count, at = self._rows, len(self._rows), 2 * slot
+        found: list[bytes] = []
+        for number in range(first, last + 1):
+            row = rows[number % count]
+            code = row[1][metric][at : at + 2] if row is not None and row[0] == number else _UNKNOWN
+            found.append(code or _UNKNOWN)
+        return _unpacked(b"".join(found))
+
+
+class _Step:
+    """The mean of one metric over a step: what stands still is not added up."""
+
+    def __init__(self) -> None:
+        self._column: Column = ()
+        self._packed = b""
+        self._times = 0
+        self._total: list[float] | None = None
+        self._seconds = 0
+
+    def add(self, column: Column, packed: bytes) -> None:
+        """Take one second more."""
+        if self._times and column is not self._column:
+            self._settle()
+        self._column, self._packed = column, packed
+        self._times += 1
+        self._seconds += 1
+
+    def mean(self) -> bytes:
+        """Return the mean of the seconds taken, packed; what was not known in any one of them is unknown."""
+        if self._total is None:
+            return self._packed
+        self._settle()
+        return _packed([each / self._seconds for each in self._total])
+
+    def _settle(self) -> None:
+        column: Column = self._column if self._times == 1 else [self._times * each for each in self._column]
+        total, self._times = self._total, 0
+        if total is None:
+            self._total = list(column)
+            return
+        # A VM that came during the step was not known in all of it.
+        total += [nan] * (len(column) - len(total))
+        self._total = list(map(add, total, column))
 
 
 class History:
-    """Values of one host's VMs. Written by the host's poller, read by the screen."""
+    """Values of one host's VMs. Written by the engine, read by the screen."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, int] = {}
+        self._slots: dict[str, int] = {}
         self._born: dict[str, int] = {}
-        """From which second on a VM's columns are its own."""
+        """From which second on a VM's slot is its own."""
         self._free: list[int] = []
-        self._now = array("f")
-        self._sums = array("f")
-        self._summed = 0
+        self._size = 0
+        self._uuids: Sequence[str] = ()
+        self._order: list[int] | None = None
+        """The slots of the VMs in the order of the columns; None: it is the same order."""
+        self._columns: list[Column] = [()] * len(Metric)
+        self._placed: list[Column] = [()] * len(Metric)
+        """The same columns in the order of the slots."""
+        self._row: _Row = (b"",) * len(Metric)
+        self._steps: list[_Step] = []
+        self._step = -1
         self._last = 0
         self._fine = _Rows(FINE)
         self._coarse = _Rows(COARSE)
         self._lock = Lock()
 
-    def hold(self, uuid: str, figures: Sequence[float]) -> None:
-        """Set what holds for the seconds that `commit` writes next: a figure for each `Metric`, NaN where unknown."""
-        column = self._columns.get(uuid)
-        if column is None:
-            if all(map(isnan, figures)):
-                return
-            column = self._add(uuid)
-        self._now[column : column + _METRICS] = array("f", figures)
+    def commit(self, uuids: Sequence[str], columns: Sequence[Column], since_s: float, until_s: float) -> None:
+        """Keep what held for the seconds after `since_s` up to `until_s` (monotonic); those before stay a gap.
 
-    def commit(self, since_s: float, until_s: float) -> None:
-        """Keep what is held for the seconds after `since_s` up to `until_s` (monotonic); those before stay a gap."""
+        `columns` has one for each `Metric`, with a figure for each of `uuids`. Neither is to change afterwards: what
+        comes again as the same object is taken to be the same.
+        """
         first, last = max(int(since_s), int(until_s) - FINE, self._last) + 1, int(until_s)
-        if last < first:
-            return
         with self._lock:
-            row = _packed(self._now)
+            if uuids is not self._uuids:
+                self._admit(uuids)
+            if last < first:
+                return
+            self._take(columns)
             for second in range(first, last + 1):
-                self._fine.put(second, row)
-                if second % COARSE_STEP_S == 1:
-                    self._sums, self._summed = array("f", bytes(4 * len(self._now))), 0
-                # What was not known in any one of its seconds makes the whole step unknown.
-                self._sums = array("f", map(add, self._sums, self._now))
-                self._summed += 1
-                if second % COARSE_STEP_S == 0:
-                    count = self._summed
-                    self._coarse.put(
-                        second // COARSE_STEP_S, _packed(array("f", [each / count for each in self._sums]))
-                    )
+                self._fine.put(second, self._row)
+                self._add_to_step(second)
             self._last = last
 
     def read(self, uuid: str, metric: Metric, until_s: float, step_s: int, points: int) -> list[float | None]:
@@ -105,62 +145,78 @@ class History:
         `COARSE_STEP_S`, of which `step_s` must then be a multiple. Values are kept to within half a percent.
         """
         with self._lock:
-            column = self._columns.get(uuid)
-            if column is None:
+            slot = self._slots.get(uuid)
+            if slot is None:
                 return [None] * points
-            column += metric
             unit, rows = (1, self._fine) if points * step_s <= FINE else (COARSE_STEP_S, self._coarse)
-            born = self._born[uuid] // unit
-            end = -(-int(until_s) // step_s) * step_s
-            values: list[float | None] = []
-            for point in range(points - 1, -1, -1):
-                upto = (end - point * step_s) // unit
-                numbers = range(max(born, upto - step_s // unit) + 1, upto + 1)
-                values.append(_mean(rows.read(number, column) for number in numbers))
-            return values
+            each = step_s // unit
+            end = -(-int(until_s) // step_s) * each
+            first = max(end - points * each, -(-self._born[uuid] // unit)) + 1
+            known: list[float | None] = [
+                None if value != value else value for value in rows.read(first, end, metric, slot)
+            ]
+        values = [*[None] * (points * each - len(known)), *known]
+        return values if each == 1 else [_mean(values[at : at + each]) for at in range(0, len(values), each)]
 
-    def keep(self, uuids: set[str]) -> None:
-        """Forget all VMs but these."""
-        if self._columns.keys() <= uuids:
-            return
-        with self._lock:
-            for uuid in self._columns.keys() - uuids:
-                column = self._columns.pop(uuid)
-                del self._born[uuid]
-                self._free.append(column)
-                for metric in range(_METRICS):
-                    self._now[column + metric] = nan
+    def _admit(self, uuids: Sequence[str]) -> None:
+        """Give new VMs a slot, and forget those that are gone."""
+        self._uuids = uuids
+        for uuid in self._slots.keys() - set(uuids):
+            self._free.append(self._slots.pop(uuid))
+            del self._born[uuid]
+        for uuid in uuids:
+            if uuid not in self._slots:
+                if not self._free:
+                    self._free.append(self._size)
+                    self._size += 1
+                self._slots[uuid] = self._free.pop()
+                self._born[uuid] = self._last
+        order = [self._slots[uuid] for uuid in uuids]
+        self._order = None if order == list(range(self._size)) else order
+        self._columns = [()] * len(Metric)
 
-    def _add(self, uuid: str) -> int:
-        with self._lock:
-            if self._free:
-                column = self._free.pop()
-            else:
-                column = len(self._now)
-                unknown = array("f", [nan] * _METRICS)
-                self._now.extend(unknown)
-                self._sums.extend(unknown)
-            self._born[uuid] = self._last
-            self._columns[uuid] = column
-        return column
+    def _take(self, columns: Sequence[Column]) -> None:
+        """Make the row of these columns, anew only where they are others than before."""
+        row = list(self._row)
+        for metric, column in enumerate(columns):
+            if column is not self._columns[metric]:
+                self._columns[metric] = column
+                placed = column
+                if self._order is not None:
+                    placed = [nan] * self._size
+                    for slot, value in zip(self._order, column, strict=True):
+                        placed[slot] = value
+                self._placed[metric] = placed
+                row[metric] = _packed(placed)
+        self._row = tuple(row)
+
+    def _add_to_step(self, second: int) -> None:
+        # A step is named by its last second.
+        step = -(-second // COARSE_STEP_S)
+        if step != self._step:
+            self._step, self._steps = step, [_Step() for _ in Metric]
+        for metric, mean in enumerate(self._steps):
+            mean.add(self._placed[metric], self._row[metric])
+        if second % COARSE_STEP_S == 0:
+            self._coarse.put(step, tuple([mean.mean() for mean in self._steps]))
 
 
-def _packed(values: "array[float]") -> bytes:
-    """Return the upper two bytes of each float: sign, exponent and seven bits of fraction."""
-    raw = values.tobytes()
+def _packed(values: Column) -> bytes:
+    """Return the upper two bytes of each as a float: sign, exponent and seven bits of fraction."""
+    raw = array("f", values).tobytes()
     packed = bytearray(len(raw) // 2)
     packed[0::2], packed[1::2] = raw[2::4], raw[3::4]
     return bytes(packed)
 
 
-def _unpacked(code: int) -> float | None:
-    if code == 0:
-        return 0.0
-    # The middle of what was cut off, so that values are as often too great as too small.
-    value: float = _FLOAT.unpack(_BITS.pack(code << 16 | 0x8000))[0]
-    return None if isnan(value) else value
+def _unpacked(packed: bytes) -> list[float]:
+    """Return the middle of what was cut off, so that values are as often too great as too small."""
+    raw = bytearray(2 * len(packed))
+    raw[1::4] = b"\x80" * (len(packed) // 2)
+    raw[2::4], raw[3::4] = packed[0::2], packed[1::2]
+    return [0.0 if -_TINY < value < _TINY else value for value in array("f", bytes(raw))]
 
 
-def _mean(values: Iterator[float | None]) -> float | None:
+def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

@@ -1,11 +1,9 @@
 """One host as the dashboard shows it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
-from kvmtui.model.vm import Vm
+from kvmtui.model.host_vms import HostVms
 
 
 class Link(StrEnum):
@@ -65,8 +63,8 @@ class Host:
     link: Link
     facts: HostFacts | None = None
     figures: HostFigures = field(default_factory=HostFigures)
-    vms: Mapping[str, Vm] = field(default_factory=lambda: MappingProxyType({}))
-    """VMs by uuid. Kept from the last good sample while the link is down."""
+    vms: HostVms = field(default_factory=HostVms)
+    """VMs by uuid, the same object as long as nothing about them changes; the last good ones while the link is down."""
     sampled_at_s: float | None = None
     """Monotonic time of the last light sample."""
     round_trip_s: float | None = None
@@ -89,4 +87,4 @@ class Host:
     @property
     def running(self) -> int:
         """How many VMs execute."""
-        return sum(vm.state.executing for vm in self.vms.values())
+        return self.vms.running

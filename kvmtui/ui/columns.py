@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import MemorySource, Vm, VmState
 from kvmtui.ui.format import UNKNOWN, Quantity, duration, part, percent, size
 from kvmtui.ui.glyphs import UNICODE, Glyphs
@@ -34,8 +35,8 @@ class Row:
     glyphs: Glyphs = UNICODE
 
 
-SortKey = Callable[[Vm, str], Any]
-"""Gives what a VM, on the host of that name, is sorted by; None: not known."""
+SortKeys = Callable[[HostVms, str], Sequence[Any]]
+"""Gives what the VMs of the host of that name are sorted by, in their order; None or NaN: not known."""
 Cell = Callable[[Row, int], list[Run]]
 
 
@@ -52,7 +53,7 @@ class Column:
     """Where there is no room, columns of the highest rank vanish first, all of one rank together."""
     cell: Cell
     """Gives the runs of a row; they are cut or padded to the width."""
-    sort_key: SortKey
+    sort_keys: SortKeys
     descending: bool = True
     """Whether the interesting end is the large one."""
     title_left: bool = False
@@ -175,38 +176,54 @@ def _memory(row: Row, width: int) -> list[Run]:
     return [(share.part, Tone.WARNING if hot else tone), (" of", Tone.MUTED), *whole]
 
 
-def _used(vm: Vm) -> int | None:
-    return vm.memory.used_bytes if vm.memory and vm.state.active else None
-
-
-def _rate_column(id: str, title: str, width: int, rank: int, read: Callable[[Vm], float | None]) -> Column:  # noqa: A002
+def _rate_column(
+    id: str,  # noqa: A002
+    title: str,
+    width: int,
+    rank: int,
+    read: Callable[[Vm], float | None],
+    read_all: Callable[[HostVms], Sequence[float]],
+) -> Column:
     def cell(row: Row, width: int) -> list[Run]:
         return quantity(size(read(row.vm)), row.glyphs)
 
-    return Column(id, title, width, True, rank, cell, lambda vm, host: read(vm))
+    return Column(id, title, width, True, rank, cell, lambda vms, host: read_all(vms))
 
 
 def _up(row: Row, width: int) -> list[Run]:
-    return quantity(duration(_up_s(row.vm, row.now_s)), row.glyphs)
+    vm = row.vm
+    up_s = None if vm.started_at_s is None or not vm.state.active else row.now_s - vm.started_at_s
+    return quantity(duration(up_s), row.glyphs)
 
 
-def _up_s(vm: Vm, now_s: float) -> float | None:
-    return None if vm.started_at_s is None or not vm.state.active else now_s - vm.started_at_s
+def _starts(vms: HostVms, host: str) -> Sequence[float | None]:
+    """Return how long VMs are up, against an arbitrary time: the earliest start is the longest."""
+    return [
+        None if started_at_s is None or not state.active else -started_at_s
+        for started_at_s, state in zip(vms.started_at_s, vms.states, strict=True)
+    ]
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("name", "NAME", 11, False, 0, _name, lambda vm, host: natural(vm.name), False),
-    Column("host", "HOST", 4, False, 4, _host, lambda vm, host: natural(host), False),
-    Column("state", "STATE", 11, False, 1, _state, lambda vm, host: vm.state, False),
-    Column("cpu", "CPU", 15, True, 2, _cpu, lambda vm, host: vm.cpu_cores, title_left=True),
-    Column("ready", "READY", 6, True, 6, _ready, lambda vm, host: vm.ready_fraction),
-    Column("memory", "MEMORY", 13, True, 3, _memory, lambda vm, host: _used(vm)),
-    _rate_column("disk_r", "DISK R", 6, 7, lambda vm: vm.disk_read_bytes_per_s),
-    _rate_column("disk_w", "W", 5, 7, lambda vm: vm.disk_write_bytes_per_s),
-    _rate_column("net_in", "NET IN", 6, 5, lambda vm: vm.net_in_bytes_per_s),
-    _rate_column("net_out", "OUT", 5, 5, lambda vm: vm.net_out_bytes_per_s),
-    # The earliest start is the longest time up, without having to know the time.
-    Column("up", "UP", 6, True, 8, _up, lambda vm, host: _up_s(vm, 0.0)),
+    Column("name", "NAME", 11, False, 0, _name, lambda vms, host: [*map(natural, vms.names)], False),
+    Column("host", "HOST", 4, False, 4, _host, lambda vms, host: [natural(host)] * len(vms), False),
+    Column("state", "STATE", 11, False, 1, _state, lambda vms, host: vms.states, False),
+    Column("cpu", "CPU", 15, True, 2, _cpu, lambda vms, host: vms.cpu_cores, title_left=True),
+    Column("ready", "READY", 6, True, 6, _ready, lambda vms, host: vms.deep_column("ready_fraction")),
+    Column("memory", "MEMORY", 13, True, 3, _memory, lambda vms, host: vms.memory_used_column()),
+    _rate_column(
+        *("disk_r", "DISK R", 6, 7),
+        lambda vm: vm.disk_read_bytes_per_s,
+        lambda vms: vms.deep_column("disk_read_bytes_per_s"),
+    ),
+    _rate_column(
+        *("disk_w", "W", 5, 7),
+        lambda vm: vm.disk_write_bytes_per_s,
+        lambda vms: vms.deep_column("disk_write_bytes_per_s"),
+    ),
+    _rate_column("net_in", "NET IN", 6, 5, lambda vm: vm.net_in_bytes_per_s, lambda vms: vms.net_in_bytes_per_s),
+    _rate_column("net_out", "OUT", 5, 5, lambda vm: vm.net_out_bytes_per_s, lambda vms: vms.net_out_bytes_per_s),
+    Column("up", "UP", 6, True, 8, _up, _starts),
 )
 
 _GROWTH = (("name", 16), ("state", 14), ("name", 24), ("cpu", 23), ("state", 20), ("name", 30), ("cpu", 37))

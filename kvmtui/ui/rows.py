@@ -1,11 +1,13 @@
 """Which VMs the table shows and in which order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
+from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.columns import COLUMN_BY_ID, natural
 
@@ -16,21 +18,30 @@ class RowOrder:
 
     keys: list[VmKey] = field(default_factory=list)
     index: dict[VmKey, int] = field(default_factory=dict)
-    _ranks: dict[VmKey, tuple[str, int]] = field(default_factory=dict)
-    """Every VM's name and its place in the order of names."""
+    _ranked: Sequence[tuple[str, object, object]] = field(default_factory=list)
+    """The hosts, VMs and names that the order of names is of; told again unchanged they are the same objects."""
+    _ranks: dict[str, list[tuple[int, VmKey]]] = field(default_factory=dict)
+    """By host, in the order of its columns: every VM's place in the order of names, and its key."""
+    _ordered: tuple[object, ...] = ()
+    """What the present order was made from, as far as it can be compared at once."""
 
     def update(self, fleet: Fleet, column_id: str, reverse: bool, wanted: Filter | None) -> None:
         """Take the rows from `fleet`; unknown figures come last in both directions, equals are in order of name."""
-        self._rank(fleet)
-        ranks, sort_key = self._ranks, COLUMN_BY_ID[column_id].sort_key
-        matches = wanted.matches if wanted is not None and wanted.tests else None
+        ranked = self._rank(fleet)
+        hosts, by_name = fleet.hosts.values(), column_id == "name" and not (wanted and wanted.tests)
+        made_from = (column_id, reverse, wanted, *([] if by_name else [host.vms for host in hosts]))
+        if not ranked and len(made_from) == len(self._ordered) and all(map(_same, made_from, self._ordered)):
+            return
+        self._ordered = made_from
+        sort_keys = COLUMN_BY_ID[column_id].sort_keys
         known: list[tuple[Any, int, VmKey]] = []
         unknown: list[tuple[Any, int, VmKey]] = []
-        for host in fleet.hosts.values():
-            for vm in host.vms.values():
-                if matches is None or matches(vm, host.name):
-                    value = sort_key(vm, host.name)
-                    (known if value is not None else unknown).append((value, ranks[vm.key][1], vm.key))
+        for host in hosts:
+            shown = _shown(host.vms, host.name, wanted)
+            for value, rank, is_shown in zip(sort_keys(host.vms, host.name), self._ranks[host.key], shown, strict=True):
+                if is_shown:
+                    # NaN is not equal to itself.
+                    (known if value is not None and value == value else unknown).append((value, *rank))
         by_rank, by_value = itemgetter(1), itemgetter(0)
         known.sort(key=by_rank)
         unknown.sort(key=by_rank)
@@ -39,13 +50,30 @@ class RowOrder:
         self.keys = [row[2] for row in (*known, *unknown)]
         self.index = {key: row for row, key in enumerate(self.keys)}
 
-    def _rank(self, fleet: Fleet) -> None:
+    def _rank(self, fleet: Fleet) -> bool:
         """Put the names in order when one has changed, which is seldom: the natural order is the dear part."""
-        ranks, unknown = self._ranks, ("", 0)
-        if sum(len(host.vms) for host in fleet.hosts.values()) == len(ranks) and all(
-            ranks.get(vm.key, unknown)[0] == vm.name for vm in fleet.vms()
-        ):
-            return
-        names = {vm.key: vm.name for vm in fleet.vms()}
-        ordered = sorted(names, key=lambda key: (natural(names[key]), fleet.hosts[key.host].name, key))
-        self._ranks = {key: (names[key], rank) for rank, key in enumerate(ordered)}
+        now = [(host.key, host.vms.index, host.vms.names) for host in fleet.hosts.values()]
+        before, self._ranked = self._ranked, now
+        if len(now) == len(before) and all(all(map(_same, *pair)) for pair in zip(now, before, strict=True)):
+            return False
+        rows = [
+            (natural(name), host.name, VmKey(host.key, uuid))
+            for host in fleet.hosts.values()
+            for uuid, name in zip(host.vms.index, host.vms.names, strict=True)
+        ]
+        places = {key: place for place, (_, _, key) in enumerate(sorted(rows))}
+        self._ranks = {
+            host.key: [(places[key], key) for uuid in host.vms.index for key in (VmKey(host.key, uuid),)]
+            for host in fleet.hosts.values()
+        }
+        return True
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, str | bool) and one == other)
+
+
+def _shown(vms: HostVms, host_name: str, wanted: Filter | None) -> list[bool]:
+    if wanted is None or not wanted.tests:
+        return [True] * len(vms)
+    return [wanted.matches(vm, host_name) for vm in vms.values()]

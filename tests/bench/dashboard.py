@@ -10,8 +10,6 @@ from itertools import pairwise
 
 from tests.bench.replay import STEADY_MEMORY_BYTES, ReplayBackend
 
-_MANY = 100
-
 
 def main() -> None:
     """Run until killed."""
@@ -49,7 +47,7 @@ def _fill_history(engine: object, backend: ReplayBackend, vms: int, changing: fl
 
     Without it every graph would scroll its own beginning, also that of a VM that does nothing.
     """
-    from kvmtui.model.history import COARSE, COARSE_STEP_S, FINE, History  # noqa: PLC0415
+    from kvmtui.model.history import COARSE, COARSE_STEP_S, FINE, History, Metric  # noqa: PLC0415
 
     histories: dict[str, History] = getattr(engine, "_histories")  # noqa: B009 - there is no other way to the past
     chance = random.Random(1)  # noqa: S311 - the same past in every run, guards nothing
@@ -57,15 +55,16 @@ def _fill_history(engine: object, backend: ReplayBackend, vms: int, changing: fl
     steps = [*range(COARSE * COARSE_STEP_S, FINE, -COARSE_STEP_S), *range(FINE, -1, -1)]
     owners = {uuid: uri for uri in backend.uris for uuid in backend.uuids(uri)}
     known = sorted(owners)[:vms]
-    for since_s, until_s in pairwise(now_s - ago_s for ago_s in steps):
-        # Of many VMs only the memory matters, not that their values differ.
-        for uuid in known if vms <= _MANY or since_s == now_s - steps[0] else ():
-            memory, rest = float(STEADY_MEMORY_BYTES), 0.0
+    for uri in {owners[uuid] for uuid in known}:
+        uuids = tuple(uuid for uuid in known if owners[uuid] == uri)
+        columns = [[0.0] * len(uuids)] * len(Metric)
+        columns[Metric.MEMORY_BYTES] = [float(STEADY_MEMORY_BYTES)] * len(uuids)
+        for since_s, until_s in pairwise(now_s - ago_s for ago_s in steps):
             if changing == 1.0:
-                memory, rest = 4 * memory * chance.random(), chance.random()
-            histories[owners[uuid]].hold(uuid, [4 * rest, memory, *([1e8 * rest] * 4)])
-        for uri in {owners[uuid] for uuid in known}:
-            histories[uri].commit(since_s, until_s)
+                columns = [
+                    [scale * chance.random() for _ in uuids] for scale in (4, 4 * STEADY_MEMORY_BYTES, *[1e8] * 4)
+                ]
+            histories[uri].commit(uuids, columns, since_s, until_s)
 
 
 if __name__ == "__main__":

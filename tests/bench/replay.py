@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from kvmtui.hypervisor.errors import NotSupported
 from kvmtui.hypervisor.protocol import ConsoleSink, ConsoleStream
-from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightSample, LightVm, NodeSample
+from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightColumns, LightSample, NodeSample
 from kvmtui.hypervisor.sampling import deep_vm
 from kvmtui.model.actions import Verb
 from kvmtui.model.host import HostFacts
@@ -77,36 +77,32 @@ class _ReplayHost:
         self._in = [10**12] * len(numbers)
         self._out = [10**12] * len(numbers)
         self._prepared = [self._make() for _ in range(ticks)][::-1]
-        self._last: tuple[LightVm, ...] = ()
 
-    def light(self) -> tuple[LightVm, ...]:
+    def light(self) -> LightColumns:
         """Return the next sample."""
         return self._prepared.pop() if self._prepared else self._make()
 
-    def _make(self) -> tuple[LightVm, ...]:
+    def _make(self) -> LightColumns:
         rand = self.random.random
         for index, uuid in enumerate(self.uuids):
             if uuid in self.live:
                 self._cpu[index] += int(rand() * _VCPUS * 1e9)
                 self._in[index] += int(rand() * 1e8)
                 self._out[index] += int(rand() * 1e8)
-        return tuple(
-            [
-                LightVm(
-                    uuid=uuid,
-                    name=self._names[index],
-                    id=index + 1,
-                    state=VmState.RUNNING,
-                    reason="",
-                    vcpus=_VCPUS,
-                    memory_allocated_bytes=8 * _GIB,
-                    cpu_time_ns=self._cpu[index],
-                    net_in_bytes={"vnet0": self._in[index]},
-                    net_out_bytes={"vnet0": self._out[index]},
-                    started_at_s=self._started_at_s,
-                )
-                for index, uuid in enumerate(self.uuids)
-            ]
+        count = len(self.uuids)
+        return LightColumns(
+            uuid=tuple(self.uuids),
+            name=tuple(self._names),
+            id=tuple(range(1, count + 1)),
+            state=(VmState.RUNNING,) * count,
+            reason=("",) * count,
+            vcpus=(_VCPUS,) * count,
+            memory_allocated_bytes=(8 * _GIB,) * count,
+            cpu_time_ns=tuple(self._cpu),
+            net_names=(("vnet0",),) * count,
+            net_in_bytes=tuple([(total,) for total in self._in]),
+            net_out_bytes=tuple([(total,) for total in self._out]),
+            started_at_s=(self._started_at_s,) * count,
         )
 
 
@@ -126,7 +122,9 @@ class ReplayConnection:
     def light(self, interval_s: float) -> LightSample:
         """Return the next sample."""
         del interval_s
-        return LightSample(time.monotonic(), 0.001, False, self._host.light())
+        taken_at_s = time.monotonic()
+        columns = self._host.light()
+        return LightSample(taken_at_s, 0.001, False, columns._replace(cpu_at_s=(taken_at_s,) * len(columns.uuid)))
 
     def flags(self) -> Flags:
         """Return that all are persistent and nothing else."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, HostFacts, HostFigures, Link, Pressure
+from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import Memory, MemorySource, Vm, VmKey, VmState
 
 GIB = 1024**3
@@ -59,7 +60,7 @@ def make_host(name: str, vms: Iterable[Vm] = (), **changes: Any) -> Host:
             pressure=Pressure(0.03, 0.0, 0.01),
             cpu_recent=(0.2, 0.3, 0.5, 0.7, 0.5, 0.4, 0.3, 0.41),
         ),
-        vms=MappingProxyType({vm.key.uuid: vm for vm in vms}),
+        vms=HostVms.of(vms),
         sampled_at_s=NOW_S,
         round_trip_s=0.001,
     )

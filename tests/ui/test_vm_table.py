@@ -13,6 +13,7 @@ from textual.reactive import reactive
 from kvmtui.model.filter import parse_filter
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Link
+from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import VmKey, VmState
 from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
 from kvmtui.ui.widgets.vm_table import VmTable
@@ -247,7 +248,7 @@ async def test_only_changed_lines_are_refreshed(regions: list[Region]) -> None:
         vms["vm3"] = replace(vms["vm3"], cpu_cores=3.9)
         # Another object that looks the same is not drawn again.
         vms["vm4"] = replace(vms["vm4"])
-        app.fleet = fleet.with_host(replace(host, vms=vms))
+        app.fleet = fleet.with_host(replace(host, vms=HostVms.of(vms.values())))
         await pilot.pause()
         assert regions == [Region(0, 4, 80, 1)]
         regions.clear()

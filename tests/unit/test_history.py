@@ -13,9 +13,8 @@ def about(*values: float | None) -> list[object]:
 
 def record(history: History, since_s: float, until_s: float, **cpu: float) -> None:
     """Commit a CPU figure for each VM named."""
-    for uuid, value in cpu.items():
-        history.hold(uuid, [value, *[UNKNOWN] * (len(Metric) - 1)])
-    history.commit(since_s, until_s)
+    unknown = [UNKNOWN] * len(cpu)
+    history.commit(tuple(cpu), [list(cpu.values()), *[unknown] * (len(Metric) - 1)], since_s, until_s)
 
 
 def test_a_figure_fills_the_time_it_holds_for() -> None:
@@ -37,8 +36,7 @@ def test_unknown_is_a_gap_and_old_values_are_overwritten() -> None:
 
 def test_metrics_do_not_mix() -> None:
     history = History()
-    history.hold("a", [float(metric + 1) for metric in Metric])
-    history.commit(0, 1)
+    history.commit(("a",), [[float(metric + 1)] for metric in Metric], 0, 1)
     assert [history.read("a", metric, 1.0, 1, 1)[0] for metric in Metric] == about(*[m + 1.0 for m in Metric])
 
 
@@ -102,8 +100,48 @@ def test_the_oldest_hours_are_overwritten() -> None:
 def test_a_forgotten_vm_leaves_its_place_to_another_but_not_its_past() -> None:
     history = History()
     record(history, 0.0, 5.0, a=1.0, b=2.0)
-    history.keep({"b"})
-    assert history.read("a", CPU, 5.0, 1, 5) == [None] * 5
     record(history, 5.0, 6.0, c=3.0, b=2.0)
+    assert history.read("a", CPU, 6.0, 1, 6) == [None] * 6
     assert history.read("c", CPU, 6.0, 1, 3) == about(None, None, 3.0)
     assert history.read("b", CPU, 6.0, 1, 3) == about(2.0, 2.0, 2.0)
+
+
+def test_a_place_taken_over_in_the_middle_of_a_step_has_no_share_in_that_step() -> None:
+    history = History()
+    for second in range(1, 1001):
+        record(history, second - 1, second, **{"a" if second <= 315 else "b": 1.0 if second <= 315 else 3.0})
+    steps = history.read("b", CPU, 1000.0, 10, 100)
+    assert steps[31:34] == about(None, 3.0, 3.0)
+
+
+def test_a_step_that_begins_in_a_gap_is_the_mean_of_its_own_seconds_only() -> None:
+    history = History()
+    record(history, 0, 5, a=1.0)
+    record(history, 13, 20, a=3.0)
+    for second in range(21, 1001):
+        record(history, second - 1, second, a=2.0)
+    assert history.read("a", CPU, 1000.0, 10, 100)[:3] == about(None, 3.0, 2.0)
+
+
+def test_what_stands_still_is_the_same_row_and_what_moves_a_new_one() -> None:
+    history = History()
+    uuids, still = ("a", "b"), [1.0, 2.0]
+    for second in range(1, 31):
+        moving = [float(second), 0.0]
+        history.commit(uuids, [moving, still, still, still, still, still], second - 1, second)
+    assert history.read("a", CPU, 30.0, 1, 3) == about(28.0, 29.0, 30.0)
+    assert history.read("a", CPU, 30.0, 10, 3) == about(5.5, 15.5, 25.5)
+    assert history.read("b", Metric.DISK_READ, 30.0, 10, 3) == about(2.0, 2.0, 2.0)
+    rows = [row[1] for row in history._fine._rows if row is not None]
+    assert len({id(row[Metric.NET_IN]) for row in rows}) == 1
+    assert len({id(row[CPU]) for row in rows}) == 30
+
+
+def test_another_order_of_the_columns_does_not_mix_vms() -> None:
+    history = History()
+    record(history, 0, 1, a=1.0, b=2.0, c=3.0)
+    record(history, 1, 2, c=3.0, a=1.0)
+    record(history, 2, 3, d=4.0, c=3.0, a=1.0)
+    assert history.read("a", CPU, 3.0, 1, 3) == about(1.0, 1.0, 1.0)
+    assert history.read("c", CPU, 3.0, 1, 3) == about(3.0, 3.0, 3.0)
+    assert history.read("d", CPU, 3.0, 1, 3) == about(None, None, 4.0)

@@ -1,18 +1,30 @@
+from math import nan
+from typing import Any
+
 import pytest
 
 from kvmtui.engine.sampler import HostSampler
-from kvmtui.hypervisor.samples import DeepVm, LightSample, LightVm, NodeSample
+from kvmtui.hypervisor.samples import DeepVm, LightColumns, LightSample, LightVm, NodeSample
 from kvmtui.model.history import History, Metric
 from kvmtui.model.vm import MemorySource, VmState
 
 SECOND_NS = 1_000_000_000
 
 
-def light(at_s: float, cpu_ns: int | None, *, vm_id: int = 1, net_in: int = 0) -> LightSample:
+def light_vm(at_s: float, cpu_ns: float = nan, *, uuid: str = "u", vm_id: int = 1, **more: Any) -> LightVm:
     state = VmState.RUNNING if vm_id != -1 else VmState.SHUT_OFF
-    nets = {"vnet0": net_in} if vm_id != -1 else None
-    vm = LightVm("u", "web1", vm_id, state, "", 2, 4 << 30, cpu_ns, nets, nets)
-    return LightSample(at_s, 0.001, False, (vm,))
+    return LightVm(uuid, f"name of {uuid}", vm_id, state, "", 2, 4 << 30, cpu_ns, at_s, **more)
+
+
+def sample(at_s: float, *vms: LightVm) -> LightSample:
+    return LightSample(at_s, 0.001, False, LightColumns.of(vms))
+
+
+def light(at_s: float, cpu_ns: float = nan, *, vm_id: int = 1, net_in: int = 0) -> LightSample:
+    nets: dict[str, Any] = (
+        {"net_names": ("vnet0",), "net_in_bytes": (net_in,), "net_out_bytes": (net_in,)} if vm_id != -1 else {}
+    )
+    return sample(at_s, light_vm(at_s, cpu_ns, vm_id=vm_id, **nets))
 
 
 def deep(at_s: float, ready_ns: int, read: int, used: int | None = 1 << 30) -> DeepVm:
@@ -36,7 +48,7 @@ def test_rates_come_from_two_samples(sampler: HostSampler) -> None:
 
 @pytest.mark.parametrize(
     "second",
-    [light(12, 1 * SECOND_NS, vm_id=2), light(12, None), light(30, 9 * SECOND_NS)],
+    [light(12, 1 * SECOND_NS, vm_id=2), light(12), light(30, 9 * SECOND_NS)],
     ids=["another run", "not told", "a long gap"],
 )
 def test_no_rate_where_none_can_be_said(sampler: HostSampler, second: LightSample) -> None:
@@ -112,7 +124,7 @@ def test_a_new_run_forgets_deep_figures(sampler: HostSampler) -> None:
     sampler.deep([deep(10, 0, 0)])
     sampler.light(light(11, 0, vm_id=2), 1)
     assert sampler.vms()["u"].memory is None
-    sampler.light(light(12, None, vm_id=-1), 1)
+    sampler.light(light(12, vm_id=-1), 1)
     assert sampler.active == []
 
 

@@ -21,7 +21,7 @@ from kvmtui.hypervisor.errors import (
     NotPermitted,
 )
 from kvmtui.hypervisor.protocol import ConsoleSink
-from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightSample, NodeSample
+from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightColumns, LightSample, NodeSample
 from kvmtui.model.actions import Verb
 from kvmtui.model.host import HostFacts, Pressure
 from kvmtui.model.migration import MigrationOptions
@@ -55,10 +55,10 @@ class DemoConnection:
     def light(self, interval_s: float) -> LightSample:
         """Return all VMs' states and cheap counters."""
         with self._call() as now:
-            vms = tuple([vm.light(now) for vm in self._host.vms.values()])
+            vms = [vm.light(now) for vm in self._host.vms.values()]
         round_trip = self._host.spec.round_trip_s + self._latency_s
         bulk = round_trip * len(vms) > _ROUND_TRIP_BUDGET * interval_s
-        return LightSample(now, round_trip, bulk, vms)
+        return LightSample(now, round_trip, bulk, LightColumns.of(vms))
 
     def flags(self) -> Flags:
         """Return who is persistent, starts with the host, has a saved image."""

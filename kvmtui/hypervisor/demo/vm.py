@@ -1,6 +1,6 @@
 """One demo VM in one place: its state, and its counters as functions of the time it has run."""
 
-from math import exp
+from math import exp, nan
 
 from kvmtui.hypervisor.demo.fleet import MIB, VmSpec
 from kvmtui.hypervisor.demo.transfer import Transfer
@@ -128,9 +128,8 @@ class DemoVm:
         """Return the VM as a light sample shows it."""
         spec = self.spec
         if self.id < 0:
-            return LightVm(
-                spec.uuid, spec.shown_name, -1, self.state, self.reason, spec.vcpus, spec.memory_bytes, None, None, None
-            )
+            name = spec.shown_name
+            return LightVm(spec.uuid, name, -1, self.state, self.reason, spec.vcpus, spec.memory_bytes, nan, now_s)
         t = int(self.executed_s(now_s) * 1000) / 1000
         work = spec.cpu.total(t)
         return LightVm(
@@ -142,8 +141,10 @@ class DemoVm:
             spec.vcpus,
             spec.memory_bytes,
             int(work * 1e9),
-            {self._nic: int(120 * t + spec.net_in_per_core * work)},
-            {self._nic: int(40 * t + spec.net_out_per_core * work)},
+            now_s,
+            (self._nic,),
+            (int(120 * t + spec.net_in_per_core * work),),
+            (int(40 * t + spec.net_out_per_core * work),),
             started_at_s=self.started_at_s,
         )
 

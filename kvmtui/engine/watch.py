@@ -1,0 +1,52 @@
+"""The thread that watches all hosts: it attends to each poller when its tick is due or its answer has come."""
+
+import logging
+import threading
+import time
+from collections.abc import Collection
+from queue import Empty, SimpleQueue
+
+from kvmtui.engine.poller import HostPoller
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Attends to pollers in one daemon thread."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[HostPoller | None] = SimpleQueue()
+
+    def call(self, poller: HostPoller) -> None:
+        """Have a poller attended to at once; any thread may ask."""
+        self._calls.put(poller)
+
+    def start(self, pollers: Collection[HostPoller]) -> None:
+        """Start watching."""
+        threading.Thread(target=self._run, args=(pollers,), name="watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread; does not wait."""
+        self._calls.put(None)
+
+    def _run(self, pollers: Collection[HostPoller]) -> None:
+        while True:
+            due_at_s = min((poller.due_at_s for poller in pollers), default=0.0)
+            try:
+                called = self._calls.get(timeout=max(0.0, due_at_s - time.monotonic()))
+            except Empty:
+                now_s = time.monotonic()
+                for poller in pollers:
+                    if poller.due_at_s <= now_s:
+                        _attend(poller)
+                continue
+            if called is None:
+                return
+            _attend(called)
+
+
+def _attend(poller: HostPoller) -> None:
+    try:
+        poller.attend()
+    except Exception:  # noqa: BLE001 - a defect must not end the watching of all hosts
+        _log.exception("watching %s", poller.uri)
