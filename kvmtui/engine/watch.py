@@ -31,9 +31,9 @@ class Watch:
 
     def _run(self, pollers: Collection[HostPoller]) -> None:
         while True:
-            due_at_s = min((poller.due_at_s for poller in pollers), default=0.0)
+            due_at_s = min((poller.due_at_s for poller in pollers), default=threading.TIMEOUT_MAX)
             try:
-                called = self._calls.get(timeout=max(0.0, due_at_s - time.monotonic()))
+                called = self._calls.get(timeout=min(threading.TIMEOUT_MAX, max(0.0, due_at_s - time.monotonic())))
             except Empty:
                 now_s = time.monotonic()
                 for poller in pollers:

@@ -1,10 +1,13 @@
 """The columns of the VM table: layout, sorting and what cells say."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
+from kvmtui.model.filter import parse_filter
+from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import Job, Memory, MemorySource, VmState
 from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, Layout, Row, lay_out, natural, state_texts
 from kvmtui.ui.glyphs import ASCII, UNICODE, glyphs_for
@@ -206,3 +209,28 @@ def test_fit_is_exact(text: str, width: int) -> None:
     assert cell_len(fit(text, width)) == width
     assert cell_len(fit(text, width, right=True)) == width
     assert runs_width(fit_runs([(text, Tone.TEXT), (text, Tone.MUTED)], width)) == width
+
+
+def test_the_order_is_made_anew_only_when_something_it_is_made_from_has_changed() -> None:
+    rows = RowOrder()
+    fleet = fleet_of(20)
+    rows.update(fleet, "cpu", True, None)
+    made = rows.keys
+    rows.update(fleet.with_host(replace(fleet.hosts["h1"], round_trip_s=0.5)), "cpu", True, None)
+    assert rows.keys is made
+    host = fleet.hosts["h1"]
+    vms = [replace(vm, cpu_cores=3.0) if vm.name == "vm7" else vm for vm in host.vms.values()]
+    busier = fleet.with_host(replace(host, vms=HostVms.of(vms)))
+    rows.update(busier, "cpu", True, None)
+    assert rows.keys[0].uuid == "vm7"
+    rows.update(busier, "cpu", True, parse_filter("vm1"))
+    assert {key.uuid for key in rows.keys} == {f"vm{number}" for number in (1, *range(10, 20))}
+    rows.update(busier, "name", False, None)
+    assert [key.uuid for key in rows.keys] == [f"vm{number}" for number in range(20)]
+
+
+def test_a_vm_that_was_renamed_takes_its_new_place() -> None:
+    rows = RowOrder()
+    rows.update(make_fleet(make_host("h1", [make_vm("a"), make_vm("b")])), "name", False, None)
+    rows.update(make_fleet(make_host("h1", [make_vm("c", uuid="a"), make_vm("b")])), "name", False, None)
+    assert [key.uuid for key in rows.keys] == ["b", "a"]

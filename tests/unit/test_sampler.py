@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from kvmtui.engine.sampler import HostSampler
-from kvmtui.hypervisor.samples import DeepVm, LightColumns, LightSample, LightVm, NodeSample
+from kvmtui.hypervisor.samples import DeepVm, Flags, LightColumns, LightSample, LightVm, NodeSample
 from kvmtui.model.history import History, Metric
-from kvmtui.model.vm import MemorySource, VmState
+from kvmtui.model.vm import Job, MemorySource, VmState
 
 SECOND_NS = 1_000_000_000
 
@@ -162,3 +162,116 @@ def test_a_silent_vm_is_not_shown_with_old_rates(sampler: HostSampler) -> None:
     sampler.light(light(12, 2 * SECOND_NS), 1)
     assert sampler.vms()["u"].disk_read_bytes_per_s is None
     assert sampler.vms()["u"].cpu_cores == 1.0
+
+
+def test_vms_that_come_go_or_change_places_leave_the_others_alone(sampler: HostSampler) -> None:
+    sampler.light(sample(10, *(light_vm(10, 0, uuid=uuid) for uuid in "abc")), 1)
+    sampler.light(sample(11, *(light_vm(11, SECOND_NS, uuid=uuid) for uuid in "abc")), 1)
+    sampler.light(sample(12, *(light_vm(12, 3 * SECOND_NS, uuid=uuid) for uuid in "dca")), 1)
+    vms = sampler.vms()
+    assert {uuid: vm.cpu_cores for uuid, vm in vms.items()} == {"d": None, "c": 2.0, "a": 2.0}
+    assert vms["c"].cpu_recent == (None, 1.0, 2.0)
+    assert vms["d"].cpu_recent == (None, None, None)
+    sampler.light(sample(13, *(light_vm(13, 4 * SECOND_NS, uuid=uuid) for uuid in "dca")), 1)
+    assert {vm.cpu_cores for vm in sampler.vms().values()} == {1.0}
+
+
+def test_a_vm_that_comes_with_an_early_sample_has_a_rate_at_the_next(sampler: HostSampler) -> None:
+    sampler.light(sample(10, light_vm(10, 0, uuid="a")), 1)
+    sampler.light(sample(10.1, light_vm(10.1, 0, uuid="a"), light_vm(10.1, 0, uuid="b")), 1)
+    sampler.light(sample(11.1, *(light_vm(11.1, SECOND_NS, uuid=uuid) for uuid in "ab")), 1)
+    vms = sampler.vms()
+    assert vms["b"].cpu_cores == pytest.approx(1.0)
+    # The other's counters were last taken for a rate with the sample before.
+    assert vms["a"].cpu_cores == pytest.approx(1 / 1.1)
+
+
+def test_network_cards_are_matched_by_name(sampler: HostSampler) -> None:
+    def nets(at_s: float, **counters: int) -> LightSample:
+        more = {"net_names": tuple(counters), "net_in_bytes": tuple(counters.values())}
+        return sample(at_s, light_vm(at_s, 0, **more, net_out_bytes=tuple(counters.values())))
+
+    sampler.light(nets(10, a=100, b=0), 1)
+    sampler.light(nets(11, a=150, b=25), 1)
+    assert sampler.vms()["u"].net_in_bytes_per_s == 75
+    # One more card, and another order.
+    sampler.light(nets(12, c=10**9, b=35, a=150), 1)
+    assert sampler.vms()["u"].net_in_bytes_per_s == 10
+    # One that counts anew makes the sum unknown, even if the other hides it.
+    sampler.light(nets(13, c=10**9 + 500, b=0, a=150), 1)
+    assert sampler.vms()["u"].net_in_bytes_per_s is None
+    sampler.light(nets(14), 1)
+    sampler.light(nets(15), 1)
+    assert sampler.vms()["u"].net_in_bytes_per_s == 0
+
+
+def test_where_cards_are_not_told_nothing_is_said(sampler: HostSampler) -> None:
+    for at_s in (10, 11):
+        sampler.light(sample(at_s, light_vm(at_s, 0)), 1)
+    assert sampler.vms()["u"].net_in_bytes_per_s is None
+
+
+def test_what_has_not_changed_is_the_same_object(sampler: HostSampler) -> None:
+    for second in range(10, 40):
+        sampler.light(light(second, 5 * SECOND_NS), 1)
+    told = sampler.vms()
+    sampler.light(light(40, 5 * SECOND_NS), 1)
+    assert sampler.vms() is told
+    sampler.light(light(41, 6 * SECOND_NS), 1)
+    assert sampler.vms() is not told
+    # What was told stays as it was.
+    assert (told["u"].cpu_cores, sampler.vms()["u"].cpu_cores) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("change", ["job", "silent", "flags", "deep"])
+def test_everything_that_is_shown_makes_another_object(sampler: HostSampler, change: str) -> None:
+    for second in range(10, 40):
+        sampler.light(light(second, 5 * SECOND_NS), 1)
+    told = sampler.vms()
+    match change:
+        case "job":
+            sampler.jobs["u"] = Job("migration")
+        case "silent":
+            sampler.silent["u"] = 39.0
+        case "flags":
+            sampler.flags(Flags(frozenset(), frozenset({"u"}), frozenset()))
+        case "deep":
+            sampler.deep([deep(39, 0, 0)])
+    assert sampler.vms() is not told
+    assert sampler.vms()["u"] != told["u"]
+
+
+def test_a_vm_is_made_when_it_is_looked_at(sampler: HostSampler) -> None:
+    sampler.light(sample(10, *(light_vm(10, 0, uuid=uuid) for uuid in "abc")), 1)
+    vms = sampler.vms()
+    assert (len(vms), "b" in vms, list(vms), vms.running) == (3, True, ["a", "b", "c"], 3)
+    assert vms._made == {}
+    assert vms["b"] is vms["b"]
+    assert set(vms._made) == {"b"}
+
+
+def test_rates_that_are_too_old_are_taken_back(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0), 1)
+    sampler.deep([deep(10, 0, 0)])
+    sampler.deep([deep(12, 0, 500)])
+    sampler.light(light(72, 0), 1)
+    assert sampler.vms()["u"].disk_read_bytes_per_s == 250
+    sampler.light(light(73, 0), 1)
+    vm = sampler.vms()["u"]
+    assert vm.disk_read_bytes_per_s is None
+    # The amount is still what was told last, and its age is told with it.
+    assert vm.memory is not None
+    assert vm.deep_at_s == 12
+
+
+def test_the_history_knows_no_deep_figures_that_are_not_known_any_more() -> None:
+    history = History()
+    sampler = HostSampler("u", history)
+    for second in range(10, 14):
+        sampler.light(light(second, 0), 1)
+        sampler.deep([deep(second + 0.1, 0, 100 * second)])
+    sampler.silent = {"u": 13.0}
+    sampler.light(light(14, 0), 1)
+    hundred = pytest.approx(100, rel=5e-3)
+    assert history.read("u", Metric.DISK_READ, 14, 1, 4) == [None, hundred, hundred, None]
+    assert history.read("u", Metric.MEMORY_BYTES, 14, 1, 2) == [pytest.approx(1 << 30, rel=5e-3), None]

@@ -1,0 +1,249 @@
+"""The poller of one host, attended by hand: when it asks, what it does with answers, and that it waits for none."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+
+import pytest
+
+from kvmtui.engine.poller import HostPoller
+from kvmtui.engine.sampler import HostSampler
+from kvmtui.engine.watch import Watch
+from kvmtui.hypervisor.errors import LinkLost
+from kvmtui.hypervisor.lanes import HostLanes
+from kvmtui.hypervisor.samples import DeepVm, Flags, LightColumns, LightSample, LightVm, NodeSample
+from kvmtui.model.history import History
+from kvmtui.model.host import Host, HostFacts, Link
+from kvmtui.model.vm import VmState
+
+PATIENCE_S = 20.0
+
+
+class Time:
+    """Stands in for the poller's `time`: it moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.per_reading_s = 0.0
+
+    def monotonic(self) -> float:
+        self.now_s += self.per_reading_s
+        return self.now_s
+
+
+class Connection:
+    """A host with one VM; its answers wait while `gate` is closed."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.looks = 0
+        self.flags_read = 0
+        self.deep_asked: list[Sequence[str]] = []
+        self.takes: Callable[[], None] = lambda: None
+        self.error: Exception | None = None
+
+    def facts(self) -> HostFacts:
+        return HostFacts("h1", "", 4, 1 << 30, "9.0.0", "QEMU", local=False)
+
+    def light(self, interval_s: float) -> LightSample:
+        self.looks += 1
+        self.takes()
+        assert self.gate.wait(PATIENCE_S)
+        if self.error is not None:
+            raise self.error
+        vm = LightVm("u", "web1", 1, VmState.RUNNING, "", 1, 1 << 30, 0.0, float(self.looks))
+        return LightSample(float(self.looks), 0.001, False, LightColumns.of([vm]))
+
+    def node(self) -> NodeSample:
+        return NodeSample(float(self.looks), None, None, None, None, None)
+
+    def flags(self) -> Flags:
+        self.flags_read += 1
+        return Flags(frozenset(), frozenset(), frozenset())
+
+    def silent(self, uuids: Sequence[str]) -> dict[str, float]:
+        return {}
+
+    def deep(self, uuids: Sequence[str]) -> tuple[DeepVm, ...]:
+        self.deep_asked.append(uuids)
+        return ()
+
+    def close(self) -> None:
+        pass
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.time = Time()
+        self.connection = Connection()
+        self.published: list[Host] = []
+        self.after_ticks = 0
+        self.called = threading.Semaphore(0)
+        connection = self.connection
+        openers = dict.fromkeys(("watch", "deep", "act"), lambda: connection)
+        self.poller = HostPoller(
+            "demo://h1",
+            HostLanes("demo://h1", openers),  # type: ignore[arg-type]
+            HostSampler("demo://h1", History()),
+            self.published.append,
+            interval_s=1.0,
+            read_only=True,
+            after_tick=self._after_tick,
+            call_me=lambda _: self.called.release(),
+            clock=self.time.monotonic,
+        )
+
+    def _after_tick(self) -> None:
+        self.after_ticks += 1
+
+    def answer(self) -> None:
+        """Wait until the look that is under way calls, and attend to it."""
+        assert self.called.acquire(timeout=PATIENCE_S)
+        self.poller.attend()
+
+    @property
+    def host(self) -> Host:
+        return self.published[-1]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    made = Bench()
+    monkeypatch.setattr("kvmtui.engine.poller.time", SimpleNamespace(monotonic=made.time.monotonic))
+    yield made
+    made.connection.gate.set()
+    made.poller.close()
+
+
+def test_the_first_look_connects_and_samples_in_one(bench: Bench) -> None:
+    bench.poller.attend()
+    assert bench.host.link is Link.CONNECTING
+    bench.answer()
+    assert (bench.host.link, len(bench.host.vms), bench.connection.looks) == (Link.UP, 1, 1)
+
+
+def test_a_tick_that_finds_a_look_under_way_asks_for_no_other(bench: Bench) -> None:
+    bench.connection.gate.clear()
+    for _ in range(5):
+        bench.poller.attend()
+        bench.time.now_s += 1
+    assert bench.connection.looks <= 1
+    # What else is under way at that host has its deadlines all the same.
+    assert bench.after_ticks == 4
+    bench.connection.gate.set()
+    bench.answer()
+    assert bench.connection.looks == 1
+
+
+def test_the_next_look_is_at_a_whole_multiple_of_the_interval(bench: Bench) -> None:
+    bench.time.now_s = 1000.3
+    bench.poller.attend()
+    bench.answer()
+    assert bench.poller.due_at_s == 1001.0
+    bench.time.now_s = 1000.9
+    bench.poller.attend()
+    assert bench.connection.looks == 1
+    bench.time.now_s = 1001.0
+    bench.poller.attend()
+    bench.answer()
+    assert bench.connection.looks == 2
+
+
+def test_events_bring_a_look_soon_and_not_many(bench: Bench) -> None:
+    bench.poller.attend()
+    bench.answer()
+    flags_read = bench.connection.flags_read
+    for _ in range(20):
+        bench.poller.wake()
+        bench.answer()
+    assert bench.connection.looks == 1
+    assert bench.poller.due_at_s == pytest.approx(bench.time.now_s + 0.1)
+    bench.time.now_s += 0.11
+    bench.poller.attend()
+    bench.answer()
+    assert (bench.connection.looks, bench.connection.flags_read) == (2, flags_read + 1)
+
+
+def test_a_host_that_cannot_keep_up_is_looked_at_less_often_and_says_so(bench: Bench) -> None:
+    def take_three_seconds() -> None:
+        bench.time.now_s += 1.5
+
+    bench.connection.takes = take_three_seconds
+    bench.poller.attend()
+    bench.answer()
+    assert bench.host.interval_s == 3.0
+    bench.connection.takes = lambda: None
+    bench.time.now_s = 1005.0
+    bench.poller.attend()
+    bench.answer()
+    assert bench.host.interval_s == 1.0
+
+
+def test_a_look_that_does_not_return_is_given_up(bench: Bench) -> None:
+    bench.poller.attend()
+    bench.answer()
+    bench.time.now_s += 1
+    bench.connection.gate.clear()
+    bench.poller.attend()
+    bench.time.now_s += 10
+    bench.poller.attend()
+    assert bench.host.link is Link.DOWN
+    assert "no answer" in bench.host.problem
+    assert len(bench.host.vms) == 1
+
+
+def test_a_lost_link_is_told_and_tried_again_when_it_is_time(bench: Bench) -> None:
+    bench.connection.error = LinkLost("cut")
+    bench.poller.attend()
+    bench.answer()
+    assert (bench.host.link, bench.host.problem) == (Link.DOWN, "cut")
+    assert bench.host.next_try_at_s is not None
+    bench.connection.error = None
+    bench.poller.attend()
+    assert bench.connection.looks == 1
+    bench.time.now_s = bench.host.next_try_at_s + 1
+    bench.poller.attend()
+    bench.answer()
+    assert bench.host.link is Link.UP
+
+
+def test_a_defect_is_told_and_does_not_end_the_watching(bench: Bench) -> None:
+    bench.connection.error = RuntimeError("oops")
+    bench.poller.attend()
+    bench.answer()
+    assert "internal error" in bench.host.problem
+    bench.connection.error = None
+    bench.time.now_s += 10
+    bench.poller.attend()
+    bench.answer()
+    assert (bench.host.link, bench.host.problem) == (Link.UP, "")
+
+
+class Attended:
+    """A poller that only notes who attends to it."""
+
+    def __init__(self, due_at_s: float) -> None:
+        self.uri = "demo://h"
+        self.due_at_s = due_at_s
+        self.attended = threading.Semaphore(0)
+        self.threads: set[int] = set()
+
+    def attend(self) -> None:
+        self.threads.add(threading.get_ident())
+        self.due_at_s = time.monotonic() + 3600
+        self.attended.release()
+        raise RuntimeError("a defect")
+
+
+def test_one_thread_attends_to_all_when_due_or_called_and_survives_their_defects() -> None:
+    due, called = Attended(float("-inf")), Attended(1e18)
+    watch = Watch()
+    watch.start([due, called])  # type: ignore[list-item]
+    assert due.attended.acquire(timeout=PATIENCE_S)
+    for _ in range(2):
+        watch.call(called)  # type: ignore[arg-type]
+        assert called.attended.acquire(timeout=PATIENCE_S)
+    assert due.threads == called.threads
+    watch.stop()
