@@ -7,25 +7,23 @@ thread that wakes up costs more than most of what there is to do at a tick.
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from kvmtui.engine.deep_schedule import DeepSchedule
+from kvmtui.engine.deep_looks import DeepLooks, Interest
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, HypervisorError, LinkLost
 from kvmtui.hypervisor.lanes import Call, HostLanes, settle
 from kvmtui.hypervisor.protocol import Connection
-from kvmtui.hypervisor.samples import DeepVm, Flags, LightSample, NodeSample
+from kvmtui.hypervisor.samples import Flags, LightSample, NodeSample
 from kvmtui.model.clean import clean
 from kvmtui.model.host import Host, HostFacts, Link
 
 _log = logging.getLogger(__name__)
 _CALL_DEADLINE_S = 10.0
 _FLAGS_EVERY_S = 10.0
-_DEEP_SUSPECT_S = 3.0
-_DEEP_GIVE_UP_S = 20.0
 _BACKOFF_MAX_S = 60.0
 _EARLIEST_S = 0.1
 # A light look that takes more of the tick than this makes the tick longer.
@@ -43,14 +41,6 @@ class _Look:
     owing: Mapping[str, float]
     """Of the VMs that were asked about, those whose QEMU owes an answer, and for how many seconds."""
     took_s: float
-
-
-@dataclass(slots=True)
-class Interest:
-    """What the screen shows of a host; set by the screen, read by the poller."""
-
-    selected: str | None = None
-    visible: Sequence[str] = field(default_factory=tuple)
 
 
 class HostPoller:
@@ -79,7 +69,6 @@ class HostPoller:
         self.uri = uri
         self.lanes = lanes
         self.sampler = sampler
-        self.interest = Interest()
         self.interval_s = interval_s
         self.due_at_s = float("-inf")
         """When to attend although nobody called (seconds of `time.monotonic`)."""
@@ -91,7 +80,6 @@ class HostPoller:
         self._link = Link.CONNECTING
         self._facts: HostFacts | None = None
         self._problem = ""
-        self._deep_problem = ""
         self._failures = 0
         self._next_try_at_s: float | None = None
         self._light: LightSample | None = None
@@ -103,12 +91,13 @@ class HostPoller:
         self._asked: Call | None = None
         """The look that is under way; a tick that finds one asks for no other."""
         self._asked_at_s = float("-inf")
-        self._suspects: frozenset[str] = frozenset()
-        """The VMs of the deep call that takes too long, which that look asks about."""
-        self._schedule = DeepSchedule()
-        self._deep: Call | None = None
-        self._deep_uuids: list[str] = []
+        self._deep = DeepLooks(lanes, sampler, clock)
         self._random = random.Random()  # noqa: S311 - spreads reconnects, guards nothing
+
+    @property
+    def interest(self) -> Interest:
+        """What the screen shows of the host."""
+        return self._deep.interest
 
     def announce(self) -> None:
         """Publish the host before anything is known of it."""
@@ -184,10 +173,7 @@ class HostPoller:
         interval_s, facts_due = self._stretched_s, self._link is not Link.UP
         flags_due = facts_due or self._flags_due or self._clock() - self._flags_at_s >= _FLAGS_EVERY_S
         self._flags_due = False
-        out = self._deep
-        slow = out is not None and not out.done and time.monotonic() - out.submitted_at_s >= _DEEP_SUSPECT_S
-        self._suspects = frozenset(self._deep_uuids if slow else ())
-        asked = [*{*self.sampler.silent, *self._suspects}]
+        asked = [*{*self.sampler.silent, *self._deep.suspects()}]
 
         def look(connection: Connection) -> _Look:
             started_s = time.monotonic()
@@ -231,14 +217,14 @@ class HostPoller:
             self._facts, self._link, self._failures = seen.facts, Link.UP, 0
         self._stretched_s = max(self.interval_s, seen.took_s / _BUSY_SHARE)
         self._light = seen.light
-        self._problem = self._deep_problem
+        self._problem = self._deep.problem
         self.sampler.light(seen.light, self._stretched_s)
         self.sampler.node(seen.node, self._stretched_s)
         if seen.flags is not None:
             self.sampler.flags(seen.flags)
             self._flags_at_s = self._clock()
         self.sampler.silent = {uuid: since for uuid, since in self.sampler.silent.items() if uuid in seen.owing}
-        self._look_deeper(seen.owing)
+        self._deep.tick(seen.owing, self._stretched_s)
 
     def _lost(self, error: HypervisorError) -> None:
         """Take the link for dead; figures stay as they were, and the next attempt is set."""
@@ -247,56 +233,11 @@ class HostPoller:
         wait_s = min(_BACKOFF_MAX_S, 2.0**self._failures) * self._random.uniform(0.8, 1.2)
         self._failures += 1
         self._next_try_at_s = self._clock() + wait_s
-        self._deep = None
+        self._deep.forget()
         self.sampler.gap()
         # A deep call that hangs is given up with its lane, so that nobody waits behind it.
         self.lanes.drop("watch", "deep")
         _log.info("%s: %s; next try in %.0f s", self.uri, self._problem, wait_s)
-
-    def _look_deeper(self, owing: Mapping[str, float]) -> None:
-        if self._deep is not None:
-            if self._deep.done:
-                self._take_deep(self._deep)
-            else:
-                self._suspect(self._deep, owing)
-                return
-        uuids = self._schedule.next(
-            self.sampler.active,
-            self.interest.selected,
-            self.interest.visible,
-            self.sampler.silent,
-            self.sampler.deep_at_s,
-            self._clock(),
-            self._stretched_s,
-        )
-        if uuids:
-            self._deep_uuids = uuids
-            try:
-                self._deep = self.lanes.start("deep", lambda connection: _timed_deep(connection, uuids))
-            except CallTimedOut as error:
-                self._deep_problem = clean(f"no disk, memory and ready figures: {error}")
-
-    def _take_deep(self, call: Call) -> None:
-        self._deep = None
-        try:
-            samples, duration_s = settle(call)
-        except HypervisorError as error:
-            # The watch lane decides whether the link is lost; without deep figures the host is still watched.
-            self._deep_problem = clean(f"no disk, memory and ready figures: {error}")
-            return
-        self._deep_problem = ""
-        self._schedule.measured(len(samples), duration_s)
-        self.sampler.deep(samples)
-
-    def _suspect(self, call: Call, owing: Mapping[str, float]) -> None:
-        """Find out which VM holds up the deep lane; give the lane up once that VM has a name, or it took too long."""
-        named = [uuid for uuid in self._suspects if uuid in owing]
-        if not named and time.monotonic() - call.submitted_at_s < _DEEP_GIVE_UP_S:
-            return
-        for uuid in named:
-            self.sampler.silent.setdefault(uuid, self._clock() - owing[uuid])
-        self.lanes.abandon(call)
-        self._deep = None
 
     def _host(self) -> Host:
         light = self._light
@@ -315,11 +256,6 @@ class HostPoller:
             next_try_at_s=self._next_try_at_s,
             read_only=self._read_only,
         )
-
-
-def _timed_deep(connection: Connection, uuids: list[str]) -> tuple[tuple[DeepVm, ...], float]:
-    started_s = time.monotonic()
-    return connection.deep(uuids), time.monotonic() - started_s
 
 
 def default_name(uri: str) -> str:

@@ -236,6 +236,7 @@ def measured_time_stands_still() -> Iterator[None]:
     still = SimpleNamespace(monotonic=lambda: 0.0)
     with (
         patch("kvmtui.engine.poller.time", still),
+        patch("kvmtui.engine.deep_looks.time", still),
         patch("kvmtui.engine.poller.random", SimpleNamespace(Random=lambda: Random(1))),  # noqa: S311
     ):
         yield

@@ -452,7 +452,7 @@ async def test_a_host_that_is_down_is_a_row_while_the_other_goes_on() -> None:
 
 
 async def test_a_vm_whose_qemu_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvmtui.engine.poller._DEEP_SUSPECT_S", 0.0)
+    monkeypatch.setattr("kvmtui.engine.deep_looks._SUSPECT_S", 0.0)
     async with dashboard() as stage:
         stage.backend.hang_vm(*stage.key("web2"))
         await stage.look_until(lambda: stage.vm("web2").monitor_silent_since_s is not None, seconds=1)

@@ -265,7 +265,7 @@ def test_backoff_grows(bench: Bench) -> None:
 
 
 def test_a_hung_vm_is_named_and_the_others_go_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvmtui.engine.poller._DEEP_SUSPECT_S", 0.05)
+    monkeypatch.setattr("kvmtui.engine.deep_looks._SUSPECT_S", 0.05)
     hung, other = bench.demo.find("web1"), bench.demo.find("web2")
     bench.demo.hang_vm(hung.host, hung.uuid)
     bench.engine.show_interest(None, [hung, other])

@@ -188,7 +188,7 @@ def test_a_vm_that_comes_with_an_early_sample_has_a_rate_at_the_next(sampler: Ho
 
 def test_network_cards_are_matched_by_name(sampler: HostSampler) -> None:
     def nets(at_s: float, **counters: int) -> LightSample:
-        more = {"net_names": tuple(counters), "net_in_bytes": tuple(counters.values())}
+        more: dict[str, Any] = {"net_names": tuple(counters), "net_in_bytes": tuple(counters.values())}
         return sample(at_s, light_vm(at_s, 0, **more, net_out_bytes=tuple(counters.values())))
 
     sampler.light(nets(10, a=100, b=0), 1)
