@@ -7,17 +7,20 @@ typed matches everything, so that the table does not empty under the typing hand
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan, nan
 
-from kvmtui.model.vm import Vm, VmState
+from kvmtui.model.host_vms import HostVms
+from kvmtui.model.vm import VmState
 
 
 class FilterError(ValueError):
     """A filter that cannot be read; the text says why."""
 
 
-Test = Callable[[Vm, str], bool]
+Test = Callable[[HostVms, str], Sequence[bool]]
+"""Says of each VM, on the host of that name, whether it is shown; by column, for a filter is applied at every tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +30,34 @@ class Filter:
     text: str
     tests: tuple[Test, ...] = ()
 
-    def matches(self, vm: Vm, host_name: str) -> bool:
-        """Return whether the VM is shown."""
-        return all(test(vm, host_name) for test in self.tests)
+    def matches(self, vms: HostVms, host_name: str) -> list[bool]:
+        """Return which of the VMs are shown, in their order."""
+        columns = [test(vms, host_name) for test in self.tests]
+        return [all(row) for row in zip(*columns, strict=True)] if columns else [True] * len(vms)
 
 
-def _fraction(value: float | None) -> float | None:
-    return None if value is None else value * 100
+def _percent(fractions: Sequence[float]) -> list[float]:
+    return [100 * value for value in fractions]
 
 
-def _memory_percent(vm: Vm) -> float | None:
-    if vm.memory is None or not vm.memory_allocated_bytes:
-        return None
-    return vm.memory.used_bytes / vm.memory_allocated_bytes * 100
+def _memory_percent(vms: HostVms) -> list[float]:
+    amounts = zip(vms.memory_used_column(), vms.memory_allocated_bytes, strict=True)
+    return [100 * used / (allocated or nan) for used, allocated in amounts]
 
 
-def _sum(first: float | None, second: float | None) -> float | None:
-    return None if first is None and second is None else (first or 0.0) + (second or 0.0)
+def _sum(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """Return the sums; what is not known adds nothing to what is."""
+    return [
+        one if isnan(other) else other if isnan(one) else one + other for one, other in zip(first, second, strict=True)
+    ]
 
 
-_FIGURES: dict[str, Callable[[Vm], float | None]] = {
-    "cpu": lambda vm: _fraction(vm.cpu_cores),
+_FIGURES: dict[str, Callable[[HostVms], Sequence[float]]] = {
+    "cpu": lambda vms: _percent(vms.cpu_cores),
     "mem": _memory_percent,
-    "ready": lambda vm: _fraction(vm.ready_fraction),
-    "net": lambda vm: _sum(vm.net_in_bytes_per_s, vm.net_out_bytes_per_s),
-    "disk": lambda vm: _sum(vm.disk_read_bytes_per_s, vm.disk_write_bytes_per_s),
+    "ready": lambda vms: _percent(vms.deep_column("ready_fraction")),
+    "net": lambda vms: _sum(vms.net_in_bytes_per_s, vms.net_out_bytes_per_s),
+    "disk": lambda vms: _sum(vms.deep_column("disk_read_bytes_per_s"), vms.deep_column("disk_write_bytes_per_s")),
 }
 _RATES = ("net", "disk")
 _FIELDS = ("state", "host", "name")
@@ -80,13 +86,13 @@ def _term(term: str) -> Test | None:
     """Return the test of one term, or None where it is not finished."""
     if term.startswith("!"):
         positive = _term(term[1:])
-        return None if positive is None else lambda vm, host: not positive(vm, host)
+        return None if positive is None else lambda vms, host: [not shown for shown in positive(vms, host)]
     if term.lower().startswith("re:"):
         return _pattern(term[3:])
     if condition := _CONDITION.fullmatch(term):
         return _condition(condition[1].lower(), condition[2], condition[3])
     word = term.casefold()
-    return (lambda vm, host: word in vm.name.casefold()) if word else None
+    return (lambda vms, host: [word in name.casefold() for name in vms.names]) if word else None
 
 
 def _pattern(text: str) -> Test | None:
@@ -101,7 +107,7 @@ def _pattern(text: str) -> Test | None:
         ):
             return None
         raise FilterError(f"bad pattern {text!r}: {error}") from None
-    return lambda vm, host: pattern.search(vm.name) is not None
+    return lambda vms, host: [pattern.search(name) is not None for name in vms.names]
 
 
 def _condition(name: str, sign: str, text: str) -> Test | None:
@@ -116,13 +122,8 @@ def _condition(name: str, sign: str, text: str) -> Test | None:
         raise FilterError(f"{name} takes >, <, >= or <=")
     wanted = _number(name, text)
     read, compare = _FIGURES[name], _COMPARE[sign]
-
-    def test(vm: Vm, host: str) -> bool:
-        value = read(vm)
-        # What is not known is neither more nor less.
-        return value is not None and compare(value, wanted)
-
-    return test
+    # What is not known is NaN, which is neither more nor less.
+    return lambda vms, host: [compare(value, wanted) for value in read(vms)]
 
 
 def _field(name: str, sign: str, text: str) -> Test | None:
@@ -132,14 +133,15 @@ def _field(name: str, sign: str, text: str) -> Test | None:
     if not wanted:
         return None
     if name == "host":
-        return lambda vm, host: host.casefold().startswith(wanted)
+        return lambda vms, host: [host.casefold().startswith(wanted)] * len(vms)
     if name == "name":
-        return lambda vm, host: vm.name.casefold().startswith(wanted)
+        return lambda vms, host: [name.casefold().startswith(wanted) for name in vms.names]
     # "shut off" cannot be typed with its space, so spaces do not count.
     wanted = wanted.replace("-", "").replace("_", "")
     if not any(state.replace(" ", "").startswith(wanted) for state in VmState):
         raise FilterError(f"no state starts with {text!r}: states are {', '.join(VmState)}")
-    return lambda vm, host: vm.state.replace(" ", "").startswith(wanted)
+    states = {state for state in VmState if state.replace(" ", "").startswith(wanted)}
+    return lambda vms, host: [state in states for state in vms.states]
 
 
 def _number(name: str, text: str) -> float:

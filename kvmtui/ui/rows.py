@@ -7,7 +7,6 @@ from typing import Any
 
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
-from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.columns import COLUMN_BY_ID, natural
 
@@ -37,7 +36,7 @@ class RowOrder:
         known: list[tuple[Any, int, VmKey]] = []
         unknown: list[tuple[Any, int, VmKey]] = []
         for host in hosts:
-            shown = _shown(host.vms, host.name, wanted)
+            shown = wanted.matches(host.vms, host.name) if wanted else [True] * len(host.vms)
             for value, rank, is_shown in zip(sort_keys(host.vms, host.name), self._ranks[host.key], shown, strict=True):
                 if is_shown:
                     # NaN is not equal to itself.
@@ -71,9 +70,3 @@ class RowOrder:
 
 def _same(one: object, other: object) -> bool:
     return one is other or (isinstance(one, str | bool) and one == other)
-
-
-def _shown(vms: HostVms, host_name: str, wanted: Filter | None) -> list[bool]:
-    if wanted is None or not wanted.tests:
-        return [True] * len(vms)
-    return [wanted.matches(vm, host_name) for vm in vms.values()]

@@ -3,7 +3,8 @@
 import pytest
 
 from kvmtui.model.filter import FilterError, parse_filter
-from kvmtui.model.vm import VmState
+from kvmtui.model.host_vms import HostVms
+from kvmtui.model.vm import Vm, VmState
 from tests.ui.fleets import GIB, MIB, make_vm
 
 VM = make_vm(
@@ -16,6 +17,15 @@ VM = make_vm(
     disk_write_bytes_per_s=None,
 )
 OFF = make_vm("old", state=VmState.SHUT_OFF)
+
+
+def matches(text: str, vm: Vm) -> bool:
+    """Return whether a VM is shown, in whatever company."""
+    wanted = parse_filter(text)
+    others = [make_vm(f"other{number}") for number in range(3)]
+    shown = [wanted.matches(HostVms.of([*others[:at], vm, *others[at:]]), "h1")[at] for at in (0, 2)]
+    assert shown[0] is shown[1]
+    return shown[0]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +83,7 @@ OFF = make_vm("old", state=VmState.SHUT_OFF)
     ],
 )
 def test_matches(text: str, shown: bool) -> None:
-    assert parse_filter(text).matches(VM, "h1") is shown
+    assert matches(text, VM) is shown
 
 
 @pytest.mark.parametrize(
@@ -81,13 +91,13 @@ def test_matches(text: str, shown: bool) -> None:
     [("cpu<50", False), ("cpu>50", False), ("net<1M", False), ("state=shut", True), ("state=shut-off", True)],
 )
 def test_unknown_is_neither_more_nor_less(text: str, shown: bool) -> None:
-    assert parse_filter(text).matches(OFF, "h1") is shown
+    assert matches(text, OFF) is shown
 
 
 def test_memory_in_percent_of_what_is_allocated() -> None:
     vm = make_vm("a", memory_allocated_bytes=4 * GIB)
-    assert parse_filter("mem>54").matches(vm, "h1")
-    assert not parse_filter("mem>56").matches(vm, "h1")
+    assert matches("mem>54", vm)
+    assert not matches("mem>56", vm)
 
 
 @pytest.mark.parametrize(
