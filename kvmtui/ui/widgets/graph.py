@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from textual.geometry import Size
-from textual.strip import Strip
-
-from kvmtui.ui.bare_lines import BareLines
+from kvmtui.ui.bare_lines import RunLines
 from kvmtui.ui.format import Quantity
 from kvmtui.ui.glyphs import UNICODE, Glyphs
-from kvmtui.ui.paint import TONE_CLASSES, Palette, Run, Tone, fit_runs, runs_width
+from kvmtui.ui.paint import Run, Tone, fit_runs, runs_width
 
 Values = Sequence[float | None]
 
@@ -271,20 +268,11 @@ def _tone(plot: Plot, row: int, height: int) -> Tone:
     return Tone.WARNING if plot.absolute and (height - 1 - row) / height >= _HOT else Tone.GRAPH
 
 
-class Graph(BareLines):
+class Graph(RunLines):
     """One graph with its title, current value and scale."""
 
-    COMPONENT_CLASSES = TONE_CLASSES
-
     def __init__(self, plot: Plot | None = None, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._glyphs = glyphs
-        self._palette: Palette | None = None
-        self._lines: list[list[Run]] = []
-        self._strips: dict[int, Strip] = {}
-        """Those of `_lines` that have been drawn."""
-        self._drawn_size: Size | None = None
-        self._width = 0
+        super().__init__(glyphs=glyphs, id=id)
         self._plot = plot
 
     @property
@@ -295,35 +283,8 @@ class Graph(BareLines):
     @plot.setter
     def plot(self, plot: Plot | None) -> None:
         self._plot = plot
-        if self._drawn_size != self.outer_size:
-            self.refresh()
-            return
-        old, self._lines = self._lines, self._draw(self._width, len(self._lines))
-        changed = [y for y, (before, line) in enumerate(zip(old, self._lines, strict=True)) if before != line]
-        for y in changed:
-            self._strips.pop(y, None)
-        self.refresh_lines(changed)
+        self.redraw()
 
-    def notify_style_update(self) -> None:
-        """Forget the styles of the theme that was."""
-        self._palette = self._drawn_size = None
-        super().notify_style_update()
-
-    def render_line(self, y: int) -> Strip:
-        """Draw one line."""
-        # Not `size`, which is looked up on the screen: this is asked for every line.
-        if self._drawn_size != self.outer_size:
-            self._drawn_size, self._width = self.outer_size, self.size.width
-            self._lines = self._draw(*self.size)
-            self._strips.clear()
-        strip = self._strips.get(y)
-        if strip is None:
-            if self._palette is None:
-                self._palette = Palette(self, self._glyphs)
-            runs = self._lines[y] if y < len(self._lines) else []
-            strip = self._strips[y] = self._palette.strip(runs, self._width)
-        return strip
-
-    def _draw(self, width: int, height: int) -> list[list[Run]]:
-        lines = plot_lines(self._plot, width, height, self._glyphs) if self._plot else []
-        return lines + [[]] * (height - len(lines))
+    def draw(self, width: int, height: int) -> tuple[bool, list[list[Run]]]:
+        """Return all lines."""
+        return False, plot_lines(self._plot, width, height, self._glyphs) if self._plot else []
