@@ -8,11 +8,17 @@ through the filters already, all that gives the same line again.
 from collections.abc import Sequence
 
 from textual.geometry import Region, Size
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.paint import TONE_CLASSES, Palette, Run
+
+# What `Widget.refresh` and the screen's answer to it do in this Textual, and `BareLines` does itself.
+_SCREEN_IS_KNOWN = "_set_dirty" in Widget.refresh.__code__.co_names and {"_dirty_widgets", "check_idle"} <= {
+    *Screen._on_update.__code__.co_names
+}
 
 
 class BareLines(Widget):
@@ -42,7 +48,17 @@ class BareLines(Widget):
                 start = y
             stop = y + 1
         if regions:
+            self._refresh_at_once(regions)
+
+    def _refresh_at_once(self, regions: list[Region]) -> None:
+        """Do what `refresh` leads to, without the two messages in between, each of which wakes a task."""
+        if not (_SCREEN_IS_KNOWN and self.is_mounted and self.display):
             self.refresh(*regions)
+            return
+        self._set_dirty(*regions)
+        screen = self.screen
+        screen._dirty_widgets.add(self)
+        screen.check_idle()
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return the lines of a region."""
@@ -52,7 +68,7 @@ class BareLines(Widget):
         if not self.bare or size != self.size or crop.bottom > height:
             return super().render_lines(crop)
         strips = [self.render_line(y) for y in crop.line_range]
-        if any([strip.cell_length != width for strip in strips]):
+        if any(strip.cell_length != width for strip in strips):
             return super().render_lines(crop)
         return strips if crop.width == width else [strip.crop(crop.x, crop.right) for strip in strips]
 

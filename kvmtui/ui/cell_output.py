@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain, compress, groupby
 from operator import is_not
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.color import ColorSystem
@@ -19,14 +19,9 @@ from rich.style import Style
 from textual.strip import Strip
 
 from kvmtui.ui.paint import ONE_CELL
+from kvmtui.ui.sequences import PLAIN, Pen, change_pen, move_cursor, pen_of
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-# What ends each attribute (ECMA-48, SGR); some end two.
-_END = {"1": "22", "2": "22", "3": "23", "4": "24", "21": "24", "5": "25", "6": "25", "7": "27", "8": "28", "9": "29"}
-_END |= {"51": "54", "52": "54", "53": "55"}
-# Attributes that can be seen on a space: underline, blink, reverse, strike, frame, overline. Not bold, dim, italic.
-_SEEN_ON_SPACE = {"4", "21", "5", "6", "7", "9", "51", "52", "53"}
 
 # Changed cells, with the unchanged ones in between that are rather sent again than jumped over, which costs the four
 # bytes of `CSI n C`. In the bytes this looks at, bit 7 is a cell that changed, bit 0 one that is not ASCII.
@@ -34,98 +29,6 @@ _RUN = re.compile(rb"[\x80\x81]+(?:(?:\0{1,4}|\x01\0?|\0\x01)[\x80\x81]+)*")
 _AS_CHANGED, _AS_LONG = (bytes([0]) + bytes([flag]) * 255 for flag in (0x80, 0x01))
 _FAR_LEFT = 9
 """How far left of the end of a run the next may begin on the line below, and still be worth going on with."""
-
-
-class Pen:
-    """A way to draw, as the terminal understands it; equal pens are one object."""
-
-    __slots__ = ("attributes", "background", "blank", "codes", "color", "link")
-
-    def __init__(self, ansi: str, link: str) -> None:
-        """Take the parameters of an SGR sequence, and the opening of a hyperlink or nothing."""
-        attributes: list[str] = []
-        color = background = ""
-        codes = iter(ansi.split(";"))
-        for code in codes:
-            if code in ("38", "48"):
-                kind = next(codes)
-                parts = [code, kind, *(next(codes) for _ in range(1 if kind == "5" else 3))]
-                code, layer = ";".join(parts), code[0]
-            else:
-                number = int(code or "0")
-                layer = "3" if 30 <= number < 40 or 90 <= number < 98 else "4" if 40 <= number < 50 else ""
-                layer = layer or ("4" if 100 <= number < 108 else "")
-            if layer == "3":
-                color = "" if code == "39" else code
-            elif layer == "4":
-                background = "" if code == "49" else code
-            elif code in _END:
-                if _END[code] != "22":  # of two kinds of underline the last counts; bold and dim go together
-                    attributes = [other for other in attributes if _END[other] != _END[code]]
-                attributes.append(code)
-        self.attributes: Final = tuple(attributes)
-        self.color: Final = color
-        self.background: Final = background
-        self.link: Final = link
-        self.codes: Final = ";".join(filter(None, (*attributes, color, background)))
-        # A space looks the same in all pens of one background, unless something is drawn on it.
-        plain_space = not link and not _SEEN_ON_SPACE.intersection(attributes)
-        self.blank: Final[Pen] = self if not plain_space or self.codes == background else pen_of(background, "")
-
-
-@lru_cache(4096)
-def pen_of(ansi: str, link: str) -> Pen:
-    """Return the pen for an SGR sequence's parameters and a hyperlink's opening sequence."""
-    pen = Pen(ansi, link)
-    return pen if pen.codes == ansi else pen_of(pen.codes, link)
-
-
-@lru_cache(4096)
-def change_pen(old: Pen, new: Pen) -> str:
-    """Return the shortest sequence that leads from one pen to another."""
-    sequence = ""
-    if old is not new and old.codes != new.codes:
-        ended = {_END[code] for code in old.attributes if code not in new.attributes}
-        codes = sorted(ended)
-        codes += [code for code in new.attributes if code not in old.attributes or _END[code] in ended]
-        if old.color != new.color:
-            codes.append(new.color or "39")
-        if old.background != new.background:
-            codes.append(new.background or "49")
-        step, afresh = ";".join(codes), f"0;{new.codes}" if new.codes else ""
-        sequence = f"\x1b[{min(step, afresh, key=len)}m"
-    if old.link != new.link:
-        sequence += new.link or "\x1b]8;;\x1b\\"
-    return sequence
-
-
-def move_cursor(from_x: int, from_y: int, x: int, y: int) -> str:
-    """Return the shortest sequence that moves the cursor; -1 stands for a column or line that is not known."""
-    down = y - from_y
-    if from_y < 0 or not 0 <= down <= 3:
-        return _place(x, y)
-    # A vertical tab is a line feed that no tty driver turns into CR LF, so it keeps the column.
-    way = "\x0b\x0b\x0b"[:down] + _across(from_x, x)
-    return way if len(way) < _SHORTEST_PLACE or len(way) <= len(_place(x, y)) else _place(x, y)
-
-
-_SHORTEST_PLACE = len("\x1b[1;1H")
-
-
-def _place(x: int, y: int) -> str:
-    return "\x1b[H" if x == y == 0 else f"\x1b[{y + 1}H" if x == 0 else f"\x1b[{y + 1};{x + 1}H"
-
-
-@lru_cache(1 << 12)
-def _across(from_x: int, x: int) -> str:
-    ways = ["\r"] if x == 0 else [f"\x1b[{x + 1}G"]
-    if from_x >= 0:
-        columns = x - from_x
-        if columns <= 0:
-            ways += ["\b" * -columns, f"\x1b[{-columns}D"]
-        else:
-            ways.append("\x1b[C" if columns == 1 else f"\x1b[{columns}C")
-    return min(ways, key=len)
 
 
 @lru_cache(2048)
@@ -159,6 +62,8 @@ _Runs = dict[int, tuple[str, int]]
 
 _UNKNOWN = "\0"
 """The text of a cell of which nothing is known; controls are never shown."""
+_LAST_BASIC = "\uffff"
+"""Up to this each character is two bytes of UTF-16, by which lines are compared."""
 
 
 class Stretch(NamedTuple):
@@ -169,7 +74,7 @@ class Stretch(NamedTuple):
     sure: bool
     """Whether every terminal knows that each character takes one cell."""
     odd: bool
-    """Whether some cell holds more or less than one character."""
+    """Whether some cell holds more or less than one character, or one that UTF-16 has in two parts."""
 
 
 class ShownCells:
@@ -191,14 +96,12 @@ class ShownCells:
             self.forget()
             self._size = (columns, lines)
             self._texts = [_UNKNOWN * columns] * lines
-            self._pens = [[_PLAIN] * columns for _ in range(lines)]
+            self._pens = [[PLAIN] * columns for _ in range(lines)]
         runs: dict[Pen, _Runs] = {}
         for y, x, segments in pieces:
-            stretches = [
-                (_short_stretch if len(text) <= _SHORT else _stretch)(text, style, system) for text, style, _ in segments
-            ]
+            stretches = [_stretch(text, style, system) for text, style, _ in segments]
             line = self._texts[y]
-            if isinstance(line, list) or any([stretch.odd for stretch in stretches]):
+            if isinstance(line, list) or any(stretch.odd for stretch in stretches):
                 self._compare_odd(y, x, stretches, runs)
             else:
                 self._compare(y, x, line, stretches, runs)
@@ -244,7 +147,7 @@ class ShownCells:
                 sure = x + stop < columns and ONE_CELL.fullmatch(text)
                 runs.setdefault(pen, {})[here + start] = (text, here + stop if sure else -1)
                 start = stop
-        self._texts[y] = "".join(line) if all([len(text) == 1 for text in line]) else line
+        self._texts[y] = "".join(line) if all(len(text) == 1 and text <= _LAST_BASIC for text in line) else line
 
     def _sequence(self, runs: dict[Pen, _Runs]) -> tuple[str, int, int]:
         # Blank cells of no pen in particular go with any that leaves them blank in the same way.
@@ -253,7 +156,7 @@ class ShownCells:
             if host is not None and not any(text.strip(" ") for text, _ in runs[blank].values()):
                 runs[host] |= runs.pop(blank)
         columns = self._size[0]
-        pen, out = _PLAIN, list[str]()
+        pen, out = PLAIN, list[str]()
         x = y = end = -1
         for new in sorted(runs, key=lambda pen: (pen.link, pen.background, pen.attributes, pen.color)):
             out.append(change_pen(pen, new))
@@ -277,22 +180,26 @@ class ShownCells:
                         below -= 1
                     if not below or at <= end + columns - _FAR_LEFT:
                         break
-        out.append(change_pen(pen, _PLAIN))
+        out.append(change_pen(pen, PLAIN))
         return "".join(out), x, y
 
 
 def _stretch(text: str, style: Style | None, system: ColorSystem) -> Stretch:
     """Return what a segment puts into cells."""
-    pen = _PLAIN if style is None else _pen(style, system)
+    return _short_stretch(text, style, system) if len(text) <= _SHORT else _new_stretch(text, style, system)
+
+
+def _new_stretch(text: str, style: Style | None, system: ColorSystem) -> Stretch:
+    pen = PLAIN if style is None else _pen(style, system)
     if (text.isascii() and text.isprintable()) or ONE_CELL.fullmatch(text):
         return Stretch(text, pen, sure=True, odd=False)
     # Controls take no cell in Textual's count; sent, they would do anything at all.
     text = _CONTROL.sub("", text)
-    odd = any(width != 1 or len(cluster) > 1 or cluster > "\uffff" for cluster, width in clusters(text))
+    odd = any(width != 1 or len(cluster) > 1 or cluster > _LAST_BASIC for cluster, width in clusters(text))
     return Stretch(text, pen, sure=False, odd=odd)
 
 
-_short_stretch = lru_cache(2048)(_stretch)
+_short_stretch = lru_cache(2048)(_new_stretch)
 _SHORT = 16
 """Words, numbers and units come again; lines of a graph do not."""
 
@@ -352,7 +259,7 @@ def _differences(text: str, other: str, pens: list[Pen], other_pens: list[Pen]) 
     for at in compress(range(len(text)), differ_in_pen):
         if text[at] == " " and pens[at].blank is other_pens[at].blank:
             differ_in_pen[at] = 0
-    return _either(differ, differ_in_pen)
+    return _either(differ, bytes(differ_in_pen))
 
 
 def _utf16(text: str) -> bytes:
@@ -369,6 +276,3 @@ def _pen(style: Style, system: ColorSystem) -> Pen:
     if ansi is None:
         ansi = Strip.render_ansi(style, system)
     return pen_of(ansi, f"\x1b]8;id={style.link_id};{style.link}\x1b\\" if style.link else "")
-
-
-_PLAIN = pen_of("", "")

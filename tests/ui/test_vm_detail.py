@@ -1,12 +1,10 @@
 """The detail of the selected VM on hand-made fleets."""
 
-from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
-from textual.geometry import Region
 from textual.reactive import reactive
 
 from kvmtui.model.fleet import Fleet
@@ -181,28 +179,15 @@ async def test_ascii() -> None:
     assert all(line.isascii() for line in lines)
 
 
-@pytest.fixture
-def regions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Region]]:
-    """The regions that were refreshed."""
-    seen: list[Region] = []
-    original = VmDetail.refresh
-
-    def refresh(self: VmDetail, *areas: Region, **options: Any) -> VmDetail:
-        seen.extend(areas or [Region(-1, -1, 0, 0)])
-        return original(self, *areas, **options)
-
-    monkeypatch.setattr(VmDetail, "refresh", refresh)
-    yield seen
-
-
-async def test_only_changed_lines_are_refreshed(regions: list[Region]) -> None:
+async def test_only_changed_lines_are_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
+    refreshed: list[int] = []
     app = DetailApp(make_vm("web1"))
     async with app.run_test(size=(120, 12)) as pilot:
         await pilot.pause()
-        regions.clear()
+        monkeypatch.setattr(app.detail, "refresh_lines", refreshed.extend)
         app.fleet = make_fleet(make_host("h1", [make_vm("web1", net_in_bytes_per_s=99.0)]))
         await pilot.pause()
-        assert [region.y for region in regions] == [next(y for y, line in enumerate(app.lines()) if "NET" in line)]
+        assert refreshed == [next(y for y, line in enumerate(app.lines()) if "NET" in line)]
 
 
 async def test_one_repaint_however_much_is_set() -> None:

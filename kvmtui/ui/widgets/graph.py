@@ -57,7 +57,8 @@ def braille(values: Values, width: int, height: int, maximum: float, *, down: bo
     if not width:
         return [""] * height
     dots = iter(levels(values, width * 2, height * 4, maximum))
-    return list(map("".join, zip(*[_column(left, right, height, down) for left, right in zip(dots, dots, strict=True)])))
+    columns = [_column(left, right, height, down) for left, right in zip(dots, dots, strict=True)]
+    return ["".join(row) for row in zip(*columns, strict=True)]
 
 
 def blocks(values: Values, width: int, height: int, maximum: float, glyphs: Glyphs = UNICODE) -> list[str]:
@@ -170,8 +171,10 @@ class Plot:
     marked: int = -1
     """The value, counted from the newest, at which a line is drawn through the graph; less than 0: none."""
     newest: int = 1
-    """The number of the newest value. Where two share a cell, an even one is the first, and has all of it until the next
-    comes: so a graph that moves by one value changes only its last cells, and every other time all of them.
+    """The number of the newest value.
+
+    Where two share a cell, an even one is the first, and has all of it until the next comes: so a graph that moves by
+    one value changes only its last cells, and every other time all of them.
     """
 
     @property
