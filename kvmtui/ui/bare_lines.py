@@ -26,7 +26,7 @@ class BareLines(Widget):
 
     With a border, padding, scrollbar or any effect of style it is drawn by Textual. That is looked up when the style
     sheet is applied, so an effect that is set on a single widget or on its parents by code is to be left to Textual
-    by `bare = False`.
+    by `bare = False`. Beside another widget it is the last base, for Textual takes the rules of style of the first.
     """
 
     bare: bool | None = None
@@ -37,7 +37,7 @@ class BareLines(Widget):
         self.bare = None
         super().notify_style_update()
 
-    def refresh_lines(self, lines: Sequence[int]) -> None:
+    def repaint_lines(self, lines: Sequence[int]) -> None:
         """Draw lines again, given in order; those that follow each other are one region to Textual."""
         regions: list[Region] = []
         start = stop = -1
@@ -114,7 +114,7 @@ class RunLines(BareLines):
         ]
         for y in changed:
             self._strips.pop(y, None)
-        self.refresh_lines(changed)
+        self.repaint_lines(changed)
 
     def forget(self) -> None:
         """Make all lines anew when they are next asked for."""

@@ -136,9 +136,9 @@ async def test_lines_next_to_each_other_are_one_region(monkeypatch: pytest.Monke
         await settle(app, pilot)
         regions: list[Region] = []
         monkeypatch.setattr(app.graph, "_set_dirty", lambda *areas: regions.extend(areas))
-        app.graph.refresh_lines([])
+        app.graph.repaint_lines([])
         assert regions == []
-        app.graph.refresh_lines([0, 1, 4, 6, 7, 8])
+        app.graph.repaint_lines([0, 1, 4, 6, 7, 8])
         assert regions == [Region(0, 0, 60, 2), Region(0, 4, 60, 1), Region(0, 6, 60, 3)]
 
 

@@ -184,7 +184,7 @@ async def test_only_changed_lines_are_refreshed(monkeypatch: pytest.MonkeyPatch)
     app = DetailApp(make_vm("web1"))
     async with app.run_test(size=(120, 12)) as pilot:
         await pilot.pause()
-        monkeypatch.setattr(app.detail, "refresh_lines", refreshed.extend)
+        monkeypatch.setattr(app.detail, "repaint_lines", refreshed.extend)
         app.fleet = make_fleet(make_host("h1", [make_vm("web1", net_in_bytes_per_s=99.0)]))
         await pilot.pause()
         assert refreshed == [next(y for y, line in enumerate(app.lines()) if "NET" in line)]
