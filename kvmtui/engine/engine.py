@@ -141,9 +141,13 @@ class Engine:
         """Ask which of `paths` are volumes of a storage pool on `host`."""
         return self._ask(host, lambda connection: connection.known_paths(paths))
 
-    def history(self, key: VmKey, metric: Metric, step_s: int, points: int) -> list[float | None]:
-        """Return a VM's past as `points` means over `step_s` seconds each, oldest first."""
-        return self._histories[key.host].read(key.uuid, metric, self.clock(), step_s, points)
+    def history(
+        self, key: VmKey, metric: Metric, step_s: int, points: int, until_s: float | None = None
+    ) -> list[float | None]:
+        """Return a VM's past as `points` means over `step_s` seconds each, oldest first, up to a time or now."""
+        return self._histories[key.host].read(
+            key.uuid, metric, self.clock() if until_s is None else until_s, step_s, points
+        )
 
     def _ask(self, host: str, question: Callable[[Connection], T]) -> "Future[T]":
         # On the deep lane: a VM whose lock is held then delays only what needs it, and the poller replaces the lane.

@@ -25,7 +25,8 @@ from textual.driver import Driver
 from textual.screen import Screen
 from textual.strip import Strip
 
-from kvmtui.ui.cell_output import Piece, ShownCells, move_cursor
+from kvmtui.ui.cell_output import Piece, ShownCells
+from kvmtui.ui.sequences import move_cursor
 
 _log = logging.getLogger(__name__)
 
