@@ -19,6 +19,7 @@ from kvmtui.ui.changed_cells import ChangedCellsApp
 from kvmtui.ui.glyphs import Glyphs, glyphs_for
 from kvmtui.ui.key_order import OrderedKeysApp
 from kvmtui.ui.keymap import VIEW_KEYS
+from kvmtui.ui.quiet_driver import QuietDriverApp
 from kvmtui.ui.screens.main import MainScreen
 from kvmtui.ui.theme import THEME
 from kvmtui.ui.widgets.console_pane import guest_gets_key
@@ -26,7 +27,7 @@ from kvmtui.ui.widgets.console_pane import guest_gets_key
 _GRACE_S = 1.5
 
 
-class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int]):
+class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
     """kvmtui's dashboard over an engine."""
 
     TITLE = "kvmtui"

@@ -16,6 +16,14 @@ from textual.message import Message
 _LOST_S = 1.0
 
 
+class TakesKeys:
+    """A widget that some keys have their whole effect on at once: they need not be handed on from queue to queue."""
+
+    def take_key(self, key: str) -> bool:
+        """Do what a key means here, and return True; or do nothing and return False."""
+        raise NotImplementedError
+
+
 class KeyHandled(Message):
     """Follows a key the way it bubbles: when this is at the app, the key has been dealt with."""
 
@@ -52,7 +60,9 @@ class OrderedKeysApp(App[ReturnType]):
     async def _send_next(self) -> None:
         self._sent_at_s = None
         while self._waiting and self._sent_at_s is None:
-            target = self.focused or self.screen
-            await super().on_event(self._waiting.popleft())
+            event, target = self._waiting.popleft(), self.focused or self.screen
+            if isinstance(event, events.Key) and isinstance(target, TakesKeys) and target.take_key(event.key):
+                continue
+            await super().on_event(event)
             if target.post_message(KeyHandled()):
                 self._sent_at_s = self._clock()

@@ -9,11 +9,7 @@ from kvmtui.model.migration import Migration
 
 
 class FleetChanged(Message):
-    """There is a newer fleet; which one is read when the message is handled, so stale ones can go."""
-
-    def can_replace(self, message: Message) -> bool:
-        """One of several waiting is enough."""
-        return isinstance(message, FleetChanged)
+    """There is a newer fleet; which one is read when the message is handled."""
 
 
 class ConsoleWoke(Message):

@@ -33,7 +33,8 @@ class RowPainter:
         self._widget = widget
         self._glyphs = glyphs
         self._palette: Palette | None = None
-        self._rows: dict[VmKey, tuple[Vm, object, Strip]] = {}
+        self._rows: dict[tuple[VmKey, bool], tuple[Vm, object, Strip]] = {}
+        """Strips by VM, with and without the cursor."""
         self._header: tuple[object, Strip] | None = None
 
     def __len__(self) -> int:
@@ -48,7 +49,8 @@ class RowPainter:
     def keep(self, keys: Sequence[VmKey]) -> None:
         """Forget the strips of VMs that are not on the screen, when they have become many."""
         if len(self._rows) > 4 * len(keys) + _SPARE:
-            self._rows = {key: self._rows[key] for key in keys if key in self._rows}
+            kept = set(keys)
+            self._rows = {line: drawn for line, drawn in self._rows.items() if line[0] in kept}
 
     def plain(self, runs: Sequence[Run]) -> Strip:
         """Return a line of text."""
@@ -67,14 +69,14 @@ class RowPainter:
         vm = host.vms[key.uuid]
         stale, pending = host.stale(now_s), fleet.pending.get(key, "")
         seen = (look, pending, stale, volatile(vm, now_s))
-        cached = self._rows.get(key)
-        # By identity: comparing two VMs field by field would cost as much as drawing one.
-        if cached is not None and cached[0] is vm and cached[1] == seen:
+        cached = self._rows.get((key, look.cursor))
+        # Two looks at a VM that does nothing may give two VMs that are equal.
+        if cached is not None and cached[1] == seen and (cached[0] is vm or cached[0] == vm):
             return cached[2]
         row = Row(vm, host.name, pending, stale, now_s, self._glyphs)
-        runs = row_runs(row, self.layout, **look._asdict())
+        runs = row_runs(row, self.layout, look.cursor, look.marked, look.thumb)
         strip = self._styles.strip(runs, self.layout.width, cursor=look.cursor, stale=stale)
-        self._rows[key] = (vm, seen, strip)
+        self._rows[key, look.cursor] = (vm, seen, strip)
         return strip
 
     @property

@@ -33,7 +33,7 @@ def header_runs(layout: Layout, sort_column: str, reverse: bool, glyphs: Glyphs)
     return runs
 
 
-def row_runs(row: Row, layout: Layout, *, cursor: bool, marked: bool, thumb: bool) -> list[Run]:
+def row_runs(row: Row, layout: Layout, cursor: bool, marked: bool, thumb: bool) -> list[Run]:
     """Return the line of one VM."""
     glyphs = row.glyphs
     runs: list[Run] = [
