@@ -1,6 +1,6 @@
 """The table of VMs: draws only the lines that are visible, and of those only the ones that changed."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -105,7 +105,8 @@ class VmTable(TakesKeys, ScrollView, can_focus=True, inherit_bindings=False):
         self._reveal_cursor()
         if self.scroll_y == top and self.is_mounted:
             first = _HEADER - round(top)
-            self._refresh_lines(sorted({first + before, first + row}))
+            lines = sorted({first + before, first + row})
+            self._refresh_lines([y for y in lines if _HEADER <= y < self.size.height])
 
     def sort_by(self, column_id: str) -> None:
         """Sort by a column, its interesting end first; by the same column again: turn the order round."""
@@ -307,16 +308,14 @@ class VmTable(TakesKeys, ScrollView, can_focus=True, inherit_bindings=False):
             self._painter.keep(visible)
             self.post_message(self.VisibleChanged(visible))
 
-    def _refresh_lines(self, lines: Iterable[int]) -> None:
+    def _refresh_lines(self, lines: Sequence[int]) -> None:
         width, height = self.size
         changed = []
-        for y in lines:
-            if 0 <= y < height:
-                strip = self._line(y)
-                painted = self._painted.get(y)
-                if painted is not strip and painted != strip:
-                    changed.append(Region(0, y, width, 1))
-                self._painted[y] = strip
+        for y, strip in zip(lines, self._lines(lines), strict=True):
+            painted = self._painted.get(y)
+            if painted is not strip and painted != strip:
+                changed.append(Region(0, y, width, 1))
+            self._painted[y] = strip
         if changed:
             self.refresh(*changed)
 
@@ -328,27 +327,34 @@ class VmTable(TakesKeys, ScrollView, can_focus=True, inherit_bindings=False):
         """Draw one line of the screen."""
         strip = self._painted.get(y)
         if strip is None:
-            strip = self._painted[y] = self._line(y)
+            strip = self._painted[y] = self._lines((y,))[0]
         return strip
 
-    def _line(self, y: int) -> Strip:
-        painter = self._painter
-        if y < _HEADER:
-            return painter.header(self.sort_column, self.sort_reversed)
-        row = y - _HEADER + round(self.scroll_y)
-        if row < len(self._rows.keys):
-            key = self._rows.keys[row]
-            return painter.row(self.fleet, key, Look(key == self._cursor, key in self.marked, self._thumb(y)), self.now_s)
-        return painter.plain(empty_text(self.fleet, self.filter, self._glyphs) if self._empty_line(y) else [])
+    def _lines(self, lines: Sequence[int]) -> list[Strip]:
+        # Asked for some thirty lines a tick: what is the same for all is looked up once.
+        fleet, now_s, marked, painter, keys = self.fleet, self.now_s, self.marked, self._painter, self._rows.keys
+        stale = {key: host.stale(now_s) for key, host in fleet.hosts.items()}
+        thumb, top = self._thumb(), round(self.scroll_y) - _HEADER
+        strips = []
+        for y in lines:
+            if y < _HEADER:
+                strips.append(painter.header(self.sort_column, self.sort_reversed))
+            elif y + top < len(keys):
+                key = keys[y + top]
+                host = fleet.hosts[key.host]
+                look = Look(key == self._cursor, key in marked, y in thumb)
+                pending = fleet.pending.get(key, "")
+                strips.append(painter.row(host.vms[key.uuid], host.name, pending, stale[key.host], now_s, look))
+            else:
+                says = y == _HEADER + 1 and not keys
+                strips.append(painter.plain(empty_text(fleet, self.filter, self._glyphs) if says else []))
+        return strips
 
-    def _empty_line(self, y: int) -> bool:
-        return y == _HEADER + 1 and not self._rows.keys
-
-    def _thumb(self, y: int) -> bool:
-        """Return whether the scroll position is drawn on this line."""
+    def _thumb(self) -> range:
+        """Return the lines that the scroll position is drawn on."""
         page, rows = self._page, len(self._rows.keys)
         if rows <= page or page <= 0:
-            return False
+            return range(0)
         length = max(1, page * page // rows)
-        top = round((page - length) * self.scroll_y / (rows - page))
-        return top <= y - _HEADER < top + length
+        top = _HEADER + round((page - length) * self.scroll_y / (rows - page))
+        return range(top, top + length)
