@@ -13,6 +13,9 @@ from textual import events
 from textual.app import App, ReturnType
 from textual.message import Message
 
+from kvmtui.ui.changed_cells import terminal_busy
+from kvmtui.ui.paint_now import paint_now
+
 _LOST_S = 1.0
 
 
@@ -62,6 +65,9 @@ class OrderedKeysApp(App[ReturnType]):
         while self._waiting and self._sent_at_s is None:
             event, target = self._waiting.popleft(), self.focused or self.screen
             if isinstance(event, events.Key) and isinstance(target, TakesKeys) and target.take_key(event.key):
+                # Of keys that came together only where they lead to is painted, and none where the terminal is behind.
+                if not self._waiting and not self.message_queue_size and not terminal_busy(self):
+                    paint_now(target)
                 continue
             await super().on_event(event)
             if target.post_message(KeyHandled()):

@@ -58,6 +58,7 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("q", "app.quit", "quit", "View", "q, ^q"),
 )
 
+
 @dataclass(frozen=True, slots=True)
 class MoveKeys:
     """Keys that move the cursor of the table, explained together."""

@@ -12,6 +12,14 @@ class FleetChanged(Message):
     """There is a newer fleet; which one is read when the message is handled."""
 
 
+class CursorSettled(Message):
+    """The cursor was moved a moment ago."""
+
+
+class TimePassed(Message):
+    """Nothing came from the hosts for a while, and what tells a time is out of date."""
+
+
 class ConsoleWoke(Message):
     """An open console has output to take."""
 

@@ -1,9 +1,9 @@
 """A driver that reads the keys on the app's own loop.
 
-Textual reads them in a thread that wakes ten times a second, which costs more than all else that an idle dashboard does,
-and each key is handed from that thread to the loop, which waits for the interpreter lock once more. Here the loop itself
-waits for the terminal, and nothing wakes up without input. That uses what is private, so all use of it is in this
-module, it first looks whether this is a Textual it knows, and when in doubt Textual's own driver is used.
+Textual reads them in a thread that wakes ten times a second, which costs more than all else that an idle dashboard
+does, and each key is handed from that thread to the loop, which waits for the interpreter lock once more. Here the loop
+itself waits for the terminal, and nothing wakes up without input. That uses what is private, so all use of it is in
+this module, it first looks whether this is a Textual it knows, and when in doubt Textual's own driver is used.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import contextvars
 import logging
 import os
 from codecs import getincrementaldecoder
+from collections.abc import Callable
 from typing import Any, Final
 
 from textual._parser import Parser
@@ -63,12 +64,14 @@ class QuietDriver(LinuxDriver):
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
         self._parser: XTermParser | None = None
+        """None: nobody listens."""
+        self._decode: Callable[[bytes], str] = bytes.decode
         self._escape: asyncio.TimerHandle | None = None
 
     def start_application_mode(self) -> None:
         """Prepare the terminal and listen to it."""
         self._key_thread = None
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
         # Without a thread it has given up: the program is in the background.
         if self._key_thread is not None and self.input_tty:
             self._parser = XTermParser(self._debug)

@@ -11,6 +11,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.message import Message
 from textual.reactive import var
 
 from kvmtui.engine.engine import Engine
@@ -24,7 +25,14 @@ from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import VIEW_KEYS, bindings
-from kvmtui.ui.messages import ActionFinished, ConsoleWoke, FleetChanged, MigrationChanged
+from kvmtui.ui.messages import (
+    ActionFinished,
+    ConsoleWoke,
+    CursorSettled,
+    FleetChanged,
+    MigrationChanged,
+    TimePassed,
+)
 from kvmtui.ui.screens.acting_screen import ActingScreen
 from kvmtui.ui.screens.help import HelpScreen
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
@@ -38,8 +46,8 @@ from kvmtui.ui.widgets.vm_table import VmTable
 _log = logging.getLogger(__name__)
 _JOURNAL = 500
 _TICK_S, _SLOW_TICK_S = 1.05, 5.0
-"""How long nothing may come from the hosts before ages and the clock are brought up to date without; and on a slow link,
-where there are no graphs."""
+"""How long nothing may come from the hosts before ages and the clock are brought up to date all the same; and on a slow
+link, where there are no graphs."""
 _MOMENT_S = 0.05
 """The hosts tell one after the other: what comes within a moment is drawn at once."""
 _SETTLED_S = 0.1
@@ -114,9 +122,9 @@ class MainScreen(ActingScreen):
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(loop.call_later, _MOMENT_S, self.post_message, FleetChanged())
 
-    def _in(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call back in a while; a task for each, as Textual's timers have, costs more than all that is done here."""
-        return asyncio.get_running_loop().call_later(seconds, self.call_later, callback)
+    def _post_in(self, seconds: float, message: Message) -> asyncio.TimerHandle:
+        """Post a message in a while; Textual's timers have a task each, which costs more than what is done here."""
+        return asyncio.get_running_loop().call_later(seconds, self.post_message, message)
 
     # What comes from the engine
 
@@ -124,7 +132,7 @@ class MainScreen(ActingScreen):
     def _take_fleet(self) -> None:
         if terminal_busy(self.app):
             # A slow link: what would be drawn now would be old before it is there, and keys would wait behind it.
-            asyncio.get_running_loop().call_later(_MOMENT_S, self.post_message, FleetChanged())
+            self._post_in(_MOMENT_S, FleetChanged())
             return
         self._told = False
         table = self._table
@@ -191,6 +199,7 @@ class MainScreen(ActingScreen):
         else:
             self._follow = moved
 
+    @on(TimePassed)
     def _tick(self) -> None:
         self._hand_down(self.fleet)
         self._bring_up_to_date()
@@ -201,7 +210,7 @@ class MainScreen(ActingScreen):
         self._follow_cursor()
         if self._tick_due is not None:
             self._tick_due.cancel()
-        self._tick_due = self._in(_TICK_S if self._glyphs.graphs else _SLOW_TICK_S, self._tick)
+        self._tick_due = self._post_in(_TICK_S if self._glyphs.graphs else _SLOW_TICK_S, TimePassed())
 
     def _follow_cursor(self) -> None:
         """Show the VM under the cursor in detail; its definition is asked for only when the cursor has come to rest."""
@@ -217,8 +226,9 @@ class MainScreen(ActingScreen):
     def _settle_soon(self) -> None:
         # The cursor is painted first, and of many keys only where they lead to counts.
         if self._settle_due is None:
-            self._settle_due = self._in(_SETTLED_S, self._settle)
+            self._settle_due = self._post_in(_SETTLED_S, CursorSettled())
 
+    @on(CursorSettled)
     def _settle(self) -> None:
         self._settle_due = None
         self._engine.show_interest(self._table.selected, self._table.visible_keys)

@@ -309,7 +309,7 @@ class VmTable(TakesKeys, ScrollView, can_focus=True, inherit_bindings=False):
             self.post_message(self.VisibleChanged(visible))
 
     def _refresh_lines(self, lines: Sequence[int]) -> None:
-        width, height = self.size
+        width = self.size.width
         changed = []
         for y, strip in zip(lines, self._lines(lines), strict=True):
             painted = self._painted.get(y)
