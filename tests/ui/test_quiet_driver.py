@@ -79,7 +79,7 @@ async def driver_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         try:
             yield Line(driver, app, keyboard)
         finally:
-            driver.stop_application_mode()  # type: ignore[no-untyped-call]
+            driver.stop_application_mode()
             driver.close()
             for number, handler in old.items():
                 signal.signal(number, handler)

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from textual.message import Message
 from textual.widget import Widget
 
 from kvmtui.model.vm import VmConfig, VmKey
@@ -77,7 +78,12 @@ async def test_many_hosts_tell_once(count: Callable[..., list[Any]]) -> None:
         taken = count(MainScreen, "_hand_down")
         messages: list[object] = []
         original = stage.main.post_message
-        stage.main.post_message = lambda message: (messages.append(message), original(message))[1]  # type: ignore[method-assign]
+
+        def post_message(message: Message) -> bool:
+            messages.append(message)
+            return original(message)
+
+        stage.main.post_message = post_message  # type: ignore[method-assign]
         for _ in range(30):
             stage.engine.listeners.fleet_changed()
         await stage.until(lambda: taken)
