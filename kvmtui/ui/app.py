@@ -19,14 +19,17 @@ from kvmtui.ui.changed_cells import ChangedCellsApp
 from kvmtui.ui.glyphs import Glyphs, glyphs_for
 from kvmtui.ui.key_order import OrderedKeysApp
 from kvmtui.ui.keymap import VIEW_KEYS
+from kvmtui.ui.quiet_driver import QuietDriverApp
 from kvmtui.ui.screens.main import MainScreen
 from kvmtui.ui.theme import THEME
 from kvmtui.ui.widgets.console_pane import guest_gets_key
 
 _GRACE_S = 1.5
+_SWITCH_INTERVAL_S = 0.0002
+"""How long a lane that converts a big sample may hold the interpreter lock while a key waits for it."""
 
 
-class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int]):
+class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
     """kvmtui's dashboard over an engine."""
 
     TITLE = "kvmtui"
@@ -73,6 +76,7 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int]):
 
     def run_until_quit(self) -> int:
         """Run until the user quits; return the exit code."""
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         code = self.run()
         self.engine.stop()
         return self.return_code or code or 0

@@ -11,14 +11,14 @@ from tests.bench.keys import dashboard, settled
 from tests.bench.program import Program, module
 
 _WINDOW_S = 6.0
-_WARM_S = 15.0
+_WARM_S = 22.0
 """Until the small graphs of hosts and rows are full, and a VM that does nothing is drawn the same again."""
 _GRAPHS_HZ = 4.0
 
 
 def measure_refresh(rounds: int) -> Mapping[str, float]:
     """Watch dashboards side by side: together they use a tenth of a core, and CPU time is not wall time."""
-    ticks = int(25 + rounds * (_WINDOW_S + 1))
+    ticks = int(32 + rounds * (_WINDOW_S + 1))
     commands = {
         "50": dashboard(50, ticks=ticks),
         "300": dashboard(300, ticks=ticks),

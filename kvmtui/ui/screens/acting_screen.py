@@ -27,9 +27,10 @@ _MOVED_S = 1.5
 class ActingScreen(Screen[None]):
     """Turns keys into actions on the marked VMs, or the one under the cursor."""
 
-    def __init__(self, engine: Engine, *, wall_clock: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, table: VmTable, *, wall_clock: Callable[[], datetime]) -> None:
         super().__init__()
         self._engine = engine
+        self._table = table
         self._wall_clock = wall_clock
         self._journal: deque[Entry] = deque(maxlen=_JOURNAL)
         self._gone: tuple[str, float] | None = None
@@ -38,17 +39,17 @@ class ActingScreen(Screen[None]):
     @property
     def shown_fleet(self) -> Fleet:
         """The fleet as it is on the screen."""
-        return self.query_one(VmTable).fleet
+        return self._table.fleet
 
     @property
     def selected(self) -> Vm | None:
         """The VM under the cursor."""
-        return self.shown_fleet.vm(self.query_one(VmTable).selected)
+        return self.shown_fleet.vm(self._table.selected)
 
     @property
     def targets(self) -> list[Vm]:
         """The VMs that an action is meant for: those marked, or else the selected one."""
-        marked = [vm for key in self.query_one(VmTable).marked if (vm := self.shown_fleet.vm(key)) is not None]
+        marked = [vm for key in self._table.marked if (vm := self.shown_fleet.vm(key)) is not None]
         if marked:
             return sorted(marked, key=lambda vm: (vm.key.host, vm.name))
         return [] if self.selected is None else [self.selected]
@@ -105,7 +106,7 @@ class ActingScreen(Screen[None]):
         if not vms:
             self.note("no VM is selected", "$text-warning")
             return
-        if self._gone is not None and not self.query_one(VmTable).marked:
+        if self._gone is not None and not self._table.marked:
             name, at_s = self._gone
             self._gone = None
             if self._engine.clock() - at_s < _MOVED_S:
@@ -150,7 +151,7 @@ class ActingScreen(Screen[None]):
     def _submit(self, plan: acting.Plan) -> None:
         for request in plan.requests:
             self._engine.submit(request)
-        self.query_one(VmTable).clear_marks()
+        self._table.clear_marks()
 
     def _subject(self, vms: Sequence[Vm]) -> str:
         return acting.where(vms[0].name, vms[0].key.host, self.shown_fleet) if len(vms) == 1 else f"{len(vms)} VMs"
