@@ -121,7 +121,7 @@ async def test_of_the_vms_that_the_cursor_passes_no_definition_is_asked() -> Non
         await stage.press("j", "j")
         await stage.look(0.1)
         assert questions == []
-        await stage.look()
+        await stage.look(0.1)
         assert passed != stage.table.selected
         assert questions == [stage.table.selected]
 

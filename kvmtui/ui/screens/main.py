@@ -52,8 +52,6 @@ _MOMENT_S = 0.05
 """The hosts tell one after the other: what comes within a moment is drawn at once."""
 _SETTLED_S = 0.1
 """How long after a key what depends on the cursor, but is not the cursor, follows it."""
-_REST_S = 0.5
-"""After this long with a VM its definition is asked for: going through thirty VMs must not ask thirty definitions."""
 _FIXED_LINES = 5
 """Title, status, keys, and the empty lines around the table."""
 _TABLE_LEAST = 3
@@ -80,8 +78,6 @@ class MainScreen(ActingScreen):
         """Whether a fleet was published that is not taken yet."""
         self._divided: tuple[int, ...] = ()
         """What the height was divided for."""
-        self._followed_at_s = 0.0
-        """Since when the details are of the VM they are of."""
         self._tick_due: asyncio.TimerHandle | None = None
         self._settle_due: asyncio.TimerHandle | None = None
 
@@ -219,9 +215,8 @@ class MainScreen(ActingScreen):
     def _follow_cursor(self) -> None:
         """Show the VM under the cursor in detail; its definition is asked for only when the cursor has come to rest."""
         detail, key = self._detail, self._table.selected
-        if detail.key != key:
-            detail.key, self._followed_at_s = key, self.now_s
-        rests = self.now_s - self._followed_at_s >= _REST_S
+        rests = detail.key == key
+        detail.key = key
         detail.vm_config = self._configs.get(self.fleet.vm(key), self.now_s, ask=rests)
 
     # What the widgets tell

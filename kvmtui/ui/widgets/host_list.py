@@ -6,20 +6,19 @@ from textual import events
 from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.widget import Widget
 
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
+from kvmtui.ui.bare_lines import BareLines
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.paint import TONE_CLASSES, Palette, Run
 from kvmtui.ui.widgets.host_lines import HostLayout, HostRow, header_runs, host_runs, lay_out_hosts, seen
-from kvmtui.ui.widgets.plain_lines import plain_lines
 
 _MOST_LINES = 6
 _NAME_WIDTH = (8, 16)
 
 
-class HostList(Widget):
+class HostList(BareLines):
     """All hosts; where they do not fit, those in trouble come first."""
 
     COMPONENT_CLASSES = TONE_CLASSES
@@ -76,10 +75,6 @@ class HostList(Widget):
         self._painted.clear()
         self._drawn.clear()
         super().notify_style_update()
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Draw a part of what is seen."""
-        return plain_lines(self, crop)
 
     def render_line(self, y: int) -> Strip:
         """Draw one line."""

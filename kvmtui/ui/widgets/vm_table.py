@@ -16,13 +16,13 @@ from textual.strip import Strip
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.vm import VmKey
+from kvmtui.ui.bare_lines import BareLines
 from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, lay_out
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.key_order import TakesKeys
 from kvmtui.ui.keymap import MOVE_KEYS, move_bindings
 from kvmtui.ui.paint import TONE_CLASSES
 from kvmtui.ui.rows import RowOrder
-from kvmtui.ui.widgets.plain_lines import plain_lines
 from kvmtui.ui.widgets.row_painter import Look, RowPainter
 from kvmtui.ui.widgets.vm_lines import empty_text
 
@@ -33,7 +33,7 @@ _MOVES: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 
-class VmTable(TakesKeys, ScrollView, can_focus=True, inherit_bindings=False):
+class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings=False):
     """All VMs, one line each; the cursor and the marks belong to VMs, not to lines."""
 
     COMPONENT_CLASSES = TONE_CLASSES
@@ -318,10 +318,6 @@ class VmTable(TakesKeys, ScrollView, can_focus=True, inherit_bindings=False):
             self._painted[y] = strip
         if changed:
             self.refresh(*changed)
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Draw a part of what is seen."""
-        return plain_lines(self, crop)
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
