@@ -76,6 +76,8 @@ class LightSampler:
         self._finder = finder
         self._listed: dict[_Key, _Listed] = {}
         """In the order in which they were asked last."""
+        self._each_tick: list[_Listed] = []
+        """Those whose CPU time only the daemon knows."""
         self._round_trip_s = 0.0
 
     def sample(self, interval_s: float) -> LightSample:
@@ -83,8 +85,7 @@ class LightSampler:
         started_s = time.monotonic()
         self._connection.getLibVersion()
         self._round_trip_s = _smoothed(self._round_trip_s, time.monotonic() - started_s)
-        asked_each_tick = sum(_needs_asking(vm) for vm in self._listed.values())
-        bulk_cpu = self._round_trip_s * asked_each_tick > _ROUND_TRIP_SHARE * interval_s
+        bulk_cpu = self._round_trip_s * len(self._each_tick) > _ROUND_TRIP_SHARE * interval_s
         groups, flags = self._module.VIR_DOMAIN_STATS_STATE | self._module.VIR_DOMAIN_STATS_INTERFACE, 0
         if bulk_cpu:
             groups |= self._module.VIR_DOMAIN_STATS_CPU_TOTAL
@@ -94,7 +95,8 @@ class LightSampler:
         most = math.ceil(len(rows) * interval_s / _SIZE_EVERY_S)
         if bulk_cpu:
             most = min(most, int(_ROUND_TRIP_SHARE * interval_s / self._round_trip_s))
-        self._ask({key: vm for key, (vm, _) in rows.items()}, most, bulk_cpu)
+        self._ask(rows, most, bulk_cpu)
+        self._each_tick = [vm for vm in self._listed.values() if vm.process is None and vm.id != -1]
         self._find_processes()
         vms = [_row(vm, stats, taken_at_s, bulk_cpu) for key, (vm, stats) in rows.items() if key in self._listed]
         return LightSample(taken_at_s, self._round_trip_s, bulk_cpu, LightColumns.of(vms))
@@ -116,13 +118,14 @@ class LightSampler:
             self._listed = {key: vm for key, vm in self._listed.items() if key in rows}
         return rows
 
-    def _ask(self, vms: Mapping[_Key, _Listed], most: int, bulk_cpu: bool) -> None:
+    def _ask(self, rows: Mapping[_Key, tuple[_Listed, Any]], most: int, bulk_cpu: bool) -> None:
         """Ask all new VMs, those whose CPU time is not known otherwise, and up to `most` others in turn."""
-        new = [key for key in vms if key not in self._listed]
-        each_tick = [] if bulk_cpu else [key for key, vm in self._listed.items() if _needs_asking(vm)]
-        in_turn = islice((key for key, vm in self._listed.items() if bulk_cpu or not _needs_asking(vm)), most)
-        for key in [*new, *in_turn, *each_tick]:
-            vm = vms[key]
+        keys = [key for key in rows if key not in self._listed]
+        keys += islice(self._listed, most)
+        if not bulk_cpu:
+            keys += [vm.id for vm in self._each_tick if vm.id in rows]
+        for key in dict.fromkeys(keys):
+            vm = rows[key][0]
             asked_at_s = time.monotonic()
             try:
                 _, _, vm.memory_kib, vm.vcpus, vm.cpu_time_ns = vm.domain.info()
@@ -136,15 +139,13 @@ class LightSampler:
             self._listed[key] = vm
 
     def _find_processes(self) -> None:
-        sought = {vm.uuid: vm for vm in self._listed.values() if _needs_asking(vm)}
+        if self._finder is None:
+            return
+        sought = {vm.uuid: vm for vm in self._each_tick}
         # After libvirt named the runs, so that a process that is found now is not one of a run before.
-        found = None if self._finder is None else self._finder.find(sought)
-        for uuid, process in (found or {}).items():
+        for uuid, process in (self._finder.find(sought) or {}).items():
             sought[uuid].process = process
-
-
-def _needs_asking(vm: _Listed) -> bool:
-    return vm.process is None and vm.id != -1
+        self._each_tick = [vm for vm in self._each_tick if vm.process is None]
 
 
 def _row(vm: _Listed, stats: Mapping[str, Any], taken_at_s: float, bulk_cpu: bool) -> tuple[Any, ...]:

@@ -74,10 +74,9 @@ def interfaces(stats: Stats) -> Interfaces:
     count = stats.get("net.count")
     if count is None:
         return _NOT_TOLD
-    keys = zip(*(_keys("net", field, count) for field in ("name", "rx.bytes", "tx.bytes")), strict=True)
     rows = [
         (stats[name], stats[received], stats.get(sent, nan))
-        for name, received, sent in keys
+        for name, received, sent in _interface_keys(count)
         if name in stats and received in stats
     ]
     names, received, sent = zip(*rows, strict=True) if rows else ((), (), ())
@@ -109,6 +108,12 @@ def _ready(stats: Stats) -> tuple[int | None, int]:
     # The numbers of vCPUs have gaps where some are not plugged in.
     delays = [stats[key] for key in _keys("vcpu", "delay", stats.get("vcpu.maximum", 0)) if key in stats]
     return (sum(delays) if delays else None), stats.get("vcpu.current", len(delays))
+
+
+@lru_cache(maxsize=64)
+def _interface_keys(count: int) -> tuple[tuple[str, str, str], ...]:
+    fields = (_keys("net", field, count) for field in ("name", "rx.bytes", "tx.bytes"))
+    return tuple(zip(*fields, strict=True))
 
 
 @lru_cache(maxsize=256)

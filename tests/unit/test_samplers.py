@@ -81,7 +81,8 @@ def running(count: int) -> list[Domain]:
 
 def test_cpu_times_come_from_the_kernel_where_it_is_this_machines() -> None:
     domains = running(2)
-    sampler = LightSampler(Connection(*domains), Finder(uuid0=Process(10, 5.0)))
+    finder = Finder(uuid0=Process(10, 5.0))
+    sampler = LightSampler(Connection(*domains), finder)
     first, second = sampler.sample(1.0).vms
     assert (first.cpu_time_ns, first.started_at_s) == (123, 5.0)
     assert (second.cpu_time_ns, second.started_at_s) == (77, None)
@@ -91,6 +92,7 @@ def test_cpu_times_come_from_the_kernel_where_it_is_this_machines() -> None:
         sampler.sample(1e-3)
     # One in turn, and the one whose CPU time only libvirt knows, in every tick.
     assert domains[1].asked == 12
+    assert finder.sought[-1] == {"uuid1"}
 
 
 def test_what_seldom_changes_is_asked_in_turn() -> None:
