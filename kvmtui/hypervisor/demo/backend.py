@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from kvmtui.hypervisor.demo import verbs
 from kvmtui.hypervisor.demo.connection import DemoConnection
-from kvmtui.hypervisor.demo.fleet import make_fleet, make_spec
+from kvmtui.hypervisor.demo.fleet import host_count, host_name
+from kvmtui.hypervisor.demo.spec import VmSpec
 from kvmtui.hypervisor.demo.vm import DemoVm
 from kvmtui.hypervisor.demo.world import DemoHost, World
 from kvmtui.hypervisor.errors import ConnectFailed, HypervisorError, NotPermitted
@@ -32,20 +32,11 @@ class DemoBackend:
         self._seed = seed
         self._latency_s = latency_s
         self._added = 0
-        hosts, starts = make_fleet(vms, seed)
         now = clock()
-        for spec in hosts:
-            uri = f"demo://{spec.name}"
-            self._world.hosts[uri] = DemoHost(uri, spec, now)
+        for index in range(host_count(vms)):
+            uri = f"demo://{host_name(index)}"
+            self._world.hosts[uri] = DemoHost(uri, index, vms, seed, now)
         self._uris = tuple(self._world.hosts)
-        for start in starts:
-            host = self._world.hosts[self._uris[start.host]]
-            vm = DemoVm(start.spec, autostart=start.autostart, saved=start.saved)
-            if start.state.active:
-                vm.launch(host.next_id(), now, start.state, start.reason, start.age_s)
-            else:
-                vm.change(now, start.state, start.reason)
-            host.vms[start.spec.uuid] = vm
 
     @property
     def uris(self) -> tuple[str, ...]:
@@ -99,7 +90,7 @@ class DemoBackend:
         with self._world.transact() as now:
             host = self._world.hosts[uri]
             self._added += 1
-            spec = make_spec(
+            spec = VmSpec(
                 self._seed,
                 name,
                 role,
@@ -107,9 +98,8 @@ class DemoBackend:
                 vcpus=vcpus,
                 memory_bytes=memory_bytes,
                 persistent=persistent,
+                uuid=uuid,
             )
-            if uuid is not None:
-                spec = replace(spec, uuid=uuid)
             vm = host.vms[spec.uuid] = DemoVm(spec, autostart=autostart)
             if state.active:
                 vm.launch(host.next_id(), now, state, reason, age_s)

@@ -9,7 +9,7 @@ from functools import partial
 
 from kvmtui.hypervisor.demo import migration, verbs
 from kvmtui.hypervisor.demo.console import DemoConsole
-from kvmtui.hypervisor.demo.fleet import SHARED
+from kvmtui.hypervisor.demo.spec import SHARED
 from kvmtui.hypervisor.demo.transfer import Transfer
 from kvmtui.hypervisor.demo.vm import BALLOON_PERIOD_S, DemoVm
 from kvmtui.hypervisor.demo.world import DemoHost, World
@@ -48,8 +48,8 @@ class DemoConnection:
 
     def facts(self) -> HostFacts:
         """Return what the host is."""
-        spec = self._host.spec
         with self._call():
+            spec = self._host.spec
             return HostFacts(spec.name, spec.uuid, spec.cpus, spec.memory_bytes, "9.0.0", "QEMU 7.2.19", local=False)
 
     def light(self, interval_s: float) -> LightSample:

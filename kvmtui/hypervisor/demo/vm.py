@@ -2,7 +2,7 @@
 
 from math import exp, nan
 
-from kvmtui.hypervisor.demo.fleet import MIB, VmSpec
+from kvmtui.hypervisor.demo.spec import MIB, VmSpec
 from kvmtui.hypervisor.demo.transfer import Transfer
 from kvmtui.hypervisor.samples import DeepVm, LightVm
 from kvmtui.model.vm import VmState
