@@ -188,6 +188,8 @@ def _dashboard(settings: Settings) -> int:
         except LibraryMissing as error:
             raise ConfigError(str(error)) from error
         engine = Engine(LibvirtBackend(), settings.uris, interval_s=settings.interval_s, read_only=settings.read_only)
+        # It may take a while until hosts answer, and so does what follows.
+        engine.start()
     from kvmtui.ui.app import Dashboard
 
     # A lane that converts a big sample holds the interpreter lock: a key then waits a tenth as long for it.

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-from kvmtui.hypervisor.demo import verbs
 from kvmtui.hypervisor.demo.connection import DemoConnection
 from kvmtui.hypervisor.demo.fleet import host_count, host_name
 from kvmtui.hypervisor.demo.spec import VmSpec
@@ -110,15 +109,19 @@ class DemoBackend:
 
     def remove_vm(self, uri: str, uuid: str) -> None:
         """Destroy and undefine a VM."""
+        from kvmtui.hypervisor.demo.verbs import abort
+
         with self._world.transact() as now:
             host = self._world.hosts[uri]
             vm = host.vm(uuid)
-            verbs.abort(self._world, host, vm, now, HypervisorError("operation failed: domain is gone"))
+            abort(self._world, host, vm, now, HypervisorError("operation failed: domain is gone"))
             self._world.stop(host, vm, now, VmState.SHUT_OFF, "forced off")
             host.vms.pop(uuid, None)
 
     def host_down(self, uri: str, reason: str = "Connection refused") -> None:
         """Break the link to a host: its VMs go on, but nobody reaches them."""
+        from kvmtui.hypervisor.demo.verbs import abort
+
         with self._world.transact() as now:
             host = self._world.hosts[uri]
             host.down = reason
@@ -130,7 +133,7 @@ class DemoBackend:
                     arriving = host.vms.get(vm.spec.uuid)
                     if vm.job is not None and arriving is not None and arriving.incoming is vm.job:
                         lost = HypervisorError("operation failed: Lost connection to destination host")
-                        verbs.abort(self._world, other, vm, now, lost)
+                        abort(self._world, other, vm, now, lost)
 
     def host_up(self, uri: str) -> None:
         """Let a host be reached again; connections opened before stay broken."""

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
@@ -12,12 +13,12 @@ from kvmtui.model.actions import ACTIONS, BY_ID, Action, Danger
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui import acting
-from kvmtui.ui.screens.ask import ConfirmScreen
-from kvmtui.ui.screens.journal import Entry, JournalScreen
-from kvmtui.ui.screens.menu import MenuScreen
-from kvmtui.ui.screens.migrating import choose_destination
 from kvmtui.ui.widgets.bars import Note, StatusLine
 from kvmtui.ui.widgets.vm_table import VmTable
+
+if TYPE_CHECKING:
+    from kvmtui.ui.screens.ask import ConfirmScreen
+    from kvmtui.ui.screens.journal import Entry
 
 _JOURNAL = 500
 _MOVED_S = 1.5
@@ -70,6 +71,8 @@ class ActingScreen(Screen[None]):
 
     def action_menu(self) -> None:
         """Offer what can be done with the marked VMs, or the selected one."""
+        from kvmtui.ui.screens.menu import MenuScreen
+
         targets, offered = self.targets, self.offered
         if not targets or not offered:
             self.note(f"nothing can be done: {self._why_nothing(targets)}", "$text-warning")
@@ -84,10 +87,14 @@ class ActingScreen(Screen[None]):
 
     def action_journal(self) -> None:
         """Show what was done."""
+        from kvmtui.ui.screens.journal import JournalScreen
+
         self.app.push_screen(JournalScreen(tuple(self._journal)))
 
     def note(self, text: str, tone: str = "", command: str = "") -> None:
         """Say something and keep it in the journal."""
+        from kvmtui.ui.screens.journal import Entry
+
         self._journal.append(Entry(self._wall_clock().strftime("%H:%M:%S"), text, tone, command))
         self.query_one(StatusLine).note = Note(text, tone, command)
 
@@ -122,6 +129,8 @@ class ActingScreen(Screen[None]):
             return
         out_of_sight = under_cursor is None or plan.requests[0].key != under_cursor.key
         if plan.action is BY_ID["migrate"]:
+            from kvmtui.ui.screens.migrating import choose_destination
+
             keys = {request.key for request in plan.requests}
             chosen = [vm for vm in vms if vm.key in keys]
             choose_destination(self, self._engine, chosen, partial(self.note, tone="$text-warning"))
@@ -132,7 +141,9 @@ class ActingScreen(Screen[None]):
         else:
             self._submit(plan)
 
-    def _confirm(self, action: Action, plan: acting.Plan) -> ConfirmScreen:
+    def _confirm(self, action: Action, plan: acting.Plan) -> "ConfirmScreen":
+        from kvmtui.ui.screens.ask import ConfirmScreen
+
         names = [acting.where(request.vm_name, request.key.host, self.shown_fleet) for request in plan.requests]
         subject = names[0] if len(names) == 1 else f"{len(names)} VMs"
         return ConfirmScreen(

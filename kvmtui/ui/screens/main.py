@@ -22,7 +22,6 @@ from kvmtui.model.vm import VmKey
 from kvmtui.ui import acting
 from kvmtui.ui.changed_cells import terminal_busy
 from kvmtui.ui.config_reader import ConfigReader
-from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import VIEW_KEYS, bindings
 from kvmtui.ui.messages import (
@@ -34,7 +33,6 @@ from kvmtui.ui.messages import (
     TimePassed,
 )
 from kvmtui.ui.screens.acting_screen import ActingScreen
-from kvmtui.ui.screens.help import HelpScreen
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
 from kvmtui.ui.widgets.console_panel import ConsolePanel
 from kvmtui.ui.widgets.detail_lines import PRESENT
@@ -255,6 +253,8 @@ class MainScreen(ActingScreen):
 
     def open_console(self, key: VmKey, name: str) -> None:
         """Show a VM's console and give it the keys."""
+        from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
+
         try:
             load_emulator()
         except EmulatorUnavailable as error:
@@ -346,6 +346,8 @@ class MainScreen(ActingScreen):
 
     def action_help(self) -> None:
         """Show all keys."""
+        from kvmtui.ui.screens.help import HelpScreen
+
         self.app.push_screen(HelpScreen())
 
     def action_refresh(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -16,10 +16,12 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from kvmtui.engine.consoles import ConsoleOutput
 from kvmtui.model.clean import clean_message
-from kvmtui.ui.emulator import Emulator
-from kvmtui.ui.emulator_screen import Cursor
+
+if TYPE_CHECKING:
+    from kvmtui.engine.consoles import ConsoleOutput
+    from kvmtui.ui.emulator import Emulator
+    from kvmtui.ui.emulator_screen import Cursor
 
 LEAVE_KEY = "ctrl+right_square_bracket"
 """The key that leaves the console, as in virsh and telnet."""
@@ -38,7 +40,7 @@ _PRIORITY_ACTIONS = frozenset({"quit", "command_palette"})
 class ConsoleSession(Protocol):
     """One open console stream. No method blocks; `write` may be called from any thread."""
 
-    def take(self) -> ConsoleOutput:
+    def take(self) -> "ConsoleOutput":
         """Return everything received since the last call."""
 
     def write(self, data: bytes) -> None:
@@ -124,6 +126,8 @@ class ConsolePane(Widget, can_focus=True):
         """
         columns, rows = self.size if self.size.area else (80, 24)
         if self._emulator is None or title != self._title:
+            from kvmtui.ui.emulator import Emulator
+
             self._emulator = Emulator(columns, rows, self._send)
         else:
             self._emulator.calm()
@@ -188,7 +192,7 @@ class ConsolePane(Widget, can_focus=True):
             # The next frame looks at the session whether or not it woke us meanwhile: no wake-up can be lost.
             self._frame_timer = self.set_timer(pause, self._frame)
 
-    def _feed(self, emulator: Emulator, start: float) -> None:
+    def _feed(self, emulator: "Emulator", start: float) -> None:
         """Feed the backlog until the budget is spent, in pieces that take about a quarter of it.
 
         A few bytes can be much work (`CSI 65535 b` repeats a character 65,535 times), so the size follows the cost.
@@ -259,7 +263,7 @@ class ConsolePane(Widget, can_focus=True):
         event.stop()
         event.prevent_default()
 
-    def _type(self, emulator: Emulator, event: events.Key) -> None:
+    def _type(self, emulator: "Emulator", event: events.Key) -> None:
         if data := emulator.encode_key(event):
             self._send(data)
             also = {0} if self._skipped_bytes else ()
@@ -325,7 +329,7 @@ def guest_gets_key(app: App[Any], action: str) -> bool:
     return isinstance(focused, ConsolePane) and focused.attached
 
 
-def _with_cursor(strip: Strip, cursor: Cursor) -> Strip:
+def _with_cursor(strip: Strip, cursor: "Cursor") -> Strip:
     """Return the line with the cursor's cell reversed, or underlined if the guest asked for that shape."""
     end = cursor.x + cursor.columns
     marked = []
@@ -336,7 +340,7 @@ def _with_cursor(strip: Strip, cursor: Cursor) -> Strip:
     return Strip([*strip.crop(0, cursor.x), *marked, *strip.crop(end, strip.cell_length)])
 
 
-def _last_line(emulator: Emulator) -> int:
+def _last_line(emulator: "Emulator") -> int:
     """Return the number of the last line with anything on it, -1 for an empty screen."""
     return max((y for y in range(emulator.rows) if any(s.text.strip() for s in emulator.line(y))), default=-1)
 

@@ -11,9 +11,7 @@ from textual.widgets import Static
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.vm import VmKey
-from kvmtui.ui.emulator import EmulatorUnavailable
 from kvmtui.ui.messages import ConsoleWoke
-from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.widgets.console_pane import ConsolePane
 
 
@@ -37,6 +35,8 @@ class ConsolePanel(Vertical):
 
     def open(self, key: VmKey, title: str) -> None:
         """Attach to a VM's console and give it the keys."""
+        from kvmtui.ui.emulator import EmulatorUnavailable
+
         if key != self._key:
             self.pane.detach()
         self._key, self._title = key, title
@@ -77,6 +77,8 @@ class ConsolePanel(Vertical):
 
     @on(ConsolePane.PasteRequested)
     def _paste(self, message: ConsolePane.PasteRequested) -> None:
+        from kvmtui.ui.screens.ask import ConfirmScreen
+
         lines = message.text.count("\n") + 1
         question = ConfirmScreen(
             f"Paste {lines} lines into {self._title}?", (), "The guest's shell runs each line.", destructive=False
