@@ -96,11 +96,12 @@ class Engine:
         for poller in self._pollers.values():
             poller.close()
 
-    def tick(self) -> None:
-        """Look at every host once and wait for the answers; for tests and faces that need no `start`."""
-        for poller in self._pollers.values():
+    def tick(self, uris: Iterable[str] | None = None) -> None:
+        """Look once at these hosts, or all, and wait for the answers; for whom cannot wait for `start` to bring them."""
+        pollers = [self._pollers[uri] for uri in (self._pollers if uris is None else uris)]
+        for poller in pollers:
             poller.ask()
-        for poller in self._pollers.values():
+        for poller in pollers:
             poller.settle()
 
     def refresh(self) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
@@ -66,7 +66,9 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
         glyphs = replace(glyphs or glyphs_for(sys.stdout.encoding or "", os.environ), graphs=not low_bandwidth)
         self.main_screen = MainScreen(engine, glyphs, wall_clock=wall_clock)
         self.register_theme(THEME)
-        self.theme = THEME.name
+        # Setting `theme` itself would have all styles read and applied twice.
+        self.set_reactive(App.theme, THEME.name)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     def get_default_screen(self) -> MainScreen:
         """Return the main screen, without an empty one below it."""

@@ -99,7 +99,9 @@ class MainScreen(ActingScreen):
         self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
         self._focus_table()
         self._tick()
-        self._engine.start()
+        # Hosts that answered while Textual was being imported are in the first picture, which waits for no other.
+        self._hand_down(self._engine.fleet)
+        self.call_after_refresh(self._engine.start)
 
     def on_unmount(self) -> None:
         """Let nothing come any more."""
@@ -116,9 +118,12 @@ class MainScreen(ActingScreen):
         """Have the fleet taken in a moment, called from a foreign thread; one message will do for all hosts."""
         if not self._told and self.is_running:
             self._told = True
+            # The hosts tell one after the other, and what comes within a moment is drawn at once; but nobody is to
+            # look at an empty table.
+            moment_s = _MOMENT_S if any(host.vms for host in self.fleet.hosts.values()) else 0.0
             # The loop is closed when the app has ended meanwhile.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(loop.call_later, _MOMENT_S, self.post_message, FleetChanged())
+                loop.call_soon_threadsafe(loop.call_later, moment_s, self.post_message, FleetChanged())
 
     def _post_in(self, seconds: float, message: Message) -> asyncio.TimerHandle:
         """Post a message in a while; Textual's timers have a task each, which costs more than what is done here."""
