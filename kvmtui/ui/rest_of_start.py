@@ -6,7 +6,7 @@ import threading
 from importlib import import_module
 
 _log = logging.getLogger(__name__)
-_MODULES = (
+MODULES = (
     "kvmtui.ui.screens.ask",
     "kvmtui.ui.screens.help",
     "kvmtui.ui.screens.menu",
@@ -19,13 +19,15 @@ _MODULES = (
 )
 
 
-def finish_start() -> None:
-    """Do it in a thread: a key that comes meanwhile waits at most for the module it needs."""
-    threading.Thread(target=_finish, name="rest of start", daemon=True).start()
+def finish_start() -> threading.Thread:
+    """Do it in a thread: a key that comes meanwhile waits at most for the module it needs; return the thread."""
+    thread = threading.Thread(target=_finish, name="rest of start", daemon=True)
+    thread.start()
+    return thread
 
 
 def _finish() -> None:
-    for name in _MODULES:
+    for name in MODULES:
         try:
             import_module(name)
         except ImportError:

@@ -643,8 +643,11 @@ async def test_unknown_textual_draws_itself(
     version: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(textual, "__version__", version, raising=False)
+    monkeypatch.setattr(changed_cells, "_VERSION_S", 0.001)
     app = SmallApp()
     async with app.run_test(size=(COLUMNS, ROWS)) as pilot:
+        while not caplog.records:
+            await pilot.pause(0.001)
         await check_stands_aside(app, pilot, caplog, f"Textual {version}")
 
 

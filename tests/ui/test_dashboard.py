@@ -647,7 +647,7 @@ async def test_without_an_emulator_the_console_says_so_and_can_be_left(monkeypat
     def missing(*arguments: object) -> None:
         raise EmulatorUnavailable("pyghostty is not installed")
 
-    monkeypatch.setattr("kvmtui.ui.screens.main.load_emulator", missing)
+    monkeypatch.setattr("kvmtui.ui.emulator.load_emulator", missing)
     async with dashboard() as stage:
         await stage.put_cursor_on("web1")
         await stage.press("c")
