@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.poller import HostPoller
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.hypervisor.errors import HypervisorError, VmBusy
@@ -219,6 +220,17 @@ def test_hosts_stand_in_the_order_they_were_given() -> None:
     demo = DemoBackend(vms=300)
     uris = tuple(reversed(demo.uris))
     assert tuple(Engine(demo, uris).fleet.hosts) == uris
+
+
+def test_hosts_are_started_once_and_some_before_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(HostPoller, "start", lambda poller: started.append(poller.uri))
+    first, second = bench.demo.uris
+    bench.engine.start([first])
+    assert started == [first]
+    bench.engine.start()
+    bench.engine.start()
+    assert started == [first, second]
 
 
 def test_read_only_reaches_no_writing_connection() -> None:
