@@ -97,7 +97,7 @@ class Engine:
             poller.close()
 
     def tick(self, uris: Iterable[str] | None = None) -> None:
-        """Look once at these hosts, or all, and wait for the answers; for whom cannot wait for `start` to bring them."""
+        """Look once at these hosts, or all, and wait for the answers: for tests, and before or without `start`."""
         pollers = [self._pollers[uri] for uri in (self._pollers if uris is None else uris)]
         for poller in pollers:
             poller.ask()

@@ -42,11 +42,11 @@ class StageEngine(Engine):
         self.started = False
         self.submitted: list[str] = []
 
-    def start(self, uris: Iterable[str] | None = None) -> None:
+    def start(self) -> None:
         """Start the threads, where there shall be any."""
         self.started = True
         if self.threads:
-            super().start(uris)
+            super().start()
 
     def show_interest(self, selected: VmKey | None, visible: Iterable[VmKey]) -> None:
         """Let the screen say what it shows, unless that is fixed."""

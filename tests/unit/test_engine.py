@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kvmtui.engine.engine import Engine
-from kvmtui.engine.poller import HostPoller
+from kvmtui.engine.watch import Watch
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.hypervisor.errors import HypervisorError, VmBusy
@@ -222,15 +222,20 @@ def test_hosts_stand_in_the_order_they_were_given() -> None:
     assert tuple(Engine(demo, uris).fleet.hosts) == uris
 
 
-def test_hosts_are_started_once_and_some_before_the_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[str] = []
-    monkeypatch.setattr(HostPoller, "start", lambda poller: started.append(poller.uri))
+def test_some_hosts_can_be_looked_at_before_the_others() -> None:
+    bench = Bench()
     first, second = bench.demo.uris
-    bench.engine.start([first])
-    assert started == [first]
+    bench.engine.tick([first])
+    hosts = bench.engine.fleet.hosts
+    assert (hosts[first].link, hosts[second].link) == (Link.UP, Link.CONNECTING)
+
+
+def test_watching_is_started_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(Watch, "start", lambda watch, pollers: started.append(watch))
     bench.engine.start()
     bench.engine.start()
-    assert started == [first, second]
+    assert len(started) == 1
 
 
 def test_read_only_reaches_no_writing_connection() -> None:
