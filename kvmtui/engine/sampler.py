@@ -21,6 +21,7 @@ _RECENT = 20
 # An event brings a sample early. Over so short a time a rate would say little, so only states are taken from it.
 _EARLY_SHARE = 0.5
 _NS_PER_S = 1e-9
+_SETTLED = 2
 
 Column = Sequence[float]
 
@@ -35,6 +36,8 @@ class HostSampler:
         self._base = LightColumns()
         """What the next rates are reckoned from, in the order of `_now`."""
         self._counted_at_s = -inf
+        self._still = 0
+        """For how many samples no counter has moved."""
         self._index: dict[str, int] = {}
         self._active: list[str] = []
         self._cpu: Column = ()
@@ -57,7 +60,7 @@ class HostSampler:
         """Take in a light sample; `interval_s` is the tick at which they come."""
         self._place(sample.columns)
         if sample.taken_at_s - self._counted_at_s >= _EARLY_SHARE * interval_s:
-            self._count(3 * interval_s + 1)
+            self._count(sample.taken_at_s, 3 * interval_s + 1)
             self._counted_at_s = sample.taken_at_s
         if self._deep.lapse(sample.taken_at_s, self.silent):
             self._changed = True
@@ -80,6 +83,7 @@ class HostSampler:
     def _align(self, old: LightColumns, new: LightColumns) -> None:
         if new.uuid != old.uuid:
             self._index = {uuid: at for at, uuid in enumerate(new.uuid)}
+        self._still = 0
         self._active = [uuid for uuid, number in zip(new.uuid, new.id, strict=True) if number != -1]
         places = {uuid: at for at, uuid in enumerate(old.uuid)}
         before = [places.get(uuid, -1) for uuid in new.uuid]
@@ -99,23 +103,31 @@ class HostSampler:
                 self.silent.pop(uuid, None)
                 self.jobs.pop(uuid, None)
 
-    def _count(self, gap_s: float) -> None:
+    def _count(self, at_s: float, gap_s: float) -> None:
         """Reckon the rates since the last sample but for those that came early."""
         old, new = self._base, self._now
+        counters = (new.cpu_time_ns, new.net_in_bytes, new.net_out_bytes, new.net_names)
+        still = counters == (old.cpu_time_ns, old.net_in_bytes, old.net_out_bytes, old.net_names)
+        self._still = self._still + 1 if still and at_s - self._counted_at_s <= gap_s else 0
+        # By then all rates are of two samples that stood still, and the same as those to come.
+        if self._still <= _SETTLED:
+            self._reckon(old, new, gap_s)
+        self._base = new
+        if len(self._recent) < _RECENT or any(column is not self._cpu for column in self._recent):
+            self._changed = True
+        self._recent.append(self._cpu)
+
+    def _reckon(self, old: LightColumns, new: LightColumns, gap_s: float) -> None:
         elapsed_s = [seconds if 0 < seconds <= gap_s else nan for seconds in map(sub, new.cpu_at_s, old.cpu_at_s)]
         cpu = rates(old.cpu_time_ns, new.cpu_time_ns, elapsed_s, _NS_PER_S)
         names = old.net_names, new.net_names
         net_in = devices_rates(*names, old.net_in_bytes, new.net_in_bytes, elapsed_s)
         net_out = devices_rates(*names, old.net_out_bytes, new.net_out_bytes, elapsed_s)
-        self._base = new
         # A host where all is as it was a tick ago needs not be told, sorted or drawn again.
         self._cpu, self._net_in, self._net_out = (
             self._unless_same(before, after)
             for before, after in ((self._cpu, cpu), (self._net_in, net_in), (self._net_out, net_out))
         )
-        if len(self._recent) < _RECENT or any(column is not self._cpu for column in self._recent):
-            self._changed = True
-        self._recent.append(self._cpu)
 
     def _unless_same(self, before: Column, after: Column) -> Column:
         """Return the older object where both say the same."""

@@ -275,3 +275,23 @@ def test_the_history_knows_no_deep_figures_that_are_not_known_any_more() -> None
     hundred = pytest.approx(100, rel=5e-3)
     assert history.read("u", Metric.DISK_READ, 14, 1, 4) == [None, hundred, hundred, None]
     assert history.read("u", Metric.MEMORY_BYTES, 14, 1, 2) == [pytest.approx(1 << 30, rel=5e-3), None]
+
+
+def test_rates_of_vms_that_stand_still_are_zero_and_no_longer_than_that(sampler: HostSampler) -> None:
+    rates = []
+    counters = [5, 5, 5, 5, 5, 5, 7, 7, 7, 7, 8, 8, 8, 8, 8]
+    for second, counter in enumerate(counters):
+        if second in (3, 12):
+            sampler.gap()
+        sampler.light(light(second, counter * SECOND_NS, net_in=counter), 1)
+        vm = sampler.vms()["u"]
+        assert vm.cpu_cores == vm.net_in_bytes_per_s
+        rates.append(vm.cpu_cores)
+    assert rates == [None, 0, 0, None, 0, 0, 2, 0, 0, 0, 1, 0, None, 0, 0]
+
+
+def test_a_vm_that_starts_among_those_that_stand_still_gets_its_rates(sampler: HostSampler) -> None:
+    for second in range(10):
+        run = 1 if second < 5 else 2
+        sampler.light(sample(second, light_vm(second, 0, uuid="a"), light_vm(second, 0, uuid="b", vm_id=run)), 1)
+    assert [sampler.vms()[uuid].cpu_recent[-6:] for uuid in "ab"] == [(0, 0, 0, 0, 0, 0), (0, None, 0, 0, 0, 0)]

@@ -34,6 +34,8 @@ class HostList(BareLines):
         self._hosts: list[Host] = []
         self._painted: dict[int, Strip] = {}
         """What each line of the screen shows."""
+        self._drawn_from: tuple[object, ...] = ()
+        """What all lines were made from."""
         self._drawn: dict[str, tuple[object, Strip]] = {}
         """By host: what its line was drawn from, and the line."""
 
@@ -100,10 +102,16 @@ class HostList(BareLines):
             return
         self._hosts = hosts = self._ordered()
         self._top = max(0, min(self._top, len(hosts) - self._page))
+        rows = [HostRow(host, self.now_s, self._glyphs) for host in hosts[self._top : self._top + self._page]]
+        # Of most ticks nothing is to be seen here.
+        drawn_from = (width, height, self._top, len(hosts), *map(seen, rows))
+        if self._painted and drawn_from == self._drawn_from:
+            return
+        self._drawn_from = drawn_from
         names = max((len(host.name) for host in hosts), default=0)
         layout = lay_out_hosts(width, max(_NAME_WIDTH[0], min(_NAME_WIDTH[1], names)))
         strips = [self._strip(header_runs(layout, self._hidden()), width)]
-        strips += [self._host_line(host, layout) for host in hosts[self._top : self._top + self._page]]
+        strips += [self._host_line(row, layout) for row in rows]
         strips += [self._strip([], width)] * (height - len(strips))
         changed = [Region(0, y, width, 1) for y, strip in enumerate(strips) if self._painted.get(y) != strip]
         self._painted = dict(enumerate(strips))
@@ -119,12 +127,11 @@ class HostList(BareLines):
         row = HostRow(host, self.now_s, self._glyphs)
         return 0 if host.link is Link.DOWN else 1 if row.trouble or host.stale(self.now_s) else 2
 
-    def _host_line(self, host: Host, layout: HostLayout) -> Strip:
-        row = HostRow(host, self.now_s, self._glyphs)
-        drawn_from = (layout.width, layout.name, seen(row))
-        drawn = self._drawn.get(host.key)
+    def _host_line(self, row: HostRow, layout: HostLayout) -> Strip:
+        drawn_from, key = (layout.width, layout.name, seen(row)), row.host.key
+        drawn = self._drawn.get(key)
         if drawn is None or drawn[0] != drawn_from:
-            drawn = self._drawn[host.key] = (drawn_from, self._strip(host_runs(row, layout), layout.width))
+            drawn = self._drawn[key] = (drawn_from, self._strip(host_runs(row, layout), layout.width))
         return drawn[1]
 
     def _strip(self, runs: Sequence[Run], width: int) -> Strip:
