@@ -13,12 +13,14 @@ _SHARE_FOR_OTHERS = 0.02
 _FIRST_COST_S = 0.002
 _SELECTED_EVERY_S = 1.0
 _OTHERS_EVERY_S = 60.0
+_OTHERS_PAUSE_S = 3.0
+"""Between two looks at others: a few at once wake as many threads, here and there, as one."""
 _VISIBLE_OLDEST_S = 5.0
 """How old the figures of a VM on screen may get before newer ones are told."""
 # The rates of a look that comes late by a fraction of a tick would jump between one period and two.
 _SLACK_S = 0.3
-# So many of the others are considered in a tick, whether they are due or not.
-_CONSIDERED = 40
+# So many of the others are considered at a time, whether they are due or not.
+_CONSIDERED = 100
 # So few are asked in one go, and so long the host is left alone then: whoever else uses it waits for one go at most.
 _AT_ONCE = 6
 _BREATHER_S = 0.03
@@ -36,6 +38,8 @@ class DeepSchedule:
         """The VMs that ran when the present round of the others began."""
         self._turn = 0
         """Whose turn it is in the round."""
+        self._others_at_s = -math.inf
+        """When others were last looked at."""
 
     def measured(self, vms: int, duration_s: float) -> None:
         """Learn from a deep sample of `vms` VMs what one costs."""
@@ -67,9 +71,13 @@ class DeepSchedule:
         ages_s = {uuid: age_s(uuid) for uuid in on_screen if uuid in self._running and uuid not in silent}
         most = self._affordable(_SHARE_FOR_ALL, interval_s)
         picked = _due(ages_s, selected, interval_s)[:most]
-        most = min(most - len(picked), self._affordable(_SHARE_FOR_OTHERS, interval_s))
-        others = self._others({*on_screen, *silent}, age_s, most, interval_s)
-        return picked + others
+        since_s = now_s - self._others_at_s + _SLACK_S
+        if since_s < _OTHERS_PAUSE_S:
+            return picked
+        self._others_at_s = now_s
+        span_s = max(interval_s, _OTHERS_PAUSE_S)
+        most = min(most - len(picked), self._affordable(_SHARE_FOR_OTHERS, span_s))
+        return picked + self._others({*on_screen, *silent}, age_s, most, span_s)
 
     def _affordable(self, share: float, interval_s: float) -> int:
         return max(1, int(share * interval_s / self._cost_s))
@@ -79,11 +87,11 @@ class DeepSchedule:
         left_out: Collection[str],
         age_s: Callable[[str], float],
         most: int,
-        interval_s: float,
+        span_s: float,
     ) -> list[str]:
         """Return the next in turn: the first looks as the budget allows, later ones spread over the period."""
         picked: list[str] = []
-        again = math.ceil(len(self._running) * interval_s / _OTHERS_EVERY_S)
+        again = math.ceil(len(self._running) * span_s / _OTHERS_EVERY_S)
         for _ in range(min(_CONSIDERED, len(self._running))):
             if len(picked) >= most:
                 break
@@ -101,10 +109,10 @@ class DeepSchedule:
 
 
 def _due(ages_s: Mapping[str, float], selected: str | None, interval_s: float) -> list[str]:
-    """Return which VMs on screen to look at: in every tick an equal part of them, but all that would get too old."""
+    """Return which VMs on screen to look at: in every tick an equal part of many, but all that would get too old."""
     # A look is told of a tick later, and one that is left out can only be had in the next tick.
     period_s = max(interval_s, _VISIBLE_OLDEST_S - 2 * interval_s)
-    part = math.ceil(len(ages_s) * interval_s / period_s)
+    part = math.ceil(len(ages_s) * interval_s / period_s) if len(ages_s) > _AT_ONCE else 0
     oldest_first = sorted(ages_s, key=lambda uuid: (uuid != selected, -ages_s[uuid]))
     return [
         uuid

@@ -68,7 +68,7 @@ class Watched:
 def test_selected_first_then_visible_then_the_rest() -> None:
     picked = pick(DeepSchedule(), never, now_s=0.0, selected="vm50", visible=("vm60", "vm61"))
     assert picked[:3] == ["vm50", "vm60", "vm61"]
-    assert 3 < len(picked) < 20
+    assert 3 < len(picked) < 40
 
 
 def test_a_silent_vm_and_one_that_does_not_run_are_left_alone() -> None:
@@ -108,6 +108,13 @@ def test_no_figure_on_screen_gets_too_old_and_the_looks_are_spread() -> None:
                 assert picked[0] == SCREEN[0]
 
 
+def test_few_on_the_screen_are_looked_at_together() -> None:
+    watched = Watched(active=ACTIVE, visible=SCREEN[:5])
+    looks = [[uuid for uuid in picked if uuid in SCREEN[1:5]] for picked in watched.ticks(30)]
+    assert {len(together) for together in looks} == {0, 4}
+    assert watched.oldest_s() < 4.5
+
+
 def test_everybody_has_a_turn_and_not_more_than_one_in_a_minute() -> None:
     watched = Watched()
     looks = dict.fromkeys(ACTIVE, 0)
@@ -119,7 +126,8 @@ def test_everybody_has_a_turn_and_not_more_than_one_in_a_minute() -> None:
     assert max(others) <= 2
     # After the first time they come spread.
     later = [len(set(picked) - set(SCREEN)) for picked in watched.ticks(60)]
-    assert max(later) <= 2
+    assert max(later) <= 6
+    assert all(not any(later[at + 1 : at + 3]) for at, looks in enumerate(later) if looks)
     assert sum(later) >= len(others) - 10
 
 
@@ -139,9 +147,9 @@ def test_an_expensive_host_is_asked_less() -> None:
     cheap = len(pick(schedule, never, now_s=0.0))
     for _ in range(20):
         schedule.measured(1, 0.05)
-    assert len(pick(schedule, never, now_s=0.0)) == 1 < cheap
+    assert len(pick(schedule, never, now_s=3.0)) == 1 < cheap
     # What is on screen goes further, but has its bounds too; the selected one is always among it.
-    picked = pick(schedule, never, now_s=0.0, selected="vm30", visible=SCREEN)
+    picked = pick(schedule, never, now_s=6.0, selected="vm30", visible=SCREEN)
     assert picked[0] == "vm30"
     assert 3 <= len(picked) <= 5
     assert set(picked) <= set(SCREEN)
@@ -158,7 +166,7 @@ def test_a_big_host_is_not_gone_through() -> None:
     schedule = DeepSchedule()
     for tick in range(3):
         assert pick(schedule, last_at_s, now_s=1000.0 + tick / 10, active=active, visible=SCREEN) == []
-        assert len(asked) <= 100
+        assert len(asked) <= 150
         asked.clear()
 
 
