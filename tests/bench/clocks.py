@@ -42,5 +42,14 @@ class Calibration:
 
     @property
     def slowness(self) -> float:
-        """What a CPU time measured here has to be divided by."""
+        """How much slower this machine is than a quiet one; less than 1 where it is faster."""
         return median(self._taken_s) / _QUIET_S
+
+    @property
+    def correction(self) -> float:
+        """What a CPU time measured here is to be divided by.
+
+        At least 1: it makes up for a machine that is slow or busy. A share of a core of a fast machine is told as it
+        is, for work that begins with a sleeping thread and cold caches gains less there than this loop.
+        """
+        return max(1.0, self.slowness)

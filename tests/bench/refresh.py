@@ -42,7 +42,7 @@ def measure_refresh(rounds: int) -> Mapping[str, float]:
                 sizes[name].append((program.received - before[name][1]) / took_s)
     speed.sample()
     return {
-        **{f"cpu/{name}": 100 * median(shares) / speed.slowness for name, shares in cpu.items()},
+        **{f"cpu/{name}": 100 * median(shares) / speed.correction for name, shares in cpu.items()},
         **{f"bytes/{name}": median(counts) for name, counts in sizes.items()},
         "cpu/slowness": speed.slowness,
     }
@@ -72,7 +72,7 @@ def measure_demo(rounds: int) -> Mapping[str, float]:
             connection.light(1.0)
             connection.node()
         taken.append(time.thread_time() - started_s)
-    return {"cpu/demo-hosts": 100 * median(taken) / speed.slowness}
+    return {"cpu/demo-hosts": 100 * median(taken) / speed.correction}
 
 
 def measure_graphs(rounds: int) -> Mapping[str, float]:
@@ -94,7 +94,7 @@ def measure_graphs(rounds: int) -> Mapping[str, float]:
             standing.append((cpu_s(still.pid) - before[1]) / refreshes)
             sizes.append((graphs.received - before[2]) / refreshes)
     return {
-        "cpu/graphs": 1000 * (median(moving) - median(standing)) / speed.slowness,
+        "cpu/graphs": 1000 * (median(moving) - median(standing)) / speed.correction,
         "bytes/graphs": median(sizes),
     }
 
@@ -106,7 +106,7 @@ FIGURES = (
     Figure("cpu/5000", "%", 3.0, "the same, 5,000 VMs", measure_refresh),
     Figure("cpu/tenth", "%", None, "the same, one in ten of 1,000 VMs changing", measure_refresh),
     Figure("cpu/idle", "%", 0.4, "the same, nothing changing", measure_refresh),
-    Figure("cpu/slowness", "x", None, "this machine against a quiet one; CPU times are divided by it", measure_refresh),
+    Figure("cpu/slowness", "x", None, "this machine against a quiet one; if over 1, it divides CPU", measure_refresh),
     Figure("cpu/demo-hosts", "%", None, "what inventing 1,000 VMs costs in --demo, on top of it", measure_demo),
     Figure("bytes/1000", "B", 8500.0, "bytes a refresh, 1,000 VMs all changing", measure_refresh),
     Figure("bytes/tenth", "B", 1100.0, "the same, one in ten", measure_refresh),
