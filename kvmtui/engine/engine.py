@@ -129,9 +129,9 @@ class Engine:
         """Start a migration; its states come by `listeners.migration_changed`."""
         self._migrations.start(request)
 
-    def open_console(self, key: VmKey, wake: Callable[[], None]) -> Console:
+    def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> Console:
         """Open a VM's serial console; `wake` is called from a foreign thread when there is output to take."""
-        return Console(key.uuid, self._opener(key.host, read_only=self.read_only), wake)
+        return Console(key, self._opener(key.host, read_only=self.read_only), wake)
 
     def read_config(self, key: VmKey) -> "Future[VmConfig]":
         """Ask what a VM's definition says."""
