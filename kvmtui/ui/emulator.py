@@ -15,6 +15,7 @@ from textual import events
 
 from kvmtui.ui.emulator_keys import KeyEncoder, encode_paste
 from kvmtui.ui.emulator_screen import Cursor, ScreenReader
+from kvmtui.ui.emulator_search import EmulatorSearch
 
 # The scrollback is bounded by its bytes (about 5,000 lines of 80 columns). A bound in lines that bites earlier costs
 # libghostty six sevenths of its speed: `yes` 6 instead of 40 MB/s.
@@ -67,6 +68,9 @@ class Emulator:
         self._terminal = Terminal(columns, rows, scrollback=_SCROLLBACK_LINES)
         self._terminal.on_reply(self._reply)
         self._handle = self._terminal._t[0]
+        self._bell = False
+        self._on_bell = self._ffi.callback("GhosttyTerminalBellFn", self._ring)
+        self._lib.ghostty_terminal_set(self._handle, self._lib.GHOSTTY_TERMINAL_OPT_BELL, self._on_bell)
         self._limit_memory()
         scroll = "void(*)(GhosttyTerminal, KvmtuiScrollViewport)"
         self._scroll_viewport = self._ffi.cast(
@@ -115,6 +119,15 @@ class Emulator:
         """Return line `y` as of the last `take_dirty`, at most `columns` wide and free of control characters."""
         return self._screen.lines[y] if 0 <= y < len(self._screen.lines) else []
 
+    def take_bell(self) -> bool:
+        """Return whether the guest has rung the bell since the last call."""
+        bell, self._bell = self._bell, False
+        return bell
+
+    def search(self) -> EmulatorSearch:
+        """Begin a search in scrollback and screen; close it before this emulator goes."""
+        return EmulatorSearch(self._ffi, self._lib, self._handle, self._screen)
+
     def encode_key(self, event: events.Key) -> bytes:
         """Return what a key sends in the terminal's present modes; nothing for a key a terminal has no bytes for."""
         return self._keys.encode(event.key, event.character)
@@ -161,6 +174,9 @@ class Emulator:
         ):
             key = getattr(self._lib, f"GHOSTTY_TERMINAL_OPT_{option}")
             self._lib.ghostty_terminal_set(self._handle, key, self._ffi.new(f"{ctype}*", value))
+
+    def _ring(self, *_: object) -> None:
+        self._bell = True
 
     def _reply(self, data: bytes) -> None:
         """Pass on a plain status report while the feed's budget lasts, so that a guest cannot make us flood it."""
