@@ -31,6 +31,8 @@ class EmulatorSearch:
         lib.ghostty_search_new(ffi.NULL, search, handle)
         self._search: Any | None = search[0]
         self._number, self._point = ffi.new("size_t*"), ffi.new("GhosttyPointCoordinate*")
+        self.text = ""
+        """What is searched for."""
         self.total = 0
         """How many matches there are."""
         self.selected: int | None = None
@@ -40,8 +42,11 @@ class EmulatorSearch:
 
     def look_for(self, text: str) -> None:
         """Search for `text`, and select the newest match."""
-        data = text[:_NEEDLE_CHARACTERS].encode(errors="ignore")
-        needle = self._ffi.new("GhosttyString*", {"ptr": (buffer := self._ffi.new("uint8_t[]", data)), "len": len(data)})
+        self.text = text[:_NEEDLE_CHARACTERS]
+        data = self.text.encode(errors="ignore")
+        needle = self._ffi.new(
+            "GhosttyString*", {"ptr": (buffer := self._ffi.new("uint8_t[]", data)), "len": len(data)}
+        )
         self._set(self._lib.GHOSTTY_SEARCH_OPT_NEEDLE, needle)
         del buffer  # held until libghostty has copied it
         self.step(1)
@@ -61,7 +66,13 @@ class EmulatorSearch:
         lib = self._lib
         lib.ghostty_search_run(self._search)
         self.total = self._get(lib.GHOSTTY_SEARCH_DATA_TOTAL_MATCHES) or 0
-        self.selected = self._get(lib.GHOSTTY_SEARCH_DATA_SELECTED_INDEX)
+        before, self.selected = self.selected, self._get(lib.GHOSTTY_SEARCH_DATA_SELECTED_INDEX)
+        if self.selected is None and before is not None and self.total:
+            # The terminal has got another size: libghostty has begun anew.
+            for _ in range(min(before + 1, self.total)):
+                self._set(lib.GHOSTTY_SEARCH_OPT_SELECT_NEXT, self._ffi.NULL)
+            self._screen.update()
+            self.selected = self._get(lib.GHOSTTY_SEARCH_DATA_SELECTED_INDEX)
         chosen = self._selection(1)
         found = not lib.ghostty_search_get(self._search, lib.GHOSTTY_SEARCH_DATA_SELECTED_MATCH, chosen)
         first = self._where(chosen[0].start) if found else None

@@ -12,6 +12,7 @@ from textual.widgets import Label, Static
 
 from kvmtui import __version__
 from kvmtui.model.actions import ACTIONS, Danger
+from kvmtui.ui.console_keys import console_help
 from kvmtui.ui.keymap import MOVE_HELP, VIEW_KEYS
 
 _INDENT = 13
@@ -67,7 +68,7 @@ def _help(width: int) -> Content:
     for view in VIEW_KEYS:
         if view.label:
             groups.setdefault(view.group, []).append((view.shown_as or view.key, "", view.label))
-    groups["Console"] = [("^]", "", "leave; every other key goes to the guest")]
+    groups["Console"] = [(keys, "", text) for keys, text in console_help()]
     groups["Filter"] = [
         ("web !old", "", "names with web and without old"),
         ("state=run", "", "by state; also host=h1"),

@@ -20,14 +20,16 @@ from kvmtui.model.vm import VmKey
 from kvmtui.ui import acting
 from kvmtui.ui.changed_cells import terminal_busy
 from kvmtui.ui.config_reader import ConfigReader
+from kvmtui.ui.console_keys import CONSOLE_FOOTER
 from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import VIEW_KEYS, bindings
 from kvmtui.ui.messages import ActionFinished, ConsoleWoke, FleetChanged, MigrationChanged
 from kvmtui.ui.screens.acting_screen import ActingScreen
 from kvmtui.ui.screens.help import HelpScreen
+from kvmtui.ui.virsh_console import run_virsh_console
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
-from kvmtui.ui.widgets.console_panel import ConsolePanel
+from kvmtui.ui.widgets.console_panel import ConsolePanel, Layout
 from kvmtui.ui.widgets.detail_lines import PRESENT
 from kvmtui.ui.widgets.filter_field import FilterField
 from kvmtui.ui.widgets.host_list import HostList
@@ -67,7 +69,13 @@ class MainScreen(ActingScreen):
         yield HostList(glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
         yield VmTable(glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
         yield VmDetail(self._engine.history, glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
-        yield ConsolePanel(self._engine)
+        yield ConsolePanel(
+            self._engine.open_console,
+            lambda name, host: acting.where(name, host, self.fleet),
+            self._focus_table,
+            self._console_changed,
+            self._glyphs,
+        )
         yield FilterField(self._filter_changed, self._focus_table)
         yield StatusLine()
         yield KeyBar()
@@ -174,17 +182,21 @@ class MainScreen(ActingScreen):
         self._show_interest()
 
     def on_resize(self) -> None:
-        """Divide the height anew."""
-        self._divide_height()
+        """Divide the screen anew."""
+        self._console_changed()
 
     def _divide_height(self) -> None:
         """Give the table what its rows need, and the graphs the rest."""
         filtering = self.query_one(FilterField).display
-        free = self.size.height - self.query_one(HostList).size.height - _FIXED_LINES - filtering
+        panel = self.query_one(ConsolePanel)
+        consoles = panel.display and not panel.in_sight
+        free = self.size.height - self.query_one(HostList).size.height - _FIXED_LINES - filtering - consoles
         rows = max(_TABLE_LEAST, 1 + sum(len(host.vms) for host in self.fleet.hosts.values()))
         detail = self.query_one(VmDetail)
         detail.styles.height = height = max(free * 35 // 100, min(free - rows, _DETAIL_MOST), _DETAIL_LEAST)
-        detail.display = free - height >= _TABLE_LEAST and not self.has_class("console")
+        detail.display = free - height >= _TABLE_LEAST and not (
+            panel.in_sight and panel.layout_now is not Layout.BESIDE
+        )
 
     @on(VmTable.MarksChanged)
     def _marks_changed(self) -> None:
@@ -205,25 +217,19 @@ class MainScreen(ActingScreen):
 
     def open_console(self, key: VmKey, name: str) -> None:
         """Show a VM's console and give it the keys."""
+        where = acting.where(name, key.host, self.fleet)
         try:
             load_emulator()
         except EmulatorUnavailable as error:
-            self.note(f"no console: {error}", "$text-error")
+            self.note(run_virsh_console(self.app, key.host, key.uuid, where, str(error)), "$text-warning")
             return
-        panel = self.query_one(ConsolePanel)
-        panel.open(key, acting.where(name, key.host, self.fleet))
-        self.add_class("console")
-        # At once: a key typed next is meant for the guest, and must not be taken for an action on a VM.
-        panel.display = True
-        self.set_focus(panel.pane)
-        self._divide_height()
-        self._show_keys()
+        self.query_one(ConsolePanel).open(key, name)
 
-    @on(ConsolePanel.Closed)
-    def _console_closed(self) -> None:
-        self.remove_class("console")
-        self.query_one(ConsolePanel).display = False
-        self._focus_table()
+    def _console_changed(self) -> None:
+        panel = self.query_one(ConsolePanel)
+        for layout in Layout:
+            self.set_class(panel.in_sight and panel.layout_now is layout, f"console-{layout}")
+        self._divide_height()
         self._show_keys()
 
     @on(ConsoleWoke)
@@ -277,7 +283,7 @@ class MainScreen(ActingScreen):
     def _focus_table(self) -> None:
         # At once, not at the next turn of the loop: the key after this one is meant for the table.
         self.set_focus(self.query_one(VmTable))
-        self._divide_height()
+        self._console_changed()
 
     def action_zoom(self, steps: int) -> None:
         """Show more or less of the past in the graphs."""
@@ -307,8 +313,8 @@ class MainScreen(ActingScreen):
 
     def _show_keys(self) -> None:
         bar = self.query_one(KeyBar)
-        if self.has_class("console"):
-            bar.keys, bar.pinned = (("^]", "leave the console"),), ()
+        if self.query_one(ConsolePanel).has_keys:
+            bar.keys, bar.pinned = CONSOLE_FOOTER, ()
             return
         marked = len(self.query_one(VmTable).marked)
         offered = self.offered
