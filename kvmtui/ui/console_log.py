@@ -36,3 +36,9 @@ class ConsoleLog:
 def log_folder(environment: "os._Environ[str]" = os.environ) -> Path:
     """Return where logs go: the user's state folder (XDG)."""
     return Path(environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "kvmtui" / "consoles"
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as it is shown: the home folder is ~."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

@@ -1,19 +1,22 @@
 """One open console as the screen keeps it: the session, the emulator it is fed to, and how things stand."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Protocol
 
 from textual import events
 
 from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
 from kvmtui.model.vm import VmKey
-from kvmtui.ui.console_log import ConsoleLog
+from kvmtui.ui.console_log import ConsoleLog, log_folder, shown_path
 from kvmtui.ui.emulator import Emulator
 from kvmtui.ui.emulator_search import EmulatorSearch
 
 FEED_BUDGET_S = 0.005
 """How long emulating may take in a frame, of all consoles together."""
 _MIN_PIECE, _MAX_PIECE = 256, 64 << 10
+_MEANT_S = 1.0
+"""For how long after a question has come up by itself a key is taken for meant for the guest."""
 _CAN = b"\x18"
 _LIVE = frozenset({ConsoleState.OPENING, ConsoleState.OPEN})
 
@@ -155,11 +158,36 @@ class ConsoleTerminal:
         if data and self.session is not None and self.live:
             self.session.write(data)
 
+    def tell_size(self) -> None:
+        """Type the command that tells the guest's terminal driver the size."""
+        self.send(b"stty rows %d cols %d\r" % (self.emulator.rows, self.emulator.columns))
+
+    def send_break(self) -> None:
+        """Send a break; what came of it is told with the output."""
+        if self.session is not None and self.live:
+            self.session.send_break()
+
+    def answer(self, key: str) -> None:
+        """Take a key for an answer to what is said about a console that is not open."""
+        if self.session is None:
+            return
+        if self.state is ConsoleState.ENDED and key == "r":
+            self.session.reattach()
+        asked_long_ago = self._clock() - self.state_since_s >= _MEANT_S
+        if self.state is ConsoleState.HELD and key == "y" and asked_long_ago:
+            self.session.take_over()
+
     # Log, search, end
 
-    def start_log(self, log: ConsoleLog) -> None:
-        """Write what comes from now on to a file as well."""
-        self.log = log
+    def toggle_log(self) -> None:
+        """Write what comes from now on to a file as well, or stop that."""
+        if self.log is not None:
+            self.stop_log(f"logged to {shown_path(self.log.path)}")
+            return
+        try:
+            self.log = ConsoleLog(log_folder(), self.vm_name, datetime.now())
+        except OSError as error:
+            self.remark = f"no log: {error.strerror}"
 
     def stop_log(self, remark: str) -> None:
         """Close the log, and say so."""

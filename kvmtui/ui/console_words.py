@@ -1,12 +1,12 @@
 """What is said about consoles: the title line, the line of tabs, and the notice below a guest's last line. Pure."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from textual.content import Content
 
 from kvmtui.engine.consoles import ConsoleState
 from kvmtui.ui.console_keys import PREFIX, search_choices
+from kvmtui.ui.console_log import shown_path
 from kvmtui.ui.console_terminal import ConsoleTerminal
 from kvmtui.ui.glyphs import Glyphs
 
@@ -78,9 +78,3 @@ def notice(terminal: ConsoleTerminal, where: str) -> str:
         case ConsoleState.ENDED:
             return f"ended: {reason or 'closed'}. r attaches again, {PREFIX} q leaves."
     return ""
-
-
-def shown_path(path: Path) -> str:
-    """Return a path as it is shown: the home folder is ~."""
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

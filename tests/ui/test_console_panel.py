@@ -10,9 +10,9 @@ from textual import events
 
 from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
 from kvmtui.ui.console_keys import BY_KEY, CONSOLE_KEYS, Command, choices, console_help
+from kvmtui.ui.console_layout import Layout
 from kvmtui.ui.console_log import ConsoleLog
 from kvmtui.ui.screens.help import HelpScreen
-from kvmtui.ui.widgets.console_panel import Layout
 from kvmtui.ui.widgets.console_search import ConsoleSearchField
 from tests.ui.consoles import DB1, PREFIX, WEB1, ConsoleApp, press, until
 
@@ -212,6 +212,8 @@ async def test_help_opens_over_the_console() -> None:
         session = app.attach()
         await press(pilot, PREFIX, "question_mark")
         assert isinstance(app.screen, HelpScreen)
+        help_lines = [strip.text for strip in app.screen._compositor.render_strips()]
+        assert any("before each of these" in line for line in help_lines[:12]), "these keys come first"
         await press(pilot, "escape", "a")
         assert session.written == b"a"
 

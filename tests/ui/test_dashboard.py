@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 from textual import events
@@ -14,6 +16,7 @@ from kvmtui.model.actions import ACTIONS, Verb
 from kvmtui.model.host import Link
 from kvmtui.model.vm import VmKey, VmState
 from kvmtui.ui.app import Dashboard
+from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.emulator import EmulatorUnavailable
 from kvmtui.ui.keymap import VIEW_KEYS
 from kvmtui.ui.screens.ask import ConfirmScreen
@@ -406,7 +409,7 @@ async def test_sort_keys() -> None:
 
 
 async def test_help_lists_every_key() -> None:
-    async with dashboard(size=(120, 110)) as stage:
+    async with dashboard(size=(120, 130)) as stage:
         await stage.press("question_mark")
         for action in ACTIONS:
             line = stage.line(f"{action.label} ", action.description)
@@ -709,6 +712,19 @@ async def test_quitting_closes_open_consoles() -> None:
         stage.type_at_once("ctrl+right_square_bracket", "h", "q")
         await stage.until(lambda: not stage.app.is_running)
     await stage.until(lambda: not stage.backend._world.attachments)
+
+
+async def test_of_several_devices_one_is_chosen() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        key = stage.key("web1")
+        config = stage.engine.read_config(key).result(10)
+        with patch.object(ConfigReader, "get", return_value=replace(config, consoles=("serial0", "serial1"))):
+            await stage.press("c")
+            await stage.see("Which console of web1 on h1?")
+            await stage.press("down", "enter")
+            await stage.see("root@web1:~#")
+        assert stage.engine.devices == ["serial1"]
 
 
 @pytest.fixture

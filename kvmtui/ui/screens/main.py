@@ -21,15 +21,17 @@ from kvmtui.ui import acting
 from kvmtui.ui.changed_cells import terminal_busy
 from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.console_keys import CONSOLE_FOOTER
+from kvmtui.ui.console_layout import Layout
 from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import VIEW_KEYS, bindings
 from kvmtui.ui.messages import ActionFinished, ConsoleWoke, FleetChanged, MigrationChanged
 from kvmtui.ui.screens.acting_screen import ActingScreen
+from kvmtui.ui.screens.device import DeviceScreen
 from kvmtui.ui.screens.help import HelpScreen
 from kvmtui.ui.virsh_console import run_virsh_console
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
-from kvmtui.ui.widgets.console_panel import ConsolePanel, Layout
+from kvmtui.ui.widgets.console_panel import ConsolePanel
 from kvmtui.ui.widgets.detail_lines import PRESENT
 from kvmtui.ui.widgets.filter_field import FilterField
 from kvmtui.ui.widgets.host_list import HostList
@@ -223,7 +225,18 @@ class MainScreen(ActingScreen):
         except EmulatorUnavailable as error:
             self.note(run_virsh_console(self.app, key.host, key.uuid, where, str(error)), "$text-warning")
             return
-        self.query_one(ConsolePanel).open(key, name)
+        panel = self.query_one(ConsolePanel)
+        config = self._configs.get(self.fleet.vm(key), self.now_s)
+        devices = [device for device in config.consoles if device] if config is not None else []
+        if len(devices) < 2:
+            panel.open(key, name)
+            return
+
+        def chosen(device: str | None) -> None:
+            if device is not None:
+                panel.open(key, name, device)
+
+        self.app.push_screen(DeviceScreen(where, devices), chosen)
 
     def _console_changed(self) -> None:
         panel = self.query_one(ConsolePanel)

@@ -1,8 +1,6 @@
 """The consoles' place on the main screen: tabs, a title line and the terminal below it."""
 
 from collections.abc import Callable
-from datetime import datetime
-from enum import StrEnum
 from time import perf_counter
 
 from textual import events
@@ -12,7 +10,6 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from kvmtui.engine.consoles import ConsoleState
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.console_keys import (
     BY_KEY,
@@ -23,31 +20,17 @@ from kvmtui.ui.console_keys import (
     SearchCommand,
     choices,
 )
-from kvmtui.ui.console_log import ConsoleLog, log_folder
-from kvmtui.ui.console_terminal import FEED_BUDGET_S, ConsoleSession, ConsoleTerminal
-from kvmtui.ui.console_words import notice, shown_path, tabs_line, title_line
+from kvmtui.ui.console_layout import Layout
+from kvmtui.ui.console_terminal import ConsoleTerminal
+from kvmtui.ui.console_words import notice, tabs_line, title_line
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.messages import ConsoleWoke
+from kvmtui.ui.open_consoles import OpenConsoles, OpenSession, pause_after
 from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.help import HelpScreen
 from kvmtui.ui.widgets.bars import keys_line
 from kvmtui.ui.widgets.console_pane import ConsolePane
 from kvmtui.ui.widgets.console_search import ConsoleSearchField
-
-FRAME_S = 1 / 30
-_MAX_LOAD = 0.25  # of the UI's time that flooding guests can take
-_MEANT_S = 1.0
-"""For how long after a question has come up by itself a key is taken for meant for the guest."""
-BESIDE_COLUMNS = 140
-"""From how many columns on there is room for a console of 80 beside the table."""
-
-
-class Layout(StrEnum):
-    """Where the console is."""
-
-    BELOW = "below"
-    BESIDE = "beside"
-    FULL = "full"
 
 
 class ConsolePanel(Vertical):
@@ -55,7 +38,7 @@ class ConsolePanel(Vertical):
 
     def __init__(
         self,
-        open_session: Callable[[VmKey, Callable[[], None], str | None], ConsoleSession],
+        open_session: OpenSession,
         where: Callable[[str, str], str],
         left: Callable[[], None],
         changed: Callable[[], None],
@@ -67,13 +50,12 @@ class ConsolePanel(Vertical):
         when the screen has to be divided anew or offers other keys.
         """
         super().__init__()
-        self._open_session, self._where, self._left, self._changed = open_session, where, left, changed
+        self._consoles = OpenConsoles(open_session, clock)
+        self._where, self._left, self._changed = where, left, changed
         self._glyphs, self._clock = glyphs, clock
         self._tabs, self._title = Static("", id="console-tabs"), Static("", id="console-title")
         self.pane = ConsolePane(self._typed, self._pasted, self._pane_moved)
         self._field = ConsoleSearchField(self._look_for, self._search_left)
-        self._terminals: list[ConsoleTerminal] = []
-        self._shown: ConsoleTerminal | None = None
         self._in_sight = False
         self._prefix = False
         self._layout = Layout.BELOW
@@ -83,19 +65,15 @@ class ConsolePanel(Vertical):
             Command.LEAVE: lambda terminal, _: self._leave(terminal),
             Command.HIDE: lambda terminal, _: self._hide(terminal),
             Command.TABLE: lambda terminal, _: self._to_table(terminal),
-            Command.TAB: lambda _, number: self._show_tab(number - 1),
-            Command.STEP: lambda terminal, step: self._show_tab(
-                (self._terminals.index(terminal) + step) % len(self._terminals)
-            ),
+            Command.TAB: lambda _, number: self._show(*self._consoles.all[number - 1 : number]),
+            Command.STEP: lambda _, steps: self._show(self._consoles.neighbour(steps)),
             Command.LAYOUT: lambda *_: self._next_layout(),
             Command.SEARCH: lambda terminal, _: self._search(terminal),
             Command.SCROLL: lambda _, pages: self.pane.scroll_pages(pages),
             Command.COPY: lambda terminal, _: self._copy(terminal, terminal.text()),
-            Command.RESIZE: lambda terminal, _: terminal.send(
-                b"stty rows %d cols %d\r" % (terminal.emulator.rows, terminal.emulator.columns)
-            ),
-            Command.LOG: lambda terminal, _: self._log(terminal),
-            Command.BREAK: lambda terminal, _: _send_break(terminal),
+            Command.RESIZE: lambda terminal, _: terminal.tell_size(),
+            Command.LOG: lambda terminal, _: terminal.toggle_log(),
+            Command.BREAK: lambda terminal, _: terminal.send_break(),
             Command.HELP: lambda *_: self._help(),
         }
 
@@ -121,19 +99,13 @@ class ConsolePanel(Vertical):
     @property
     def layout_now(self) -> Layout:
         """Where the console in sight is: beside the table only where there is room."""
-        if self._layout is Layout.BESIDE and self.screen.size.width < BESIDE_COLUMNS:
-            return Layout.BELOW
-        return self._layout
+        return self._layout.in_columns(self.screen.size.width)
 
     def open(self, key: VmKey, vm_name: str, device: str | None = None) -> None:
         """Show a VM's console and give it the keys; the one that is open, if there is one."""
-        found = next((each for each in self._terminals if each.key == key and each.device in (None, device)), None)
-        if found is None:
-            found = ConsoleTerminal(key, vm_name, self.pane.console_size, self._clock, device)
-            self._terminals.append(found)
-            found.session = self._open_session(key, self._woke, device)
+        terminal = self._consoles.open(key, vm_name, device, self.pane.console_size, self._woke)
         self._in_sight = True
-        self._show(found)
+        self._show(terminal)
         # At once: a key typed next is meant for the guest, and must not be taken for an action on a VM.
         self.screen.set_focus(self.pane)
         self._changed()
@@ -141,8 +113,8 @@ class ConsolePanel(Vertical):
 
     def _place_parts(self) -> None:
         """Show and hide the parts, as they are needed now."""
-        self.display = bool(self._terminals)
-        self._tabs.display = len(self._terminals) > 1 or not self._in_sight
+        self.display = bool(self._consoles.all)
+        self._tabs.display = len(self._consoles.all) > 1 or not self._in_sight
         self._title.display = self._in_sight
         self.pane.display = self._in_sight
         if not self._in_sight:
@@ -164,33 +136,25 @@ class ConsolePanel(Vertical):
         """Emulate for a few milliseconds, draw, and pause until the next frame if there may be more."""
         self._frame_timer = None
         start_s = self._clock()
-        # The one in sight first; what one leaves of its share is for those after it.
-        order = sorted(self._terminals, key=lambda terminal: terminal is not self._shown)
-        busy = False
-        for done, terminal in enumerate(order):
-            now_s = self._clock()
-            left_s = max(FEED_BUDGET_S / 8, start_s + FEED_BUDGET_S - now_s)
-            busy = terminal.feed(now_s + left_s / (len(order) - done)) or busy
+        busy = self._consoles.feed()
         self._draw()
         if busy:
-            pause_s = max(FRAME_S, (self._clock() - start_s) / _MAX_LOAD)
             # The next frame looks at the sessions whether or not they woke us meanwhile: no wake-up can be lost.
-            self._frame_timer = self.set_timer(pause_s, self._frame)
+            self._frame_timer = self.set_timer(pause_after(self._clock() - start_s), self._frame)
 
     # Drawing
 
-    def _show(self, terminal: ConsoleTerminal | None) -> None:
-        if self._shown is not terminal and self._shown is not None:
-            self._shown.end_search()
-        self._shown = terminal
-        self._prefix = False
-        self._field.close()
-        self.pane.show(terminal)
-        self._draw()
+    def _show(self, terminal: ConsoleTerminal | None = None) -> None:
+        """Show another console, if there is that one."""
+        if terminal is not None:
+            self._consoles.choose(terminal)
+            self._field.close()
+            self.pane.show(terminal)
+            self._draw()
 
     def _draw(self) -> None:
         """Draw what has changed."""
-        shown = self._shown
+        shown = self._consoles.chosen
         if shown is not None and self._in_sight:
             shown.unseen = shown.rang = False
             where = self._where(shown.vm_name, shown.key.host)
@@ -204,7 +168,7 @@ class ConsolePanel(Vertical):
                 )
             self._title.set_class(self._prefix, "-prefix")
             _update(self._title, title)
-        tabs = tabs_line(self._terminals, shown, in_sight=self._in_sight, glyphs=self._glyphs)
+        tabs = tabs_line(self._consoles.all, shown, in_sight=self._in_sight, glyphs=self._glyphs)
         _update(self._tabs, tabs)
         self._place_parts()
 
@@ -219,7 +183,7 @@ class ConsolePanel(Vertical):
 
     def _typed(self, event: events.Key) -> None:
         """Do what a key means here: to the console after the prefix, else to its search, else to the guest."""
-        terminal, prefix = self._shown, self._prefix
+        terminal, prefix = self._consoles.chosen, self._prefix
         self._prefix = False
         if terminal is None:
             return
@@ -237,23 +201,13 @@ class ConsolePanel(Vertical):
             terminal.remark, terminal.skipped_bytes = "", 0
             terminal.type(event)
         else:
-            self._answer(terminal, event.key)
+            terminal.answer(event.key)
+            self.wake()
         self._draw()
-
-    def _answer(self, terminal: ConsoleTerminal, key: str) -> None:
-        """Take an answer to what the notice says."""
-        if terminal.session is None:
-            return
-        if terminal.state is ConsoleState.ENDED and key == "r":
-            terminal.session.reattach()
-        asked_long_ago = self._clock() - terminal.state_since_s >= _MEANT_S
-        if terminal.state is ConsoleState.HELD and key == "y" and asked_long_ago:
-            terminal.session.take_over()
-        self.wake()
 
     def _pasted(self, text: str) -> None:
         """Send one line at once; ask about more than that, or a line end that would run it."""
-        terminal, self._prefix = self._shown, False
+        terminal, self._prefix = self._consoles.chosen, False
         if terminal is None or not terminal.live or terminal.search is not None:
             return
         if "\n" not in text and "\r" not in text:
@@ -267,21 +221,19 @@ class ConsolePanel(Vertical):
                 self._draw()
 
         where = self._where(terminal.vm_name, terminal.key.host)
-        question = f"Paste {text.count(chr(10)) + 1} lines into {where}?"
-        self.app.push_screen(
-            ConfirmScreen(question, (), "The guest's shell runs each line.", destructive=False), agreed
-        )
+        lines = len(text.splitlines())
+        question = f"Paste {lines} line{'' if lines == 1 else 's'} into {where}?"
+        asks = ConfirmScreen(question, (), "The guest's shell runs each line.", destructive=False)
+        self.app.push_screen(asks, agreed)
 
     # Commands
 
     def _leave(self, terminal: ConsoleTerminal) -> None:
         # Back to the table also where there are other consoles: what is typed next is meant for none of them.
-        position = self._terminals.index(terminal)
-        self._terminals.remove(terminal)
         self._in_sight = False
-        rest = self._terminals
-        self._show(rest[min(position, len(rest) - 1)] if rest else None)
-        terminal.close()
+        self._consoles.close(terminal)
+        self.pane.show(self._consoles.chosen)
+        self._draw()
         self._left()
 
     def _hide(self, terminal: ConsoleTerminal) -> None:
@@ -297,13 +249,8 @@ class ConsolePanel(Vertical):
         self._draw()
         self._left()
 
-    def _show_tab(self, position: int) -> None:
-        if position < len(self._terminals):
-            self._show(self._terminals[position])
-
     def _next_layout(self) -> None:
-        layouts = [each for each in Layout if each is not Layout.BESIDE or self.screen.size.width >= BESIDE_COLUMNS]
-        self._layout = layouts[(layouts.index(self.layout_now) + 1) % len(layouts)]
+        self._layout = self._layout.after(self.screen.size.width)
         self._changed()
 
     def _copy(self, terminal: ConsoleTerminal, text: str) -> None:
@@ -314,17 +261,8 @@ class ConsolePanel(Vertical):
         lines = text.count("\n") + 1
         terminal.remark = f"{lines} line{'' if lines == 1 else 's'} copied, where the terminal allows it"
 
-    def _log(self, terminal: ConsoleTerminal) -> None:
-        if terminal.log is not None:
-            terminal.stop_log(f"logged to {shown_path(terminal.log.path)}")
-            return
-        try:
-            terminal.log = ConsoleLog(log_folder(), terminal.vm_name, datetime.now())
-        except OSError as error:
-            terminal.remark = f"no log: {error.strerror}"
-
     def _help(self) -> None:
-        self.app.push_screen(HelpScreen())
+        self.app.push_screen(HelpScreen("Console"))
 
     # Search
 
@@ -335,16 +273,16 @@ class ConsolePanel(Vertical):
         field.open()
 
     def _look_for(self, text: str) -> None:
-        if self._shown is not None:
-            self._shown.start_search().look_for(text)
+        if self._consoles.chosen is not None:
+            self._consoles.chosen.start_search().look_for(text)
             self._draw()
 
     def _search_left(self, goes_on: bool) -> None:
         # At once: the next key is for the matches, or the guest.
         self.screen.set_focus(self.pane)
         self._field.close()
-        if self._shown is not None and not goes_on:
-            self._shown.end_search()
+        if self._consoles.chosen is not None and not goes_on:
+            self._consoles.chosen.end_search()
         self._draw()
 
     def _search_key(self, terminal: ConsoleTerminal, command: SearchCommand | None) -> None:
@@ -368,13 +306,7 @@ class ConsolePanel(Vertical):
 
     def on_unmount(self) -> None:
         """Close the sessions with the panel."""
-        for terminal in self._terminals:
-            terminal.close()
-
-
-def _send_break(terminal: ConsoleTerminal) -> None:
-    if terminal.session is not None and terminal.live:
-        terminal.session.send_break()
+        self._consoles.close_all()
 
 
 def _update(line: Static, content: Content) -> None:
