@@ -188,6 +188,8 @@ class ConsoleTerminal:
             self.log = ConsoleLog(log_folder(), self.vm_name, datetime.now())
         except OSError as error:
             self.remark = f"no log: {error.strerror}"
+        else:
+            self.remark = f"logging to {shown_path(self.log.path)}"
 
     def stop_log(self, remark: str) -> None:
         """Close the log, and say so."""

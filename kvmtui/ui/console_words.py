@@ -6,7 +6,6 @@ from textual.content import Content
 
 from kvmtui.engine.consoles import ConsoleState
 from kvmtui.ui.console_keys import PREFIX, search_choices
-from kvmtui.ui.console_log import shown_path
 from kvmtui.ui.console_terminal import ConsoleTerminal
 from kvmtui.ui.glyphs import Glyphs
 
@@ -30,8 +29,8 @@ def title_line(terminal: ConsoleTerminal, where: str, *, has_keys: bool, types_s
         facts.append((f"{max(1, terminal.skipped_bytes // 1000)} kB skipped", "$text-warning"))
     if below := terminal.emulator.lines_below:
         facts.append((f"{below} line{'' if below == 1 else 's'} back", "$text-accent"))
-    if terminal.log is not None:
-        facts.append((f"log {shown_path(terminal.log.path)}", "$text-accent"))
+    if terminal.log is not None and not terminal.remark:
+        facts.append(("logging", "$text-accent"))
     if not facts and terminal.silent:
         facts.append(("Enter wakes a silent one", "dim"))
     facts.append((f"{PREFIX} for its keys" if has_keys else "c types to it", "dim"))

@@ -181,7 +181,9 @@ async def test_the_log_has_the_guests_bytes_and_is_its_owners(tmp_path: Path, mo
         await press(pilot, PREFIX, "l")
         (path,) = (tmp_path / "kvmtui" / "consoles").iterdir()
         assert path.name.startswith("web1-")
-        assert str(path) in app.title_line
+        assert f"logging to {path}" in app.title_line
+        await press(pilot, "a")
+        assert "· logging ·" in app.title_line.replace("   ", " · ")
         app.tell(ConsoleOutput(b"\x1b[31mraw\xff\r\n"))
         await press(pilot, PREFIX, "h")
         app.tell(ConsoleOutput(b"hidden", skipped_bytes=7))
@@ -234,6 +236,15 @@ async def test_layouts_that_there_is_room_for() -> None:
         await press(pilot, PREFIX, "v")
         narrow.append(app.panel.layout_now)
         assert narrow == [Layout.BELOW, Layout.FULL], "beside the table, until there was no room"
+
+
+async def test_a_console_that_fills_the_screen_makes_room_for_the_table() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"$ "))
+        await press(pilot, PREFIX, "v", PREFIX, "tab")
+        assert not app.panel.in_sight
+        assert app.tabs == " consoles  1 web1 "
 
 
 # Tabs
@@ -357,6 +368,27 @@ async def test_matches_stay_marked_while_the_guest_writes() -> None:
         app.tell(ConsoleOutput(b"another Error\r\n" * 30))
         await until(pilot, lambda: "33 of 40" in app.title_line)
         assert app.cells("bold") == marked
+
+
+async def test_the_selected_match_stays_when_the_size_changes() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(LOG))
+        await press(pilot, PREFIX, "slash", *"error", "enter", "n", "n")
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: app.pane.size.width == 60)
+        assert "3 of 10" in app.title_line
+        assert app.lines[app.cells("bold")[0][1]] == "[70] Error on disk"
+
+
+async def test_a_search_ends_with_another_tab() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(LOG))
+        app.attach(ConsoleOutput(b"$ "), key=DB1)
+        await press(pilot, PREFIX, "1", PREFIX, "slash", *"error", "enter", PREFIX, "2", PREFIX, "1", "n")
+        assert session.written == b"n"
+        assert app.cells("bold") == []
 
 
 async def test_search_without_a_match_says_so_and_esc_ends_it() -> None:

@@ -63,8 +63,8 @@ class ConsolePanel(Vertical):
         self._commands: dict[Command, Callable[[ConsoleTerminal, int], None]] = {
             Command.SEND_PREFIX: lambda terminal, _: terminal.send(b"\x1d"),
             Command.LEAVE: lambda terminal, _: self._leave(terminal),
-            Command.HIDE: lambda terminal, _: self._hide(terminal),
-            Command.TABLE: lambda terminal, _: self._to_table(terminal),
+            Command.HIDE: lambda *_: self._hide(),
+            Command.TABLE: lambda *_: self._to_table(),
             Command.TAB: lambda _, number: self._show(*self._consoles.all[number - 1 : number]),
             Command.STEP: lambda _, steps: self._show(self._consoles.neighbour(steps)),
             Command.LAYOUT: lambda *_: self._next_layout(),
@@ -236,15 +236,14 @@ class ConsolePanel(Vertical):
         self._draw()
         self._left()
 
-    def _hide(self, terminal: ConsoleTerminal) -> None:
-        terminal.end_search()
+    def _hide(self) -> None:
         self._in_sight = False
         self._draw()
         self._left()
 
-    def _to_table(self, terminal: ConsoleTerminal) -> None:
+    def _to_table(self) -> None:
         if self.layout_now is Layout.FULL:
-            self._hide(terminal)
+            self._hide()
             return
         self._draw()
         self._left()
