@@ -1,5 +1,6 @@
 """The program's first steps, before anything that takes time is imported."""
 
+import gc
 import os
 import sys
 
@@ -17,6 +18,8 @@ def main() -> None:
     # Importing Textual takes a quarter of a second, in which a slow link would show nothing at all.
     if all(os.isatty(number) for number in (0, 1, 2)) and not {"-h", "--help", "--version"} & set(arguments):
         os.write(2, f"\r{STARTING}\r".encode())
+    # Next to nothing of what a start makes is garbage: the collector is turned on when the first picture is out.
+    gc.disable()
     from kvmtui.cli import main as run  # noqa: PLC0415
 
     run()

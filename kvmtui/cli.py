@@ -17,7 +17,6 @@ T = TypeVar("T")
 _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
-_SWITCH_INTERVAL_S = 0.0005
 _DEMO_VMS = 12
 
 
@@ -178,6 +177,8 @@ def _dashboard(settings: Settings) -> int:
 
         demo = DemoBackend(settings.demo_vms)
         engine = Engine(demo, demo.uris, interval_s=settings.interval_s, read_only=settings.read_only)
+        # All its hosts live in this process: more of them would take the time that the first picture needs.
+        engine.tick(demo.uris[:1])
     else:
         from kvmtui.hypervisor.errors import LibraryMissing
         from kvmtui.hypervisor.library import libvirt
@@ -188,10 +189,10 @@ def _dashboard(settings: Settings) -> int:
         except LibraryMissing as error:
             raise ConfigError(str(error)) from error
         engine = Engine(LibvirtBackend(), settings.uris, interval_s=settings.interval_s, read_only=settings.read_only)
+        # Hosts answer while Textual is being imported.
+        engine.start()
     from kvmtui.ui.app import Dashboard
 
-    # A lane that converts a big sample holds the interpreter lock: a key then waits a tenth as long for it.
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     code = Dashboard(engine, low_bandwidth=settings.low_bandwidth).run_until_quit()
     sys.stderr.write(_CLEAR_LINE)
     return code

@@ -10,7 +10,7 @@ from kvmtui.model.host_vms import DeepFigures
 from kvmtui.model.rates import devices_rate, rate
 from kvmtui.model.vm import Memory, MemorySource
 
-_GAP_S = 60.0
+_GAP_S = 180.0
 """Older than this, a sample is no base for rates, and rates are not shown any more."""
 
 

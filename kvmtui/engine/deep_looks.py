@@ -4,12 +4,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kvmtui.engine.deep_schedule import DeepSchedule
+from kvmtui.engine.deep_schedule import DeepSchedule, look
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
 from kvmtui.hypervisor.lanes import Call, HostLanes, settle
-from kvmtui.hypervisor.protocol import Connection
-from kvmtui.hypervisor.samples import DeepVm
 from kvmtui.model.clean import clean
 
 _SUSPECT_S = 3.0
@@ -67,7 +65,7 @@ class DeepLooks:
         if uuids:
             self._uuids = uuids
             try:
-                self._call = self._lanes.start("deep", lambda connection: _timed(connection, uuids))
+                self._call = self._lanes.start("deep", lambda connection: look(connection, uuids))
             except CallTimedOut as error:
                 self._say_why(error)
 
@@ -99,8 +97,3 @@ class DeepLooks:
 
     def _say_why(self, error: HypervisorError) -> None:
         self.problem = clean(f"no disk, memory and ready figures: {error}")
-
-
-def _timed(connection: Connection, uuids: Sequence[str]) -> tuple[tuple[DeepVm, ...], float]:
-    started_s = time.monotonic()
-    return connection.deep(uuids), time.monotonic() - started_s

@@ -1,22 +1,41 @@
 """Which VMs to look at deeply now: what is on screen first, the others in turn, under a budget of the host's time."""
 
-from collections.abc import Callable, Collection, Sequence
+import math
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-# Of one CPU of the host; a deep look costs it about 4 ms per VM (libvirtd and QEMU together).
-_SHARE_OF_CPU = 0.05
-_FIRST_COST_S = 0.004
+from kvmtui.hypervisor.protocol import Connection
+from kvmtui.hypervisor.samples import DeepVm
+
+# Of one CPU of the host. What is on screen comes late only where a look at one VM takes tens of milliseconds.
+_SHARE_FOR_ALL = 0.2
+_SHARE_FOR_OTHERS = 0.02
+_FIRST_COST_S = 0.002
 _SELECTED_EVERY_S = 1.0
-_VISIBLE_EVERY_S = 2.0
-_OTHERS_EVERY_S = 10.0
+_OTHERS_EVERY_S = 60.0
+_VISIBLE_OLDEST_S = 5.0
+"""How old the figures of a VM on screen may get before newer ones are told."""
 # The rates of a look that comes late by a fraction of a tick would jump between one period and two.
 _SLACK_S = 0.3
+# So many of the others are considered in a tick, whether they are due or not.
+_CONSIDERED = 40
+# So few are asked in one go, and so long the host is left alone then: whoever else uses it waits for one go at most.
+_AT_ONCE = 6
+_BREATHER_S = 0.03
 
 
 class DeepSchedule:
-    """Picks the VMs of the next deep sample of one host."""
+    """Picks the VMs of the next deep sample of one host; it takes the same time however many VMs the host has."""
 
     def __init__(self) -> None:
         self._cost_s = _FIRST_COST_S
+        self._active: Collection[str] = ()
+        self._running: frozenset[str] = frozenset()
+        """The same, quick to tell whether it holds a uuid."""
+        self._round: tuple[str, ...] = ()
+        """The VMs that ran when the present round of the others began."""
+        self._turn = 0
+        """Whose turn it is in the round."""
 
     def measured(self, vms: int, duration_s: float) -> None:
         """Learn from a deep sample of `vms` VMs what one costs."""
@@ -33,17 +52,75 @@ class DeepSchedule:
         now_s: float,
         interval_s: float,
     ) -> list[str]:
-        """Return the uuids to look at, most urgent first; `last_at_s` tells when one was last looked at."""
-        shown = set(visible)
+        """Return the uuids to look at, most urgent first; `last_at_s` tells when one was last looked at.
 
-        def overdue_s(uuid: str) -> float:
+        `active` should be the same object for as long as it holds the same.
+        """
+        if active is not self._active:
+            self._active, self._running = active, frozenset(active)
+
+        def age_s(uuid: str) -> float:
             last = last_at_s(uuid)
-            period = _SELECTED_EVERY_S if uuid == selected else _VISIBLE_EVERY_S if uuid in shown else _OTHERS_EVERY_S
-            return float("inf") if last is None else now_s - last - period + _SLACK_S
+            return math.inf if last is None else now_s - last + _SLACK_S
 
-        def urgency(uuid: str) -> tuple[bool, bool, float]:
-            return uuid != selected, uuid not in shown, -overdue_s(uuid)
+        on_screen = dict.fromkeys(visible if selected is None else (selected, *visible))
+        ages_s = {uuid: age_s(uuid) for uuid in on_screen if uuid in self._running and uuid not in silent}
+        most = self._affordable(_SHARE_FOR_ALL, interval_s)
+        picked = _due(ages_s, selected, interval_s)[:most]
+        most = min(most - len(picked), self._affordable(_SHARE_FOR_OTHERS, interval_s))
+        others = self._others({*on_screen, *silent}, age_s, most, interval_s)
+        return picked + others
 
-        most = max(1, int(_SHARE_OF_CPU * interval_s / self._cost_s))
-        due = [uuid for uuid in active if uuid not in silent and overdue_s(uuid) >= 0]
-        return sorted(due, key=urgency)[:most]
+    def _affordable(self, share: float, interval_s: float) -> int:
+        return max(1, int(share * interval_s / self._cost_s))
+
+    def _others(
+        self,
+        left_out: Collection[str],
+        age_s: Callable[[str], float],
+        most: int,
+        interval_s: float,
+    ) -> list[str]:
+        """Return the next in turn: the first looks as the budget allows, later ones spread over the period."""
+        picked: list[str] = []
+        again = math.ceil(len(self._running) * interval_s / _OTHERS_EVERY_S)
+        for _ in range(min(_CONSIDERED, len(self._running))):
+            if len(picked) >= most:
+                break
+            if self._turn >= len(self._round):
+                self._round, self._turn = tuple(self._active), 0
+            uuid = self._round[self._turn]
+            if uuid in self._running and uuid not in left_out and (age := age_s(uuid)) >= _OTHERS_EVERY_S:
+                if age < math.inf:
+                    if not again:
+                        break
+                    again -= 1
+                picked.append(uuid)
+            self._turn += 1
+        return picked
+
+
+def _due(ages_s: Mapping[str, float], selected: str | None, interval_s: float) -> list[str]:
+    """Return which VMs on screen to look at: in every tick an equal part of them, but all that would get too old."""
+    # A look is told of a tick later, and one that is left out can only be had in the next tick.
+    period_s = max(interval_s, _VISIBLE_OLDEST_S - 2 * interval_s)
+    part = math.ceil(len(ages_s) * interval_s / period_s)
+    oldest_first = sorted(ages_s, key=lambda uuid: (uuid != selected, -ages_s[uuid]))
+    return [
+        uuid
+        for rank, uuid in enumerate(oldest_first)
+        if ages_s[uuid] >= (_SELECTED_EVERY_S if uuid == selected or rank < part else period_s)
+    ]
+
+
+def look(connection: Connection, uuids: Sequence[str]) -> tuple[tuple[DeepVm, ...], float]:
+    """Return the deep figures of the VMs, and how long the host needed for them."""
+    samples: list[DeepVm] = []
+    asked_s = 0.0
+    for start in range(0, len(uuids), _AT_ONCE):
+        if start:
+            time.sleep(_BREATHER_S)
+        started_s = time.monotonic()
+        samples += connection.deep(uuids[start : start + _AT_ONCE])
+        asked_s += time.monotonic() - started_s
+    return tuple(samples), asked_s

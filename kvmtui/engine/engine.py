@@ -4,12 +4,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kvmtui.config import MAX_INTERVAL_S, MIN_INTERVAL_S
-from kvmtui.engine.actions import Actions
-from kvmtui.engine.consoles import Console
-from kvmtui.engine.migrations import Migrations
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.engine.store import Store
@@ -22,6 +19,12 @@ from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
 from kvmtui.model.migration import Migration, MigrationRequest
 from kvmtui.model.vm import VmConfig, VmKey
+
+if TYPE_CHECKING:
+    # Imported when the first is asked for: the first picture does not wait for what it does not show.
+    from kvmtui.engine.actions import Actions
+    from kvmtui.engine.consoles import Console
+    from kvmtui.engine.migrations import Migrations
 
 T = TypeVar("T")
 
@@ -71,10 +74,9 @@ class Engine:
         # All at once, so that they stand in the order they were given and not in that of their answers.
         for poller in self._pollers.values():
             poller.announce()
-        self._actions = Actions(self._pollers, self._store, self._action_finished, clock=clock)
-        self._migrations = Migrations(
-            self._pollers, self._store, lambda migration: self.listeners.migration_changed(migration), clock=clock
-        )
+        self._started = False
+        self._actions: Actions | None = None
+        self._migrations: Migrations | None = None
         self._store.on_change(lambda: self.listeners.fleet_changed())
 
     @property
@@ -83,8 +85,10 @@ class Engine:
         return self._store.fleet
 
     def start(self) -> None:
-        """Start watching all hosts."""
-        self._watch.start(self._pollers.values())
+        """Start watching all hosts, if it has not been done."""
+        if not self._started:
+            self._started = True
+            self._watch.start(self._pollers.values())
 
     def stop(self) -> None:
         """Let all threads end; waits for none, for one may hang in a call."""
@@ -92,11 +96,12 @@ class Engine:
         for poller in self._pollers.values():
             poller.close()
 
-    def tick(self) -> None:
-        """Look at every host once and wait for the answers; for tests and faces that need no `start`."""
-        for poller in self._pollers.values():
+    def tick(self, uris: Iterable[str] | None = None) -> None:
+        """Look once at these hosts, or all, and wait for the answers: for tests, and before or without `start`."""
+        pollers = [self._pollers[uri] for uri in (self._pollers if uris is None else uris)]
+        for poller in pollers:
             poller.ask()
-        for poller in self._pollers.values():
+        for poller in pollers:
             poller.settle()
 
     def refresh(self) -> None:
@@ -123,14 +128,29 @@ class Engine:
 
     def submit(self, request: ActionRequest) -> None:
         """Start an action; its result comes by `listeners.action_finished`."""
+        if self._actions is None:
+            from kvmtui.engine.actions import Actions
+
+            self._actions = Actions(self._pollers, self._store, self._action_finished, clock=self.clock)
         self._actions.submit(request)
 
     def migrate(self, request: MigrationRequest) -> None:
         """Start a migration; its states come by `listeners.migration_changed`."""
+        if self._migrations is None:
+            from kvmtui.engine.migrations import Migrations
+
+            self._migrations = Migrations(
+                self._pollers,
+                self._store,
+                lambda migration: self.listeners.migration_changed(migration),
+                clock=self.clock,
+            )
         self._migrations.start(request)
 
-    def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> Console:
+    def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
         """Open a VM's serial console; `wake` is called from a foreign thread when there is output to take."""
+        from kvmtui.engine.consoles import Console
+
         return Console(key, self._opener(key.host, read_only=self.read_only), wake)
 
     def read_config(self, key: VmKey) -> "Future[VmConfig]":
@@ -141,9 +161,13 @@ class Engine:
         """Ask which of `paths` are volumes of a storage pool on `host`."""
         return self._ask(host, lambda connection: connection.known_paths(paths))
 
-    def history(self, key: VmKey, metric: Metric, step_s: int, points: int) -> list[float | None]:
-        """Return a VM's past as `points` means over `step_s` seconds each, oldest first."""
-        return self._histories[key.host].read(key.uuid, metric, self.clock(), step_s, points)
+    def history(
+        self, key: VmKey, metric: Metric, step_s: int, points: int, until_s: float | None = None
+    ) -> list[float | None]:
+        """Return a VM's past as `points` means over `step_s` seconds each, oldest first, up to a time or now."""
+        return self._histories[key.host].read(
+            key.uuid, metric, self.clock() if until_s is None else until_s, step_s, points
+        )
 
     def _ask(self, host: str, question: Callable[[Connection], T]) -> "Future[T]":
         # On the deep lane: a VM whose lock is held then delays only what needs it, and the poller replaces the lane.
@@ -170,8 +194,10 @@ class Engine:
 
     def _after_tick(self, uri: str) -> Callable[[], None]:
         def watch() -> None:
-            self._actions.watch(uri)
-            self._migrations.watch(uri)
+            if self._actions is not None:
+                self._actions.watch(uri)
+            if self._migrations is not None:
+                self._migrations.watch(uri)
             self._pollers[uri].lanes.close_idle("act", "jobs")
 
         return watch

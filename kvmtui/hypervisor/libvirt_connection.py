@@ -8,13 +8,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from kvmtui.hypervisor import definition, guest, migrate
+from kvmtui.hypervisor.deep_sampler import DeepSampler
 from kvmtui.hypervisor.errors import HypervisorError, LinkLost, NotSupported, VmGone
 from kvmtui.hypervisor.library import libvirt, open_uri, translate, translated
 from kvmtui.hypervisor.light_sampler import LightSampler
-from kvmtui.hypervisor.local import ProcessStarts, node_sample
+from kvmtui.hypervisor.local import node_sample
 from kvmtui.hypervisor.protocol import ConsoleSink
+from kvmtui.hypervisor.qemu_processes import QemuFinder
 from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightSample, NodeSample
-from kvmtui.hypervisor.sampling import KIB, deep_vm
+from kvmtui.hypervisor.sampling import KIB
 from kvmtui.hypervisor.serial_console import LibvirtConsole
 from kvmtui.model.actions import Verb
 from kvmtui.model.clean import clean
@@ -34,7 +36,8 @@ class LibvirtConnection:
         self._module = libvirt()
         self._connection = connection
         self._local = local
-        self._light = LightSampler(connection, ProcessStarts() if local else None)
+        self._light = LightSampler(connection, QemuFinder() if local else None)
+        self._deep = DeepSampler(connection, QemuFinder() if local else None)
         self._domains: dict[str, Any] = {}
         self._callbacks: list[int] = []
         self._on_event = on_event
@@ -118,20 +121,9 @@ class LibvirtConnection:
 
     def deep(self, uuids: Sequence[str]) -> tuple[DeepVm, ...]:
         """Return ready time, guest memory and disk counters; blocks for ever on a QEMU that hangs."""
-        groups = (
-            self._module.VIR_DOMAIN_STATS_VCPU
-            | self._module.VIR_DOMAIN_STATS_BALLOON
-            | self._module.VIR_DOMAIN_STATS_BLOCK
-        )
         with translated(self._connection):
             domains = [domain for uuid in uuids if (domain := self._find(uuid)) is not None]
-            if not domains:
-                return ()
-            taken_at_s, wall_s = time.monotonic(), time.time()
-            rows = self._connection.domainListGetStats(
-                domains, groups, self._module.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-            )
-            return tuple(deep_vm(domain.UUIDString(), taken_at_s, wall_s, stats) for domain, stats in rows)
+            return tuple(self._deep.sample(domains))
 
     def silent(self, uuids: Sequence[str]) -> Mapping[str, float]:
         """Return those VMs whose QEMU owes libvirt an answer, with the seconds it has owed it."""

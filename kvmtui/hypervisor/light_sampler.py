@@ -1,37 +1,83 @@
 """Light samples: state, CPU time, memory and network of all VMs without asking any QEMU."""
 
+import math
 import time
 from collections.abc import Mapping
-from math import nan
+from itertools import islice
+from math import isnan, nan
 from typing import Any
 
 from kvmtui.hypervisor.errors import VmGone
 from kvmtui.hypervisor.library import libvirt, translate
-from kvmtui.hypervisor.local import ProcessStarts
-from kvmtui.hypervisor.samples import NOT_TOLD, LightColumns, LightSample, LightVm
-from kvmtui.hypervisor.sampling import KIB, counters, state_of
+from kvmtui.hypervisor.qemu_processes import QemuFinder, QemuProcess
+from kvmtui.hypervisor.samples import LightColumns, LightSample
+from kvmtui.hypervisor.sampling import KIB, interfaces, state_of
 from kvmtui.model.clean import clean
 
 # Where asking each VM would take more than this share of the tick, CPU times come in the bulk call.
 _ROUND_TRIP_SHARE = 0.25
+# What changes only when somebody changes the VM; CPU time is read every tick.
+_SIZE_EVERY_S = 30.0
 
-Run = tuple[str, int]
-"""A VM's uuid and the id of its present run."""
+_NO_INTERFACES = interfaces({})
+
+_Key = int | str
+"""The id of a run, which no other run on the connection has; the uuid of a VM that does not run."""
+
+
+class _Listed:
+    """What is known of one VM for as long as its key stays the same."""
+
+    __slots__ = (
+        "asked_at_s",
+        "cpu_time_ns",
+        "domain",
+        "id",
+        "memory_kib",
+        "name",
+        "process",
+        "raw_name",
+        "uuid",
+        "vcpus",
+    )
+
+    def __init__(self, domain: Any, number: int) -> None:
+        self.domain = domain
+        self.id = number
+        self.uuid: str = domain.UUIDString()
+        self.raw_name: str | None = None
+        self.name = ""
+        self.process: QemuProcess | None = None
+        self.asked_at_s = 0.0
+        self.memory_kib = self.vcpus = self.cpu_time_ns = 0
+        self.read_name(domain)
+
+    def read_name(self, domain: Any) -> None:
+        try:
+            raw = domain.name()
+        except UnicodeDecodeError:
+            raw = self.uuid
+        if raw != self.raw_name:
+            self.raw_name, self.name = raw, clean(raw)
 
 
 class LightSampler:
     """Takes light samples over one connection and decides how, by the round trip it measures.
 
-    `info()` reads what the daemon already knows but is a round trip per VM; the CPU group of the bulk call needs
-    only one, but makes the daemon ask every QEMU. So the first is used near, the second far.
+    CPU times are read from the kernel where the VMs run on this machine. Elsewhere `info()` reads what the daemon
+    already knows but is a round trip per VM; the CPU group of the bulk call needs only one, but makes the daemon ask
+    every QEMU. So the first is used near, the second far.
     """
 
-    def __init__(self, connection: Any, starts: ProcessStarts | None) -> None:
-        """`starts` tells when QEMU processes started, on this machine only."""
+    def __init__(self, connection: Any, finder: QemuFinder | None) -> None:
+        """`finder` finds QEMU processes, on this machine only."""
         self._module = libvirt()
         self._connection = connection
-        self._starts = starts
-        self._info: dict[Run, tuple[float, list[int]]] = {}
+        self._finder = finder
+        self._listed: dict[_Key, _Listed] = {}
+        """In the order in which they were asked last."""
+        self._each_tick: list[_Listed] = []
+        """Those whose CPU time only the daemon knows."""
         self._round_trip_s = 0.0
 
     def sample(self, interval_s: float) -> LightSample:
@@ -39,74 +85,96 @@ class LightSampler:
         started_s = time.monotonic()
         self._connection.getLibVersion()
         self._round_trip_s = _smoothed(self._round_trip_s, time.monotonic() - started_s)
-        bulk_cpu = self._round_trip_s * len(self._info) > _ROUND_TRIP_SHARE * interval_s
+        bulk_cpu = self._round_trip_s * len(self._each_tick) > _ROUND_TRIP_SHARE * interval_s
         groups, flags = self._module.VIR_DOMAIN_STATS_STATE | self._module.VIR_DOMAIN_STATS_INTERFACE, 0
         if bulk_cpu:
             groups |= self._module.VIR_DOMAIN_STATS_CPU_TOTAL
             flags = self._module.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
         taken_at_s = time.monotonic()
-        rows = {
-            (domain.UUIDString(), domain.ID()): (domain, stats)
-            for domain, stats in self._connection.getAllDomainStats(groups, flags)
-        }
-        asked = _ROUND_TRIP_SHARE * interval_s / self._round_trip_s if bulk_cpu else len(rows)
-        self._read_info({run: domain for run, (domain, _) in rows.items()}, int(asked))
-        starts = self._starts.of(run for run in rows if run[1] != -1) if self._starts else {}
-        vms = [
-            self._light_vm(domain, run, stats, starts.get(run), taken_at_s if bulk_cpu else None)
-            for run, (domain, stats) in rows.items()
-            if run in self._info
-        ]
+        rows = self._match(self._connection.getAllDomainStats(groups, flags))
+        most = math.ceil(len(rows) * interval_s / _SIZE_EVERY_S)
+        if bulk_cpu:
+            most = min(most, int(_ROUND_TRIP_SHARE * interval_s / self._round_trip_s))
+        self._ask(rows, most, bulk_cpu)
+        self._each_tick = [vm for vm in self._listed.values() if vm.process is None and vm.id != -1]
+        self._find_processes()
+        vms = [_row(vm, stats, taken_at_s, bulk_cpu) for key, (vm, stats) in rows.items() if key in self._listed]
         return LightSample(taken_at_s, self._round_trip_s, bulk_cpu, LightColumns.of(vms))
 
-    def _read_info(self, domains: Mapping[Run, Any], most: int) -> None:
-        """Ask all new runs, and up to `most` others in turn, for memory, vCPUs and CPU time."""
-        # What was asked longest ago stands first.
-        self._info = {run: info for run, info in self._info.items() if run in domains}
-        new = [run for run in domains if run not in self._info]
-        for run in [*new, *list(self._info)[:most]]:
+    def _match(self, answer: list[tuple[Any, Mapping[str, Any]]]) -> dict[_Key, tuple[_Listed, Mapping[str, Any]]]:
+        """Return the rows of a bulk answer with what is known of their VMs, and forget the VMs that are not in it."""
+        rows: dict[_Key, tuple[_Listed, Mapping[str, Any]]] = {}
+        for domain, stats in answer:
+            number = domain.ID()
+            key = domain.UUIDString() if number == -1 else number
+            vm = self._listed.get(key)
+            if vm is None:
+                vm = _Listed(domain, number)
+            elif number == -1:
+                # Only a VM that does not run can be renamed.
+                vm.read_name(domain)
+            rows[key] = vm, stats
+        if not self._listed.keys() <= rows.keys():
+            self._listed = {key: vm for key, vm in self._listed.items() if key in rows}
+        return rows
+
+    def _ask(self, rows: Mapping[_Key, tuple[_Listed, Any]], most: int, bulk_cpu: bool) -> None:
+        """Ask all new VMs, those whose CPU time is not known otherwise, and up to `most` others in turn."""
+        keys = [key for key in rows if key not in self._listed]
+        keys += islice(self._listed, most)
+        if not bulk_cpu:
+            keys += [vm.id for vm in self._each_tick if vm.id in rows]
+        for key in dict.fromkeys(keys):
+            vm = rows[key][0]
             asked_at_s = time.monotonic()
             try:
-                info = domains[run].info()
+                _, _, vm.memory_kib, vm.vcpus, vm.cpu_time_ns = vm.domain.info()
             except self._module.libvirtError as error:
                 # A VM that vanished meanwhile is left out; the next sample does not list it.
                 if isinstance(translate(error, self._connection), VmGone):
                     continue
                 raise
-            self._info.pop(run, None)
-            self._info[run] = (asked_at_s, info)
+            vm.asked_at_s = asked_at_s
+            self._listed.pop(key, None)
+            self._listed[key] = vm
 
-    def _light_vm(
-        self, domain: Any, run: Run, stats: Mapping[str, Any], started_at_s: float | None, bulk_at_s: float | None
-    ) -> LightVm:
-        state, reason = state_of(stats.get("state.state", 0), stats.get("state.reason", 0))
-        asked_at_s, (_, _, memory_kib, vcpus, cpu_time_ns) = self._info[run]
-        active = run[1] != -1
-        told = active and "net.count" in stats
-        received = counters(stats, "net", "rx.bytes") or {} if told else NOT_TOLD
-        sent = counters(stats, "net", "tx.bytes") or {} if told else NOT_TOLD
-        return LightVm(
-            uuid=run[0],
-            name=_name(domain),
-            id=run[1],
-            state=state,
-            reason=reason,
-            vcpus=vcpus,
-            memory_allocated_bytes=memory_kib * KIB,
-            cpu_time_ns=nan if not active else cpu_time_ns if bulk_at_s is None else stats.get("cpu.time", nan),
-            cpu_at_s=asked_at_s if bulk_at_s is None else bulk_at_s,
-            net_names=tuple(received),
-            net_in_bytes=tuple(received.values()),
-            net_out_bytes=tuple(sent.get(name, nan) for name in received),
-            started_at_s=started_at_s,
-        )
+    def _find_processes(self) -> None:
+        if self._finder is None:
+            return
+        sought = {vm.uuid: vm for vm in self._each_tick}
+        # After libvirt named the runs, so that a process that is found now is not one of a run before.
+        for uuid, process in (self._finder.find(sought) or {}).items():
+            sought[uuid].process = process
+        self._each_tick = [vm for vm in self._each_tick if vm.process is None]
 
 
-def _name(domain: Any) -> str:
-    try:
-        return clean(domain.name())
-    except UnicodeDecodeError:
-        return clean(domain.UUIDString())
+def _row(vm: _Listed, stats: Mapping[str, Any], taken_at_s: float, bulk_cpu: bool) -> tuple[Any, ...]:
+    """Return what a `LightVm` is made of."""
+    state, reason = state_of(stats.get("state.state", 0), stats.get("state.reason", 0))
+    process = vm.process
+    if process is not None:
+        cpu_at_s, cpu_time_ns = time.monotonic(), process.cpu_time_ns()
+        if isnan(cpu_time_ns):
+            vm.process = None
+    elif vm.id == -1:
+        cpu_at_s, cpu_time_ns = taken_at_s, nan
+    elif bulk_cpu:
+        cpu_at_s, cpu_time_ns = taken_at_s, stats.get("cpu.time", nan)
+    else:
+        cpu_at_s, cpu_time_ns = vm.asked_at_s, vm.cpu_time_ns
+    return (
+        vm.uuid,
+        vm.name,
+        vm.id,
+        state,
+        reason,
+        vm.vcpus,
+        vm.memory_kib * KIB,
+        cpu_time_ns,
+        cpu_at_s,
+        *(interfaces(stats) if vm.id != -1 else _NO_INTERFACES),
+        None if process is None else process.started_at_s,
+    )
 
 
 def _smoothed(old_s: float, new_s: float) -> float:

@@ -1,7 +1,6 @@
 """Figures of the machine kvmtui runs on, from psutil and /proc."""
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -44,45 +43,3 @@ def parse_pressure(text: str) -> float:
         if kind == "some":
             return float(dict(field.split("=", 1) for field in fields)["avg10"]) / 100
     raise ValueError("no line 'some'")
-
-
-class ProcessStarts:
-    """When the QEMU processes of this machine started, found by the `-uuid` in their command lines."""
-
-    _MIN_SCAN_GAP_S = 5.0
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int], float | None] = {}
-        self._scanned_at_s = float("-inf")
-
-    def of(self, runs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], float | None]:
-        """Return the monotonic start time of each run (uuid, domain id); None where it cannot be known."""
-        wanted = list(runs)
-        now_s = time.monotonic()
-        missing = [run for run in wanted if self._known.get(run) is None]
-        if missing and now_s - self._scanned_at_s >= self._MIN_SCAN_GAP_S:
-            self._scanned_at_s = now_s
-            starts = _qemu_starts()
-            for run in missing:
-                found = starts.get(run[0], [])
-                # During a migration within one machine two processes carry the uuid: then nothing can be said.
-                self._known[run] = found[0] if len(found) == 1 else None
-        self._known = {run: self._known.get(run) for run in wanted}
-        return self._known
-
-
-def _qemu_starts() -> dict[str, list[float]]:
-    starts: dict[str, list[float]] = {}
-    # Wall clock minus monotonic now, so that a later clock change does not move a start time already taken.
-    offset_s = time.time() - time.monotonic()
-    for process in psutil.process_iter():
-        try:
-            name = process.name()
-            if "qemu" not in name and "kvm" not in name:
-                continue
-            arguments = process.cmdline()
-            uuid = arguments[arguments.index("-uuid") + 1].lower()
-            starts.setdefault(uuid, []).append(process.create_time() - offset_s)
-        except (psutil.Error, ValueError, IndexError):
-            continue
-    return starts

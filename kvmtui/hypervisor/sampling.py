@@ -4,13 +4,17 @@ Field names: the "domstats" section of virsh(1).
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
+from math import nan
 from typing import Any
 
-from kvmtui.hypervisor.samples import DeepVm
+from kvmtui.hypervisor.samples import NOT_TOLD, DeepVm
 from kvmtui.model.vm import VmState
 
 Stats = Mapping[str, Any]
+Interfaces = tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]
 KIB = 1024
+_NOT_TOLD: Interfaces = (tuple(NOT_TOLD), tuple(NOT_TOLD.values()), tuple(NOT_TOLD.values()))
 
 _STATES = {
     0: VmState.NO_STATE,
@@ -58,30 +62,63 @@ def counters(stats: Stats, group: str, field: str) -> dict[str, int] | None:
     count = stats.get(f"{group}.count")
     if count is None:
         return None
-    found: dict[str, int] = {}
-    for index in range(count):
-        name, value = stats.get(f"{group}.{index}.name"), stats.get(f"{group}.{index}.{field}")
-        if name is not None and value is not None:
-            found[name] = value
-    return found
+    return {
+        stats[name]: stats[value]
+        for name, value in zip(_keys(group, "name", count), _keys(group, field, count), strict=True)
+        if name in stats and value in stats
+    }
 
 
-def deep_vm(uuid: str, taken_at_s: float, wall_s: float, stats: Stats) -> DeepVm:
-    """Return one VM of a deep sample; `wall_s` is the host's clock (epoch) at the call, for the balloon's age."""
+def interfaces(stats: Stats) -> Interfaces:
+    """Return the interfaces' names and the bytes each received and sent."""
+    count = stats.get("net.count")
+    if count is None:
+        return _NOT_TOLD
+    rows = [
+        (stats[name], stats[received], stats.get(sent, nan))
+        for name, received, sent in _interface_keys(count)
+        if name in stats and received in stats
+    ]
+    names, received, sent = zip(*rows, strict=True) if rows else ((), (), ())
+    return names, received, sent
+
+
+def deep_vm(uuid: str, taken_at_s: float, wall_s: float, stats: Stats, ready: tuple[int, int] | None = None) -> DeepVm:
+    """Return one VM of a deep sample; `wall_s` is the host's clock (epoch) at the call, for the balloon's age.
+
+    `ready` is how long the vCPUs have waited, in ns, and how many they are, where that was not asked of libvirt.
+    """
     used_bytes, age_s = _guest_memory(stats, wall_s)
     rss = stats.get("balloon.rss")
-    delays = [value for name, value in stats.items() if name.startswith("vcpu.") and name.endswith(".delay")]
+    ready_ns, vcpus = _ready(stats) if ready is None else ready
     return DeepVm(
         uuid=uuid,
         taken_at_s=taken_at_s,
-        ready_ns=sum(delays) if delays else None,
-        vcpus=stats.get("vcpu.current", len(delays)),
+        ready_ns=ready_ns,
+        vcpus=vcpus,
         memory_used_bytes=used_bytes,
         memory_age_s=age_s,
         rss_bytes=None if rss is None else rss * KIB,
         disk_read_bytes=counters(stats, "block", "rd.bytes"),
         disk_write_bytes=counters(stats, "block", "wr.bytes"),
     )
+
+
+def _ready(stats: Stats) -> tuple[int | None, int]:
+    # The numbers of vCPUs have gaps where some are not plugged in.
+    delays = [stats[key] for key in _keys("vcpu", "delay", stats.get("vcpu.maximum", 0)) if key in stats]
+    return (sum(delays) if delays else None), stats.get("vcpu.current", len(delays))
+
+
+@lru_cache(maxsize=64)
+def _interface_keys(count: int) -> tuple[tuple[str, str, str], ...]:
+    fields = (_keys("net", field, count) for field in ("name", "rx.bytes", "tx.bytes"))
+    return tuple(zip(*fields, strict=True))
+
+
+@lru_cache(maxsize=256)
+def _keys(group: str, field: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{group}.{index}.{field}" for index in range(count))
 
 
 def _guest_memory(stats: Stats, wall_s: float) -> tuple[int | None, float | None]:

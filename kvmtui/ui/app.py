@@ -8,9 +8,10 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from importlib.resources import files
+from importlib import import_module
+from pathlib import Path
 
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
@@ -19,21 +20,27 @@ from kvmtui.ui.changed_cells import ChangedCellsApp
 from kvmtui.ui.glyphs import Glyphs, glyphs_for
 from kvmtui.ui.key_order import OrderedKeysApp
 from kvmtui.ui.keymap import VIEW_KEYS
+from kvmtui.ui.quiet_driver import QuietDriverApp
+from kvmtui.ui.rest_of_start import finish_start
 from kvmtui.ui.screens.main import MainScreen
 from kvmtui.ui.theme import THEME
 from kvmtui.ui.widgets.console_pane import guest_gets_key
 
 _GRACE_S = 1.5
+_SWITCH_INTERVAL_S = 0.0002
+"""How long a lane that converts a big sample may hold the interpreter lock while a key waits for it."""
+_STARTED_S = 0.3
+"""How long after the first picture the program is taken for started."""
 
 
-class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int]):
+class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
     """kvmtui's dashboard over an engine."""
 
     TITLE = "kvmtui"
+    # Not through importlib.resources, which would import much more than it takes to read three files.
     CSS = "\n".join(
         file.read_text(encoding="utf-8")
-        for file in sorted(files("kvmtui.styles").iterdir(), key=lambda file: file.name)
-        if file.name.endswith(".tcss")
+        for file in sorted(Path(import_module("kvmtui.styles").__path__[0]).glob("*.tcss"))
     )
     ENABLE_COMMAND_PALETTE = True
     ESCAPE_TO_MINIMIZE = False
@@ -59,7 +66,9 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int]):
         glyphs = replace(glyphs or glyphs_for(sys.stdout.encoding or "", os.environ), graphs=not low_bandwidth)
         self.main_screen = MainScreen(engine, glyphs, wall_clock=wall_clock)
         self.register_theme(THEME)
-        self.theme = THEME.name
+        # Setting `theme` itself would have all styles read and applied twice.
+        self.set_reactive(App.theme, THEME.name)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     def get_default_screen(self) -> MainScreen:
         """Return the main screen, without an empty one below it."""
@@ -71,8 +80,14 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int]):
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._end_by_signal, number)
 
+    def on_ready(self) -> None:
+        """Do the rest of the start when the first pictures are out; in tests the process is not this app's own."""
+        if not self.is_headless:
+            self.set_timer(_STARTED_S, finish_start)
+
     def run_until_quit(self) -> int:
         """Run until the user quits; return the exit code."""
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         code = self.run()
         self.engine.stop()
         return self.return_code or code or 0

@@ -5,11 +5,12 @@ the changed runs of a frame are sent pen by pen, each pen chosen once, and withi
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable
 from functools import lru_cache
-from itertools import compress
-from operator import is_not, ne, or_
-from typing import Final, NamedTuple
+from itertools import chain, compress, groupby
+from operator import is_not
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.color import ColorSystem
@@ -17,101 +18,17 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-# Of these every terminal knows that they take one cell; after others the cursor is placed anew.
-_ONE_CELL = re.compile(r"[ -~\u2500-\u259f\u2800-\u28ff]*")
+from kvmtui.ui.paint import ONE_CELL
+from kvmtui.ui.sequences import PLAIN, Pen, change_pen, move_cursor, pen_of
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-# What ends each attribute (ECMA-48, SGR); some end two.
-_END = {"1": "22", "2": "22", "3": "23", "4": "24", "21": "24", "5": "25", "6": "25", "7": "27", "8": "28", "9": "29"}
-_END |= {"51": "54", "52": "54", "53": "55"}
-# Attributes that can be seen on a space: underline, blink, reverse, strike, frame, overline. Not bold, dim, italic.
-_SEEN_ON_SPACE = {"4", "21", "5", "6", "7", "9", "51", "52", "53"}
-
-_LONGEST_BRIDGE = 4
-"""Bytes of unchanged cells that are rather sent again than jumped over, which costs `CSI n C`."""
+# Changed cells, with the unchanged ones in between that are rather sent again than jumped over, which costs the four
+# bytes of `CSI n C`. In the bytes this looks at, bit 7 is a cell that changed, bit 0 one that is not ASCII.
+_RUN = re.compile(rb"[\x80\x81]+(?:(?:\0{1,4}|\x01\0?|\0\x01)[\x80\x81]+)*")
+_AS_CHANGED, _AS_LONG = (bytes([0]) + bytes([flag]) * 255 for flag in (0x80, 0x01))
 _FAR_LEFT = 9
 """How far left of the end of a run the next may begin on the line below, and still be worth going on with."""
-
-
-class Pen:
-    """A way to draw, as the terminal understands it; equal pens are one object."""
-
-    __slots__ = ("attributes", "background", "blank", "codes", "color", "link")
-
-    def __init__(self, ansi: str, link: str) -> None:
-        """Take the parameters of an SGR sequence, and the opening of a hyperlink or nothing."""
-        attributes: list[str] = []
-        color = background = ""
-        codes = iter(ansi.split(";"))
-        for code in codes:
-            if code in ("38", "48"):
-                kind = next(codes)
-                parts = [code, kind, *(next(codes) for _ in range(1 if kind == "5" else 3))]
-                code, layer = ";".join(parts), code[0]
-            else:
-                number = int(code or "0")
-                layer = "3" if 30 <= number < 40 or 90 <= number < 98 else "4" if 40 <= number < 50 else ""
-                layer = layer or ("4" if 100 <= number < 108 else "")
-            if layer == "3":
-                color = "" if code == "39" else code
-            elif layer == "4":
-                background = "" if code == "49" else code
-            elif code in _END:
-                if _END[code] != "22":  # of two kinds of underline the last counts; bold and dim go together
-                    attributes = [other for other in attributes if _END[other] != _END[code]]
-                attributes.append(code)
-        self.attributes: Final = tuple(attributes)
-        self.color: Final = color
-        self.background: Final = background
-        self.link: Final = link
-        self.codes: Final = ";".join(filter(None, (*attributes, color, background)))
-        # A space looks the same in all pens of one background, unless something is drawn on it.
-        plain_space = not link and not _SEEN_ON_SPACE.intersection(attributes)
-        self.blank: Final[Pen] = self if not plain_space or self.codes == background else pen_of(background, "")
-
-
-@lru_cache(4096)
-def pen_of(ansi: str, link: str) -> Pen:
-    """Return the pen for an SGR sequence's parameters and a hyperlink's opening sequence."""
-    pen = Pen(ansi, link)
-    return pen if pen.codes == ansi else pen_of(pen.codes, link)
-
-
-@lru_cache(4096)
-def change_pen(old: Pen, new: Pen) -> str:
-    """Return the shortest sequence that leads from one pen to another."""
-    sequence = ""
-    if old is not new and old.codes != new.codes:
-        ended = {_END[code] for code in old.attributes if code not in new.attributes}
-        codes = sorted(ended)
-        codes += [code for code in new.attributes if code not in old.attributes or _END[code] in ended]
-        if old.color != new.color:
-            codes.append(new.color or "39")
-        if old.background != new.background:
-            codes.append(new.background or "49")
-        step, afresh = ";".join(codes), f"0;{new.codes}" if new.codes else ""
-        sequence = f"\x1b[{min(step, afresh, key=len)}m"
-    if old.link != new.link:
-        sequence += new.link or "\x1b]8;;\x1b\\"
-    return sequence
-
-
-@lru_cache(1 << 14)
-def move_cursor(from_x: int, from_y: int, x: int, y: int) -> str:
-    """Return the shortest sequence that moves the cursor; -1 stands for a column or line that is not known."""
-    shortest = "\x1b[H" if x == y == 0 else f"\x1b[{y + 1}H" if x == 0 else f"\x1b[{y + 1};{x + 1}H"
-    if from_y < 0 or not 0 <= y - from_y <= 3:
-        return shortest
-    # A vertical tab is a line feed that no tty driver turns into CR LF, so it keeps the column.
-    down = "\x0b" * (y - from_y)
-    ways = ["\r"] if x == 0 else [f"\x1b[{x + 1}G"]
-    if from_x >= 0:
-        columns = x - from_x
-        if columns <= 0:
-            ways += ["\b" * -columns, f"\x1b[{-columns}D"]
-        else:
-            ways.append("\x1b[C" if columns == 1 else f"\x1b[{columns}C")
-    return min(down + min(ways, key=len), shortest, key=len)
 
 
 @lru_cache(2048)
@@ -143,6 +60,22 @@ class Piece(NamedTuple):
 _Runs = dict[int, tuple[str, int]]
 """By the number of its first cell, line after line: text, and number of the cell after it, or -1 if not sure."""
 
+_UNKNOWN = "\0"
+"""The text of a cell of which nothing is known; controls are never shown."""
+_LAST_BASIC = "\uffff"
+"""Up to this each character is two bytes of UTF-16, by which lines are compared."""
+
+
+class Stretch(NamedTuple):
+    """Cells of one pen that Textual wants side by side."""
+
+    text: str
+    pen: Pen
+    sure: bool
+    """Whether every terminal knows that each character takes one cell."""
+    odd: bool
+    """Whether some cell holds more or less than one character, or one that UTF-16 has in two parts."""
+
 
 class ShownCells:
     """Knows what is in the cells of a terminal, and writes what changes them."""
@@ -153,53 +86,68 @@ class ShownCells:
     def forget(self) -> None:
         """Know nothing about the terminal any more."""
         self._size = (0, 0)
-        self._texts: list[list[str | None]] = []
-        """Per line and cell: a character with its marks; "" is the right half of a wide one, None is not known."""
+        self._texts: list[str | list[str]] = []
+        """Per line its text; where some cell holds more or less than one character, the text of each cell."""
         self._pens: list[list[Pen]] = []
-        self._odd: set[int] = set()
-        """Lines in which some cell holds more or less than one character."""
 
     def changes(self, pieces: Iterable[Piece], columns: int, lines: int, system: ColorSystem) -> tuple[str, int, int]:
         """Return what makes a terminal of this size show these pieces, and where it leaves the cursor (or -1)."""
         if (columns, lines) != self._size:
             self.forget()
             self._size = (columns, lines)
-            self._texts = [[None] * columns for _ in range(lines)]
-            self._pens = [[_PLAIN] * columns for _ in range(lines)]
+            self._texts = [_UNKNOWN * columns] * lines
+            self._pens = [[PLAIN] * columns for _ in range(lines)]
         runs: dict[Pen, _Runs] = {}
         for y, x, segments in pieces:
-            texts, pens, odd = _cells(segments, system)
-            del texts[columns - x :], pens[columns - x :]
-            if texts:
-                self._compare(y, x, texts, pens, odd, runs)
+            stretches = [_stretch(text, style, system) for text, style, _ in segments]
+            line = self._texts[y]
+            if isinstance(line, list) or any(stretch.odd for stretch in stretches):
+                self._compare_odd(y, x, stretches, runs)
+            else:
+                self._compare(y, x, line, stretches, runs)
         return self._sequence(runs)
 
-    def _compare(self, y: int, x: int, texts: list[str], pens: list[Pen], odd: bool, runs: dict[Pen, _Runs]) -> None:
+    def _compare(self, y: int, x: int, line: str, stretches: list[Stretch], runs: dict[Pen, _Runs]) -> None:
         """Take cells for shown, and add to `runs` those that are not."""
-        line_texts, line_pens, end = self._texts[y], self._pens[y], x + len(texts)
-        old_texts, old_pens = line_texts[x:end], line_pens[x:end]
-        if texts == old_texts and pens == old_pens:
+        columns, line_pens = self._size[0], self._pens[y]
+        text = "".join([stretch.text for stretch in stretches])[: columns - x]
+        pens = list(chain.from_iterable([[stretch.pen] * len(stretch.text) for stretch in stretches]))[: columns - x]
+        end = x + len(text)
+        old_text, old_pens = line[x:end], line_pens[x:end]
+        if text == old_text and pens == old_pens:
             return
-        line_texts[x:end], line_pens[x:end] = texts, pens
-        odd_before = y in self._odd
-        if odd:
-            self._odd.add(y)
-        elif odd_before and len(texts) == len(line_texts):
-            self._odd.remove(y)
-        changed: Iterable[int]
-        if odd or odd_before:
-            # Terminals differ in how wide they take such characters, so that after one of them nothing may be where it
-            # should; what Textual has drawn in one go is sent in one go, which repairs what it can. Half a wide
-            # character that was overwritten is empty then, which is neither of what is remembered: it is sent, too.
-            changed = range(len(texts))
-        else:
-            differ = map(or_, map(ne, texts, old_texts), map(is_not, pens, old_pens))
-            changed = compress(range(len(texts)), differ)
-        for start, stop, pen in _split(changed, texts, pens):
-            text = "".join(texts[start:stop])
-            sure = x + stop < len(line_texts) and (text.isascii() or _ONE_CELL.fullmatch(text))
-            here = y * len(line_texts) + x
-            runs.setdefault(pen, {})[here + start] = (text, here + stop if sure else -1)
+        self._texts[y] = line[:x] + text + line[end:]
+        line_pens[x:end] = pens
+        here = y * columns + x
+        for first, run, pen, sure in _changed_runs(text, stretches, _differences(text, old_text, pens, old_pens)):
+            after = first + len(run)
+            placed = x + after < columns and (sure or run.isascii())
+            runs.setdefault(pen, {})[here + first] = (run, here + after if placed else -1)
+
+    def _compare_odd(self, y: int, x: int, stretches: list[Stretch], runs: dict[Pen, _Runs]) -> None:
+        """The same for cells with more or less than one character, or in a line that has some.
+
+        Terminals differ in how wide they take such characters, so that after one of them nothing may be where it
+        should; what Textual has drawn in one go is sent in one go, which repairs what it can. Half a wide character
+        that was overwritten is empty then, which is neither of what is remembered: it is sent, too.
+        """
+        texts, pens = _cells(stretches)
+        columns, line, line_pens = self._size[0], list(self._texts[y]), self._pens[y]
+        del texts[columns - x :], pens[columns - x :]
+        end = x + len(texts)
+        if any(
+            text != old_text or (pen is not old_pen and (text != " " or pen.blank is not old_pen.blank))
+            for text, old_text, pen, old_pen in zip(texts, line[x:end], pens, line_pens[x:end], strict=True)
+        ):
+            line[x:end], line_pens[x:end] = texts, pens
+            start, here = 0, y * columns + x
+            for pen, cells in groupby(pens):
+                stop = start + len(list(cells))
+                text = "".join(texts[start:stop])
+                sure = x + stop < columns and ONE_CELL.fullmatch(text)
+                runs.setdefault(pen, {})[here + start] = (text, here + stop if sure else -1)
+                start = stop
+        self._texts[y] = "".join(line) if all(len(text) == 1 and text <= _LAST_BASIC for text in line) else line
 
     def _sequence(self, runs: dict[Pen, _Runs]) -> tuple[str, int, int]:
         # Blank cells of no pen in particular go with any that leaves them blank in the same way.
@@ -208,12 +156,13 @@ class ShownCells:
             if host is not None and not any(text.strip(" ") for text, _ in runs[blank].values()):
                 runs[host] |= runs.pop(blank)
         columns = self._size[0]
-        pen, out = _PLAIN, list[str]()
+        pen, out = PLAIN, list[str]()
         x = y = end = -1
         for new in sorted(runs, key=lambda pen: (pen.link, pen.background, pen.attributes, pen.color)):
             out.append(change_pen(pen, new))
             pen, left = new, runs[new]
-            for first in sorted(left):
+            starts = sorted(left)
+            for first in starts:
                 at = first
                 while (run := left.pop(at, None)) is not None:
                     from_x, from_y = x, y
@@ -221,43 +170,104 @@ class ShownCells:
                     text, end = run
                     out.append(move_cursor(from_x, from_y, x, y))
                     out.append(text)
-                    x = end - y * columns if end >= 0 else -1
-                    for at in range(end + columns + 1, end + columns - _FAR_LEFT, -1) if left and end >= 0 else ():
-                        if at in left:
-                            break
-        out.append(change_pen(pen, _PLAIN))
+                    if end < 0:
+                        x = -1
+                        break
+                    x = end - y * columns
+                    # The next is the one on the line below that begins about where this ended.
+                    below = bisect_right(starts, end + columns + 1)
+                    while below and (at := starts[below - 1]) > end + columns - _FAR_LEFT and at not in left:
+                        below -= 1
+                    if not below or at <= end + columns - _FAR_LEFT:
+                        break
+        out.append(change_pen(pen, PLAIN))
         return "".join(out), x, y
 
 
-def _cells(segments: Iterable[Segment], system: ColorSystem) -> tuple[list[str], list[Pen], bool]:
-    """Return text and pen of each cell, and whether some hold more or less than one character."""
+def _stretch(text: str, style: Style | None, system: ColorSystem) -> Stretch:
+    """Return what a segment puts into cells."""
+    return _short_stretch(text, style, system) if len(text) <= _SHORT else _new_stretch(text, style, system)
+
+
+def _new_stretch(text: str, style: Style | None, system: ColorSystem) -> Stretch:
+    pen = PLAIN if style is None else _pen(style, system)
+    if (text.isascii() and text.isprintable()) or ONE_CELL.fullmatch(text):
+        return Stretch(text, pen, sure=True, odd=False)
+    # Controls take no cell in Textual's count; sent, they would do anything at all.
+    text = _CONTROL.sub("", text)
+    odd = any(width != 1 or len(cluster) > 1 or cluster > _LAST_BASIC for cluster, width in clusters(text))
+    return Stretch(text, pen, sure=False, odd=odd)
+
+
+_short_stretch = lru_cache(2048)(_new_stretch)
+_SHORT = 16
+"""Words, numbers and units come again; lines of a graph do not."""
+
+
+def _cells(stretches: list[Stretch]) -> tuple[list[str], list[Pen]]:
+    """Return text and pen of each cell; "" is the right half of a wide character."""
     texts: list[str] = []
     pens: list[Pen] = []
-    odd = False
-    for text, style, _ in segments:
-        pen = _PLAIN if style is None else _pen(style, system)
-        if not (text.isascii() and text.isprintable()) and _ONE_CELL.fullmatch(text) is None:
-            # Controls take no cell in Textual's count; sent, they would do anything at all.
-            text = _CONTROL.sub("", text)
-            parts = clusters(text)
-            odd = odd or any(width != 1 or len(cluster) > 1 for cluster, width in parts)
-            if odd:
-                for cluster, width in parts:
-                    if width:
-                        texts += [cluster, *[""] * (width - 1)]
-                        pens += [pen.blank if cluster == " " else pen] * width
-                    elif texts:
-                        texts[-1 if texts[-1] else -2] += cluster
-                continue
-        texts += text
-        blank = pen.blank
-        solid = text.rstrip(" ")
-        if blank is pen or " " not in solid:
-            pens += [pen] * len(solid)
-        else:
-            pens += [blank if sign == " " else pen for sign in solid]
-        pens += [blank] * (len(text) - len(solid))
-    return texts, pens, odd
+    for text, pen, _, _ in stretches:
+        for cluster, width in clusters(text):
+            if width:
+                texts += [cluster, *[""] * (width - 1)]
+                pens += [pen.blank if cluster == " " else pen] * width
+            elif texts:
+                texts[-1 if texts[-1] else -2] += cluster
+    return texts, pens
+
+
+def _changed_runs(text: str, stretches: list[Stretch], differ: bytes) -> list[tuple[int, str, Pen, bool]]:
+    """Return runs of changed cells: where they begin, text, pen, and whether each character surely takes one cell."""
+    changed = differ.translate(_AS_CHANGED)
+    if not text.isascii():
+        changed = _either(changed, _utf16(text)[1::2].translate(_AS_LONG))
+    runs: list[tuple[int, str, Pen, bool]] = []
+    start, end, following = 0, -1, _RUN.search(changed)
+    for part, pen, sure, _ in stretches:
+        if following is None:
+            break
+        stop = start + len(part)
+        if following.start() < stop:
+            for match in _RUN.finditer(changed, start, stop):
+                first, after = match.span()
+                run = text[first:after]
+                empty = not run.strip(" ")
+                if first == end and runs[-1][2].blank is pen.blank and (empty or not runs[-1][1].strip(" ")):
+                    # Side by side, and one of them is empty, in either pen.
+                    before, before_run, before_pen, before_sure = runs.pop()
+                    joint_pen = before_pen if empty else pen
+                    runs.append((before, before_run + run, joint_pen, before_sure and sure))
+                else:
+                    runs.append((first, run, pen.blank if empty else pen, sure))
+                end = after
+            following = _RUN.search(changed, stop)
+        start = stop
+    return runs
+
+
+def _differences(text: str, other: str, pens: list[Pen], other_pens: list[Pen]) -> bytes:
+    """Return a byte for each cell, 0 where they look the same."""
+    # Three times as fast as looking at one after the other.
+    here, there = int.from_bytes(_utf16(text), "little"), int.from_bytes(_utf16(other), "little")
+    halves = (here ^ there).to_bytes(2 * len(text), "little")
+    differ = _either(halves[::2], halves[1::2])
+    if pens == other_pens:
+        return differ
+    differ_in_pen = bytearray(map(is_not, pens, other_pens))
+    for at in compress(range(len(text)), differ_in_pen):
+        if text[at] == " " and pens[at].blank is other_pens[at].blank:
+            differ_in_pen[at] = 0
+    return _either(differ, bytes(differ_in_pen))
+
+
+def _utf16(text: str) -> bytes:
+    return text.encode("utf-16-le", "surrogatepass")
+
+
+def _either(these: bytes, those: bytes) -> bytes:
+    return (int.from_bytes(these, "little") | int.from_bytes(those, "little")).to_bytes(len(these), "little")
 
 
 def _pen(style: Style, system: ColorSystem) -> Pen:
@@ -266,34 +276,3 @@ def _pen(style: Style, system: ColorSystem) -> Pen:
     if ansi is None:
         ansi = Strip.render_ansi(style, system)
     return pen_of(ansi, f"\x1b]8;id={style.link_id};{style.link}\x1b\\" if style.link else "")
-
-
-def _split(changed: Iterable[int], texts: list[str], pens: list[Pen]) -> Iterator[tuple[int, int, Pen]]:
-    """Return runs `[start, stop)` of changed cells that one pen can draw, and that pen."""
-    start = stop = -1
-    pen = _PLAIN
-    for at in changed:
-        here = pens[at]
-        if start >= 0:
-            joint: Pen | None = None
-            if here is pen or (here is pen.blank and texts[at] == " "):
-                joint = pen
-            elif here.blank is pen and not "".join(texts[start:stop]).strip(" "):
-                joint = here  # blanks so far
-            if joint is not None and (at == stop or _bridged(texts[stop:at], pens[stop:at], joint)):
-                stop, pen = at + 1, joint
-                continue
-            yield start, stop, pen
-        start, stop, pen = at, at + 1, here
-    if start >= 0:
-        yield start, stop, pen
-
-
-def _bridged(texts: list[str], pens: list[Pen], pen: Pen) -> bool:
-    """Return whether sending unchanged cells again costs no more than jumping over them."""
-    return len("".join(texts).encode()) <= _LONGEST_BRIDGE and all(
-        here is pen or (here is pen.blank and text == " ") for text, here in zip(texts, pens, strict=True)
-    )
-
-
-_PLAIN = pen_of("", "")

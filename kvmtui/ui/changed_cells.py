@@ -25,7 +25,8 @@ from textual.driver import Driver
 from textual.screen import Screen
 from textual.strip import Strip
 
-from kvmtui.ui.cell_output import Piece, ShownCells, move_cursor
+from kvmtui.ui.cell_output import Piece, ShownCells
+from kvmtui.ui.sequences import move_cursor
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ _LOOKED_AT = {
     *("_previous_cursor_position", "render_segments", "screen", "write"),
 }
 _RESIZED_S = 0.05
+_VERSION_S = 1.0
 
 
 def strange_shape() -> str:
@@ -158,11 +160,14 @@ class ChangedCellsApp(App[ReturnType]):
         finally:
             self.post_display_hook()
         if not self._version_seen:
-            # Asking for the version takes 12 ms, which the first picture does not wait for.
+            # Asking for the version takes 12 ms, which the first pictures do not wait for.
             self._version_seen = True
-            if reason := strange_version():
-                self._leave_to_textual(reason)
-                self.call_later(self.screen.refresh)
+            self.set_timer(_VERSION_S, self._look_at_version)
+
+    def _look_at_version(self) -> None:
+        if reason := strange_version():
+            self._leave_to_textual(reason)
+            self.screen.refresh()
 
     def _frame(self, shown: ShownCells, driver: Driver, update: LayoutUpdate | ChopsUpdate) -> str:
         """Return what to write, in one piece: a frame then takes one place in Textual's queue of thirty, not three."""

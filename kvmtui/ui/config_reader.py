@@ -29,8 +29,8 @@ class ConfigReader:
         self._engine = engine
         self._readings: OrderedDict[VmKey, _Reading] = OrderedDict()
 
-    def get(self, vm: Vm | None, now_s: float) -> VmConfig | None:
-        """Return what is known of the definition of `vm`; None: nothing yet."""
+    def get(self, vm: Vm | None, now_s: float, *, ask: bool = True) -> VmConfig | None:
+        """Return what is known of the definition of `vm`, None: nothing yet; unless `ask`, no host is asked."""
         if vm is None:
             return None
         reading = self._readings.get(vm.key)
@@ -40,7 +40,7 @@ class ConfigReader:
         fresh = reading is not None and reading.vm_id == vm.id and now_s - reading.asked_at_s < _FRESH_S
         host = self._engine.fleet.hosts.get(vm.key.host)
         reachable = host is not None and host.link is Link.UP
-        if not waiting and not fresh and reachable:
+        if ask and not waiting and not fresh and reachable:
             last = None if reading is None else reading.last
             reading = _Reading(vm.id, now_s, self._engine.read_config(vm.key), last)
             self._readings[vm.key] = reading

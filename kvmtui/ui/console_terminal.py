@@ -11,9 +11,8 @@ from kvmtui.model.vm import VmKey
 from kvmtui.ui.console_log import ConsoleLog, log_folder, shown_path
 from kvmtui.ui.emulator import Emulator
 from kvmtui.ui.emulator_search import EmulatorSearch
+from kvmtui.ui.open_consoles import FEED_BUDGET_S
 
-FEED_BUDGET_S = 0.005
-"""How long emulating may take in a frame, of all consoles together."""
 _MIN_PIECE, _MAX_PIECE = 256, 64 << 10
 _MEANT_S = 1.0
 """For how long after a question has come up by itself a key is taken for meant for the guest."""

@@ -13,7 +13,18 @@ from textual import events
 from textual.app import App, ReturnType
 from textual.message import Message
 
+from kvmtui.ui.changed_cells import terminal_busy
+from kvmtui.ui.paint_now import paint_now
+
 _LOST_S = 1.0
+
+
+class TakesKeys:
+    """A widget that some keys have their whole effect on at once: they need not be handed on from queue to queue."""
+
+    def take_key(self, key: str) -> bool:
+        """Do what a key means here, and return True; or do nothing and return False."""
+        raise NotImplementedError
 
 
 class KeyHandled(Message):
@@ -52,7 +63,12 @@ class OrderedKeysApp(App[ReturnType]):
     async def _send_next(self) -> None:
         self._sent_at_s = None
         while self._waiting and self._sent_at_s is None:
-            target = self.focused or self.screen
-            await super().on_event(self._waiting.popleft())
+            event, target = self._waiting.popleft(), self.focused or self.screen
+            if isinstance(event, events.Key) and isinstance(target, TakesKeys) and target.take_key(event.key):
+                # Of keys that came together only where they lead to is painted, and none where the terminal is behind.
+                if not self._waiting and not self.message_queue_size and not terminal_busy(self):
+                    paint_now(target)
+                continue
+            await super().on_event(event)
             if target.post_message(KeyHandled()):
                 self._sent_at_s = self._clock()

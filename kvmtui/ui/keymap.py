@@ -58,12 +58,28 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("q", "app.quit", "quit", "View", "q, ^q"),
 )
 
-MOVE_HELP: tuple[tuple[str, str], ...] = (
-    ("↑ ↓  j k", "move"),
-    ("PgUp PgDn", "page"),
-    ("^u ^d", "half a page"),
-    ("g G", "first, last"),
+
+@dataclass(frozen=True, slots=True)
+class MoveKeys:
+    """Keys that move the cursor of the table, explained together."""
+
+    written: str
+    label: str
+    actions: tuple[tuple[str, str], ...]
+    """Keys, and the action of the table."""
+
+
+MOVE_KEYS: tuple[MoveKeys, ...] = (
+    MoveKeys("↑ ↓  j k", "move", (("up,k", "move(-1)"), ("down,j", "move(1)"))),
+    MoveKeys("PgUp PgDn", "page", (("pageup", "page(-2)"), ("pagedown", "page(2)"))),
+    MoveKeys("^u ^d", "half a page", (("ctrl+u", "page(-1)"), ("ctrl+d", "page(1)"))),
+    MoveKeys("g G", "first, last", (("home,g", "first"), ("end,G", "last"))),
 )
+
+
+def move_bindings() -> list[Binding]:
+    """Return the table's bindings."""
+    return [Binding(keys, action, show=False) for move in MOVE_KEYS for keys, action in move.actions]
 
 
 def bindings() -> list[Binding]:

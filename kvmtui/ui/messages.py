@@ -9,11 +9,15 @@ from kvmtui.model.migration import Migration
 
 
 class FleetChanged(Message):
-    """There is a newer fleet; which one is read when the message is handled, so stale ones can go."""
+    """There is a newer fleet; which one is read when the message is handled."""
 
-    def can_replace(self, message: Message) -> bool:
-        """One of several waiting is enough."""
-        return isinstance(message, FleetChanged)
+
+class CursorSettled(Message):
+    """The cursor was moved a moment ago."""
+
+
+class TimePassed(Message):
+    """Nothing came from the hosts for a while, and what tells a time is out of date."""
 
 
 class ConsoleWoke(Message):

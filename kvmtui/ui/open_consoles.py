@@ -1,14 +1,19 @@
 """The consoles that are open, which of them is the chosen one, and how they share the UI's time."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from kvmtui.model.vm import VmKey
-from kvmtui.ui.console_terminal import FEED_BUDGET_S, ConsoleSession, ConsoleTerminal
+
+if TYPE_CHECKING:
+    from kvmtui.ui.console_terminal import ConsoleSession, ConsoleTerminal
 
 FRAME_S = 1 / 30
+FEED_BUDGET_S = 0.005
+"""How long emulating may take in a frame, of all consoles together."""
 _MAX_LOAD = 0.25  # of the UI's time that flooding guests can take
 
-OpenSession = Callable[[VmKey, Callable[[], None], str | None], ConsoleSession]
+OpenSession = Callable[[VmKey, Callable[[], None], str | None], "ConsoleSession"]
 """Opens a VM's console: where it is, what to call from a foreign thread when there is output, and the device."""
 
 
@@ -23,8 +28,10 @@ class OpenConsoles:
 
     def open(
         self, key: VmKey, vm_name: str, device: str | None, size: tuple[int, int], wake: Callable[[], None]
-    ) -> ConsoleTerminal:
-        """Return the open console of a VM, or a new one."""
+    ) -> "ConsoleTerminal":
+        """Return the open console of a VM, or a new one; raises `EmulatorUnavailable`."""
+        from kvmtui.ui.console_terminal import ConsoleTerminal
+
         for terminal in self.all:
             if terminal.key == key and device in (None, terminal.device):
                 return terminal
@@ -33,19 +40,19 @@ class OpenConsoles:
         terminal.session = self._open_session(key, wake, device)
         return terminal
 
-    def choose(self, terminal: ConsoleTerminal | None) -> None:
+    def choose(self, terminal: "ConsoleTerminal | None") -> None:
         """Make this the chosen one; a search in the one before ends."""
         if self.chosen is not None:
             self.chosen.end_search()
         self.chosen = terminal
 
-    def neighbour(self, steps: int) -> ConsoleTerminal | None:
+    def neighbour(self, steps: int) -> "ConsoleTerminal | None":
         """Return the console so many tabs further, round the end."""
         if self.chosen is None:
             return None
         return self.all[(self.all.index(self.chosen) + steps) % len(self.all)]
 
-    def close(self, terminal: ConsoleTerminal) -> None:
+    def close(self, terminal: "ConsoleTerminal") -> None:
         """End a session; if it was the chosen one, a neighbour is."""
         if terminal is self.chosen:
             self.choose(self.neighbour(1) if len(self.all) > 1 else None)

@@ -10,6 +10,8 @@ from itertools import pairwise
 
 from tests.bench.replay import STEADY_MEMORY_BYTES, ReplayBackend
 
+_NO_RATES_S = 4
+
 
 def main() -> None:
     """Run until killed."""
@@ -52,7 +54,8 @@ def _fill_history(engine: object, backend: ReplayBackend, vms: int, changing: fl
     histories: dict[str, History] = getattr(engine, "_histories")  # noqa: B009 - there is no other way to the past
     chance = random.Random(1)  # noqa: S311 - the same past in every run, guards nothing
     now_s = time.monotonic()
-    steps = [*range(COARSE * COARSE_STEP_S, FINE, -COARSE_STEP_S), *range(FINE, -1, -1)]
+    # Also for the first seconds to come, in which there are no rates yet.
+    steps = [*range(COARSE * COARSE_STEP_S, FINE, -COARSE_STEP_S), *range(FINE, -_NO_RATES_S, -1)]
     owners = {uuid: uri for uri in backend.uris for uuid in backend.uuids(uri)}
     known = sorted(owners)[:vms]
     for uri in {owners[uuid] for uuid in known}:

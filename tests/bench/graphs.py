@@ -26,12 +26,13 @@ class _Graphs(Screen[None]):
         self._period_s = period_s
         self._random = random.Random(1)  # noqa: S311 - the same graphs in every run, guards nothing
         self._values: list[deque[float | None]] = [deque(maxlen=_VALUES) for _ in range(_COLUMNS * _ROWS)]
+        self._advanced = 0
         for _ in range(_VALUES):
             self._advance()
+        self._graphs = [Graph(self._plot(number)) for number in range(len(self._values))]
 
     def compose(self) -> ComposeResult:
-        for number in range(len(self._values)):
-            yield Graph(self._plot(number))
+        yield from self._graphs
 
     def on_mount(self) -> None:
         if self._period_s:
@@ -39,10 +40,11 @@ class _Graphs(Screen[None]):
 
     def _tick(self) -> None:
         self._advance()
-        for number, graph in enumerate(self.query(Graph)):
+        for number, graph in enumerate(self._graphs):
             graph.plot = self._plot(number)
 
     def _advance(self) -> None:
+        self._advanced += 1
         # A load that wanders, as loads do: neighbours are alike, and all heights occur.
         for values in self._values:
             last = (values[-1] if values else None) or 0.5
@@ -51,7 +53,7 @@ class _Graphs(Screen[None]):
     def _plot(self, number: int) -> Plot:
         values = list(self._values[number])
         now = Quantity(f"{100 * (values[-1] or 0.0):.0f}", "%")
-        return Plot("GRAPH", (Series(values, now),), 1.0, absolute=True)
+        return Plot("GRAPH", (Series(values, now),), 1.0, absolute=True, newest=self._advanced)
 
 
 class GraphsApp(Dashboard):

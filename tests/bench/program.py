@@ -30,8 +30,8 @@ _ASKS_SYNC, _HAS_SYNC = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
 _PYCACHE = tempfile.TemporaryDirectory(prefix="kvmtui-bench-")
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of everything that is measured."""
+def environment(*, from_repository: bool = True) -> dict[str, str]:
+    """Return the environment of everything that is measured, with the repository's packages or without."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TEXTUAL", "COV"))}
     kept.pop("NO_COLOR", None)
     return {
@@ -39,7 +39,7 @@ def environment() -> dict[str, str]:
         "TERM": "xterm-256color",
         "COLORTERM": "truecolor",
         "LANG": "C.UTF-8",
-        "PYTHONPATH": str(REPOSITORY),
+        **({"PYTHONPATH": str(REPOSITORY)} if from_repository else {}),
         # An installed program is compiled. Here writing that down may be forbidden, and must not leave root's files.
         "PYTHONPYCACHEPREFIX": _PYCACHE.name,
     }
@@ -68,6 +68,7 @@ class Program:
         columns: int = COLUMNS,
         rows: int = ROWS,
         bytes_per_s: float | None = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
         """`bytes_per_s` is how fast the terminal takes what the program writes; None: at once."""
         self.rows = rows
@@ -76,7 +77,7 @@ class Program:
         self._read_at_s = 0.0
         self._unseen: list[Chunk] = []
         self._emulator = Emulator(columns, rows, lambda reply: None)
-        variables = environment()
+        variables = variables or environment()
         self.started_s = time.perf_counter()
         self.pid, self._fd = os.forkpty()
         if self.pid == 0:

@@ -241,10 +241,11 @@ async def dashboard(*, size: tuple[int, int] = (120, 40), **options: Any) -> Asy
 @contextmanager
 def measured_time_stands_still() -> Iterator[None]:
     """Take no time for what a poller measures, and no chance for what it draws lots for: pictures must be the same."""
-    still = SimpleNamespace(monotonic=lambda: 0.0)
+    still = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda _: None)
     with (
         patch("kvmtui.engine.poller.time", still),
         patch("kvmtui.engine.deep_looks.time", still),
+        patch("kvmtui.engine.deep_schedule.time", still),
         patch("kvmtui.engine.poller.random", SimpleNamespace(Random=lambda: Random(1))),  # noqa: S311
     ):
         yield

@@ -33,9 +33,10 @@ from textual.widgets import Label, Static
 from kvmtui.model.vm import VmState
 from kvmtui.ui import changed_cells
 from kvmtui.ui.app import Dashboard
-from kvmtui.ui.cell_output import Piece, ShownCells, change_pen, clusters, move_cursor, pen_of
+from kvmtui.ui.cell_output import Piece, ShownCells, clusters
 from kvmtui.ui.changed_cells import ChangedCellsApp, _chop_pieces, terminal_busy
 from kvmtui.ui.emulator import Emulator
+from kvmtui.ui.sequences import change_pen, move_cursor, pen_of
 from kvmtui.ui.widgets.vm_table import VmTable
 from tests.ui.fleets import NOW_S, make_fleet, make_host, make_vm
 
@@ -111,6 +112,7 @@ class Canvas(Widget):
         "é",
         "…",
         "●",
+        "𝒳",
         "中",
         "日",
         "é",
@@ -641,8 +643,11 @@ async def test_unknown_textual_draws_itself(
     version: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(textual, "__version__", version, raising=False)
+    monkeypatch.setattr(changed_cells, "_VERSION_S", 0.001)
     app = SmallApp()
     async with app.run_test(size=(COLUMNS, ROWS)) as pilot:
+        while not caplog.records:
+            await pilot.pause(0.001)
         await check_stands_aside(app, pilot, caplog, f"Textual {version}")
 
 

@@ -732,7 +732,7 @@ def no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*arguments: object) -> None:
         raise EmulatorUnavailable("pyghostty is not installed")
 
-    monkeypatch.setattr("kvmtui.ui.screens.main.load_emulator", missing)
+    monkeypatch.setattr("kvmtui.ui.emulator.load_emulator", missing)
 
 
 @pytest.mark.usefixtures("no_emulator")

@@ -10,7 +10,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input
 
-from kvmtui.ui.key_order import OrderedKeysApp
+from kvmtui.ui.key_order import OrderedKeysApp, TakesKeys
 
 
 class Table(Widget, can_focus=True):
@@ -107,3 +107,40 @@ async def test_a_widget_that_vanishes_with_a_key_stops_nothing() -> None:
         await app._send_if_lost()
         await settle(pilot, app)
         assert app.done == ["migrate", "migrate"]
+
+
+class QuickTable(TakesKeys, Table):
+    """Deals with one key at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def take_key(self, key: str) -> bool:
+        if key == "j" and isinstance(self.app, Program):
+            self.app.done.append("j")
+        return key == "j"
+
+    def on_key(self, event: events.Key) -> None:
+        self.seen.append(event.key)
+
+
+class QuickProgram(Program):
+    def compose(self) -> ComposeResult:
+        yield QuickTable()
+        yield Input()
+
+
+async def test_a_key_taken_at_once_keeps_its_place_and_goes_nowhere_else() -> None:
+    app = QuickProgram()
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        type_at_once(app, "jmj/jm")
+        await settle(pilot, app)
+        assert app.done == ["j", "migrate", "j"]
+        assert app.query_one(Input).value == "jm"
+        assert app.query_one(QuickTable).seen == ["m", "slash"]
+        app.screen.set_focus(app.query_one(QuickTable))
+        type_at_once(app, "jSjm")
+        await settle(pilot, app)
+        assert app.done[3:] == ["j", "m in the question"]

@@ -1,12 +1,10 @@
 """The detail of the selected VM on hand-made fleets."""
 
-from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
-from textual.geometry import Region
 from textual.reactive import reactive
 
 from kvmtui.model.fleet import Fleet
@@ -28,7 +26,7 @@ CONFIG = VmConfig(
 )
 
 
-def read_series(key: VmKey, metric: Metric, step_s: int, points: int) -> list[float | None]:
+def read_series(key: VmKey, metric: Metric, step_s: int, points: int, until_s: float) -> list[float | None]:
     """Half of what there is, with a gap at the start."""
     value = {Metric.CPU_CORES: 2.0, Metric.MEMORY_BYTES: 2.0 * GIB}.get(metric, 1.5 * MIB)
     return [None] * (points // 2) + [value] * (points - points // 2)
@@ -181,48 +179,108 @@ async def test_ascii() -> None:
     assert all(line.isascii() for line in lines)
 
 
-@pytest.fixture
-def regions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Region]]:
-    """The regions that were refreshed."""
-    seen: list[Region] = []
-    original = VmDetail.refresh
-
-    def refresh(self: VmDetail, *areas: Region, **options: Any) -> VmDetail:
-        seen.extend(areas or [Region(-1, -1, 0, 0)])
-        return original(self, *areas, **options)
-
-    monkeypatch.setattr(VmDetail, "refresh", refresh)
-    yield seen
-
-
-async def test_only_changed_lines_are_refreshed(regions: list[Region]) -> None:
+async def test_only_changed_lines_are_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
+    refreshed: list[int] = []
     app = DetailApp(make_vm("web1"))
     async with app.run_test(size=(120, 12)) as pilot:
         await pilot.pause()
-        regions.clear()
+        monkeypatch.setattr(app.detail, "repaint_lines", refreshed.extend)
         app.fleet = make_fleet(make_host("h1", [make_vm("web1", net_in_bytes_per_s=99.0)]))
         await pilot.pause()
-        assert [region.y for region in regions] == [next(y for y, line in enumerate(app.lines()) if "NET" in line)]
+        assert refreshed == [next(y for y, line in enumerate(app.lines()) if "NET" in line)]
 
 
 async def test_one_repaint_however_much_is_set() -> None:
     app = DetailApp(make_vm("web1"))
     async with app.run_test(size=(120, 12)) as pilot:
         await pilot.pause()
-        drawn_times = 0
-        original = app.detail._draw
-
-        def count() -> Any:
-            nonlocal drawn_times
-            drawn_times += 1
-            return original()
-
-        app.detail._draw = count  # type: ignore[method-assign]
+        drawn = count_draws(app.detail)
         app.now_s += 1
         app.fleet = make_fleet(make_host("h1", [make_vm("web1", cpu_cores=3.0)]))
         app.detail.vm_config = CONFIG
         await pilot.pause()
-        assert drawn_times == 1
+        assert len(drawn) == 1
+
+
+def count_draws(detail: VmDetail) -> list[None]:
+    """Return what grows whenever all lines are made."""
+    drawn: list[None] = []
+    original = detail.draw
+
+    def draw(width: int, height: int) -> Any:
+        drawn.append(None)
+        return original(width, height)
+
+    detail.draw = draw  # type: ignore[method-assign]
+    return drawn
+
+
+async def test_nothing_is_drawn_while_nothing_to_be_read_has_changed() -> None:
+    app = DetailApp(make_vm("web1"), sampled_at_s=NOW_S)
+    async with app.run_test(size=(120, 12)) as pilot:
+        await pilot.pause()
+        drawn = count_draws(app.detail)
+        app.now_s += 0.4
+        app.fleet = make_fleet(make_host("h1", [make_vm("web1")], sampled_at_s=NOW_S + 0.3))
+        await pilot.pause()
+        assert not drawn
+        app.fleet = make_fleet(make_host("h1", [make_vm("web1")], sampled_at_s=NOW_S + 1))  # another second of history
+        await pilot.pause()
+        assert len(drawn) == 1
+        app.now_s += 0.7  # the memory's age
+        await pilot.pause()
+        assert len(drawn) == 2
+
+
+async def test_hidden_it_draws_nothing_and_then_all() -> None:
+    app = DetailApp(make_vm("web1", cpu_cores=1.0))
+    async with app.run_test(size=(120, 12)) as pilot:
+        await pilot.pause()
+        app.detail.display = False
+        await pilot.pause()
+        drawn = count_draws(app.detail)
+        app.fleet = make_fleet(make_host("h1", [make_vm("web1", cpu_cores=3.0)]))
+        await pilot.pause()
+        assert not drawn
+        app.detail.display = True
+        await pilot.pause()
+        assert "CPU 300" in "\n".join(app.lines())
+
+
+async def test_graphs_end_with_the_newest_sample_and_go_on_without_it() -> None:
+    asked: list[float] = []
+
+    def read(key: VmKey, metric: Metric, step_s: int, points: int, until_s: float) -> list[float | None]:
+        asked.append(until_s)
+        return [None] * points
+
+    vm = make_vm("web1")
+    app = DetailApp(vm, sampled_at_s=NOW_S - 0.9)
+    async with app.run_test(size=(120, 12)) as pilot:
+        app.detail._plots.read_series = read
+        app.detail.span_s = 600
+        await pilot.pause()
+        assert set(asked) == {NOW_S - 0.9}
+        asked.clear()
+        app.now_s += 60
+        await pilot.pause()
+        assert set(asked) == {NOW_S + 60}
+
+
+async def test_reading_the_past_shows_at_once() -> None:
+    app = DetailApp(make_vm("web1"))
+    async with app.run_test(size=(120, 12)) as pilot:
+        await pilot.pause()
+        app.detail.mark(1)
+        await pilot.pause()
+        assert app.lines()[0].rstrip().endswith("0 s ago")
+        assert UNICODE.mark in "".join(app.lines()[2:])
+        app.detail.mark(10_000)
+        await pilot.pause()
+        assert all(UNICODE.mark in line[2:4] for line in app.lines()[2:4])
+        app.detail.mark(-10_000)
+        await pilot.pause()
+        assert UNICODE.mark not in "".join(app.lines())
 
 
 @pytest.mark.parametrize(("span_s", "label"), [(60, "last 2 min"), (300, "last 6 min"), (600, "last 10 min")])

@@ -276,6 +276,8 @@ async def test_vms_of_a_lost_host_are_dimmed_with_their_last_values() -> None:
     app = TableApp(make_fleet(make_host("h1", [make_vm("a")]), lost))
     async with app.run_test(size=(100, 11)) as pilot:
         await pilot.pause()
+        # The cursor's own line has few colours.
+        app.table.select(key("b", "h2"))
         lines = app.lines()
         assert "was running" in lines[2]
         assert "2.2 of 4.0 G" in lines[2]

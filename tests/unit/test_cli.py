@@ -168,3 +168,35 @@ def test_the_demo_needs_no_libvirt() -> None:
         "assert not any(name.startswith('kvmtui.hypervisor.libvirt') for name in sys.modules)"
     )
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+_LATER = """
+kvmtui.engine.actions kvmtui.engine.consoles kvmtui.engine.migrations kvmtui.hypervisor.demo.console
+kvmtui.hypervisor.demo.migration kvmtui.hypervisor.demo.verbs kvmtui.ui.emulator kvmtui.ui.screens.ask
+kvmtui.ui.screens.destination kvmtui.ui.screens.help kvmtui.ui.screens.journal kvmtui.ui.screens.menu
+importlib.metadata importlib.resources libvirt psutil pyghostty
+"""
+
+
+def test_the_first_picture_waits_for_no_module_that_it_does_not_show() -> None:
+    ended = _python(
+        "import asyncio, gc, sys\n"
+        "from kvmtui import __main__, cli\n"
+        "cli.main = lambda: print('collector', gc.isenabled())\n"
+        "sys.argv = ['kvmtui', '--demo']; __main__.main()\n"
+        "from kvmtui.engine.engine import Engine\n"
+        "from kvmtui.hypervisor.demo import DemoBackend\n"
+        "from kvmtui.ui.app import Dashboard\n"
+        "demo = DemoBackend(12); engine = Engine(demo, demo.uris); engine.tick()\n"
+        "app = Dashboard(engine)\n"
+        "async def first_picture():\n"
+        "    async with app.run_test(): pass\n"
+        "asyncio.run(first_picture())\n"
+        "assert len(list(app.main_screen.fleet.vms())) == 12\n"
+        f"print('loaded', *sorted(set({_LATER.split()!r}) & set(sys.modules)))\n"
+        "from kvmtui.ui import rest_of_start\n"
+        "rest_of_start.finish_start().join()\n"
+        f"print('then', *sorted(set(rest_of_start.MODULES) - set(sys.modules)))\n"
+        "print('collector', gc.isenabled())\n"
+    )
+    assert (ended.stdout, ended.stderr) == ("collector False\nloaded\nthen\ncollector True\n", "")

@@ -648,3 +648,13 @@ def test_with_a_clock_that_runs_everything_moves_by_itself() -> None:
     assert events.acquire(timeout=10)
     while watching.identity(uuid).state is not VmState.SHUT_OFF:
         assert events.acquire(timeout=10)
+
+
+def test_a_hosts_vms_are_made_when_somebody_looks() -> None:
+    backend = DemoBackend(1000)
+    first, second = (host for host in list(backend._world.hosts.values())[:2])
+    backend.open(first.uri, read_only=True).light(1.0)
+    assert "vms" in vars(first)
+    assert "vms" not in vars(second)
+    spec = next(iter(first.vms.values())).spec
+    assert "reads" not in vars(spec)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.watch import Watch
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.hypervisor.errors import HypervisorError, VmBusy
@@ -219,6 +220,22 @@ def test_hosts_stand_in_the_order_they_were_given() -> None:
     demo = DemoBackend(vms=300)
     uris = tuple(reversed(demo.uris))
     assert tuple(Engine(demo, uris).fleet.hosts) == uris
+
+
+def test_some_hosts_can_be_looked_at_before_the_others() -> None:
+    bench = Bench()
+    first, second = bench.demo.uris
+    bench.engine.tick([first])
+    hosts = bench.engine.fleet.hosts
+    assert (hosts[first].link, hosts[second].link) == (Link.UP, Link.CONNECTING)
+
+
+def test_watching_is_started_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(Watch, "start", lambda watch, pollers: started.append(watch))
+    bench.engine.start()
+    bench.engine.start()
+    assert len(started) == 1
 
 
 def test_read_only_reaches_no_writing_connection() -> None:

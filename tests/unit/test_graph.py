@@ -1,10 +1,12 @@
 """Graphs of characters: pure functions."""
 
+import math
+
 import pytest
 
 from kvmtui.ui.format import Quantity
-from kvmtui.ui.glyphs import ASCII, UNICODE
-from kvmtui.ui.paint import Tone, runs_width
+from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
+from kvmtui.ui.paint import Run, Tone, runs_width
 from kvmtui.ui.widgets.graph import (
     Plot,
     Series,
@@ -142,3 +144,50 @@ def test_near_a_real_limit_it_is_a_warning() -> None:
         Tone.GRAPH,
         Tone.GRAPH,
     ]
+
+
+WANDERING = [0.5 + 0.45 * math.sin(number * 1.7) for number in range(60)]
+
+
+def drawn_until(newest: int, *, series: int = 1, marked: int = -1, glyphs: Glyphs = UNICODE) -> list[list[Run]]:
+    """Return the lines of a graph of ten cells of which `newest` is the number of the newest value."""
+    values = WANDERING[: newest + 1]
+    plot = Plot("", (Series(values, Quantity("")),) * series, 1.0, newest=newest, marked=marked)
+    return plot_lines(plot, 10, 5, glyphs)[1:]
+
+
+def texts(lines: list[list[Run]]) -> list[str]:
+    return ["".join(text for text, _ in line) for line in lines]
+
+
+@pytest.mark.parametrize("series", [1, 2])
+@pytest.mark.parametrize("even", range(24, 50, 2))
+def test_a_graph_that_moves_by_one_value_changes_all_cells_every_other_time_only(even: int, series: int) -> None:
+    before, first, second = (texts(drawn_until(newest, series=series)) for newest in (even - 1, even, even + 1))
+    assert [line[:-1] for line in first] == [line[1:] for line in before]
+    assert [line[:-1] for line in second] == [line[:-1] for line in first]
+    assert first != before
+
+
+@pytest.mark.parametrize("newest", [40, 41])
+def test_the_newest_value_is_seen_at_once(newest: int) -> None:
+    pair = [WANDERING[newest]] * 2 if newest % 2 == 0 else WANDERING[newest - 1 : newest + 1]
+    assert [line[-1] for line in texts(drawn_until(newest))] == braille(pair, 1, 4, 1.0)
+
+
+def test_a_flat_graph_stands_still() -> None:
+    plots = [Plot("", (Series([0.2] * 99, Quantity("")),), 1.0, newest=newest) for newest in range(4)]
+    assert len({tuple(texts(plot_lines(plot, 10, 5, UNICODE))) for plot in plots}) == 1
+
+
+@pytest.mark.parametrize(
+    ("newest", "marked", "cell"), [(41, 0, 9), (41, 1, 9), (41, 2, 8), (40, 0, 9), (40, 1, 8), (40, 2, 8), (40, 18, 0)]
+)
+def test_the_mark_is_where_the_value_is(newest: int, marked: int, cell: int) -> None:
+    assert [line.index(UNICODE.mark) for line in texts(drawn_until(newest, marked=marked))] == [cell] * 4
+
+
+def test_where_each_value_has_a_cell_a_graph_moves_by_one() -> None:
+    before, after = (texts(drawn_until(newest, glyphs=ASCII)) for newest in (40, 41))
+    assert [line[:-1] for line in after] == [line[1:] for line in before]
+    assert texts(drawn_until(40, marked=3, glyphs=ASCII))[0].index(ASCII.mark) == 6

@@ -254,9 +254,9 @@ def test_rates_that_are_too_old_are_taken_back(sampler: HostSampler) -> None:
     sampler.light(light(10, 0), 1)
     sampler.deep([deep(10, 0, 0)])
     sampler.deep([deep(12, 0, 500)])
-    sampler.light(light(72, 0), 1)
+    sampler.light(light(192, 0), 1)
     assert sampler.vms()["u"].disk_read_bytes_per_s == 250
-    sampler.light(light(73, 0), 1)
+    sampler.light(light(193, 0), 1)
     vm = sampler.vms()["u"]
     assert vm.disk_read_bytes_per_s is None
     # The amount is still what was told last, and its age is told with it.

@@ -1,4 +1,6 @@
-from kvmtui.hypervisor.sampling import counters, deep_vm, state_of
+from math import isnan
+
+from kvmtui.hypervisor.sampling import counters, deep_vm, interfaces, state_of
 from kvmtui.model.vm import VmState
 
 # A running guest as `virsh domstats --raw` of libvirt 9.0 shows it.
@@ -53,6 +55,22 @@ def test_a_guest_without_balloon_driver_is_not_given_a_figure() -> None:
 def test_counters_of_inactive_and_of_diskless() -> None:
     assert counters({}, "net", "rx.bytes") is None
     assert counters({"net.count": 0}, "net", "rx.bytes") == {}
+
+
+def test_interfaces() -> None:
+    stats = {"net.count": 3, "net.0.name": "vnet7", "net.0.rx.bytes": 5, "net.0.tx.bytes": 6, "net.1.name": "vnet8"}
+    stats |= {"net.2.name": "vnet9", "net.2.rx.bytes": 7}
+    names, received, sent = interfaces(stats)
+    assert (names, received, sent[0]) == (("vnet7", "vnet9"), (5, 7), 6)
+    assert isnan(sent[1])
+    assert interfaces({"net.count": 0}) == ((), (), ())
+    assert isnan(*interfaces({})[1])
+
+
+def test_ready_time_is_the_sum_of_the_vcpus_that_are_plugged_in() -> None:
+    vm = deep_vm("u", 5.0, 1002.5, {"vcpu.current": 2, "vcpu.maximum": 4, "vcpu.0.delay": 1, "vcpu.3.delay": 4})
+    assert (vm.ready_ns, vm.vcpus) == (5, 2)
+    assert deep_vm("u", 5.0, 1002.5, STATS, (7, 3)).ready_ns == 7
 
 
 def test_states() -> None:

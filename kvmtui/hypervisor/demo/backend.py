@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
-from kvmtui.hypervisor.demo import verbs
 from kvmtui.hypervisor.demo.connection import DemoConnection
-from kvmtui.hypervisor.demo.fleet import make_fleet, make_spec
+from kvmtui.hypervisor.demo.fleet import host_count, host_name
+from kvmtui.hypervisor.demo.spec import VmSpec
 from kvmtui.hypervisor.demo.vm import DemoVm
 from kvmtui.hypervisor.demo.world import DemoHost, World
 from kvmtui.hypervisor.errors import ConnectFailed, HypervisorError, NotPermitted
@@ -32,20 +31,11 @@ class DemoBackend:
         self._seed = seed
         self._latency_s = latency_s
         self._added = 0
-        hosts, starts = make_fleet(vms, seed)
         now = clock()
-        for spec in hosts:
-            uri = f"demo://{spec.name}"
-            self._world.hosts[uri] = DemoHost(uri, spec, now)
+        for index in range(host_count(vms)):
+            uri = f"demo://{host_name(index)}"
+            self._world.hosts[uri] = DemoHost(uri, index, vms, seed, now)
         self._uris = tuple(self._world.hosts)
-        for start in starts:
-            host = self._world.hosts[self._uris[start.host]]
-            vm = DemoVm(start.spec, autostart=start.autostart, saved=start.saved)
-            if start.state.active:
-                vm.launch(host.next_id(), now, start.state, start.reason, start.age_s)
-            else:
-                vm.change(now, start.state, start.reason)
-            host.vms[start.spec.uuid] = vm
 
     @property
     def uris(self) -> tuple[str, ...]:
@@ -99,7 +89,7 @@ class DemoBackend:
         with self._world.transact() as now:
             host = self._world.hosts[uri]
             self._added += 1
-            spec = make_spec(
+            spec = VmSpec(
                 self._seed,
                 name,
                 role,
@@ -107,9 +97,8 @@ class DemoBackend:
                 vcpus=vcpus,
                 memory_bytes=memory_bytes,
                 persistent=persistent,
+                uuid=uuid,
             )
-            if uuid is not None:
-                spec = replace(spec, uuid=uuid)
             vm = host.vms[spec.uuid] = DemoVm(spec, autostart=autostart)
             if state.active:
                 vm.launch(host.next_id(), now, state, reason, age_s)
@@ -120,15 +109,19 @@ class DemoBackend:
 
     def remove_vm(self, uri: str, uuid: str) -> None:
         """Destroy and undefine a VM."""
+        from kvmtui.hypervisor.demo.verbs import abort
+
         with self._world.transact() as now:
             host = self._world.hosts[uri]
             vm = host.vm(uuid)
-            verbs.abort(self._world, host, vm, now, HypervisorError("operation failed: domain is gone"))
+            abort(self._world, host, vm, now, HypervisorError("operation failed: domain is gone"))
             self._world.stop(host, vm, now, VmState.SHUT_OFF, "forced off")
             host.vms.pop(uuid, None)
 
     def host_down(self, uri: str, reason: str = "Connection refused") -> None:
         """Break the link to a host: its VMs go on, but nobody reaches them."""
+        from kvmtui.hypervisor.demo.verbs import abort
+
         with self._world.transact() as now:
             host = self._world.hosts[uri]
             host.down = reason
@@ -140,7 +133,7 @@ class DemoBackend:
                     arriving = host.vms.get(vm.spec.uuid)
                     if vm.job is not None and arriving is not None and arriving.incoming is vm.job:
                         lost = HypervisorError("operation failed: Lost connection to destination host")
-                        verbs.abort(self._world, other, vm, now, lost)
+                        abort(self._world, other, vm, now, lost)
 
     def host_up(self, uri: str) -> None:
         """Let a host be reached again; connections opened before stay broken."""

@@ -6,11 +6,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
-from kvmtui.hypervisor.demo import migration, verbs
-from kvmtui.hypervisor.demo.console import DemoConsole
-from kvmtui.hypervisor.demo.fleet import SHARED
-from kvmtui.hypervisor.demo.transfer import Transfer
+from kvmtui.hypervisor.demo.spec import SHARED
 from kvmtui.hypervisor.demo.vm import BALLOON_PERIOD_S, DemoVm
 from kvmtui.hypervisor.demo.world import DemoHost, World
 from kvmtui.hypervisor.errors import (
@@ -26,6 +24,10 @@ from kvmtui.model.actions import Verb
 from kvmtui.model.host import HostFacts, Pressure
 from kvmtui.model.migration import MigrationOptions
 from kvmtui.model.vm import Job, VmConfig
+
+if TYPE_CHECKING:
+    from kvmtui.hypervisor.demo.console import DemoConsole
+    from kvmtui.hypervisor.demo.transfer import Transfer
 
 _ROUND_TRIP_BUDGET = 0.25
 """The share of a tick that a round trip per VM may take before CPU times come in the bulk call."""
@@ -48,8 +50,8 @@ class DemoConnection:
 
     def facts(self) -> HostFacts:
         """Return what the host is."""
-        spec = self._host.spec
         with self._call():
+            spec = self._host.spec
             return HostFacts(spec.name, spec.uuid, spec.cpus, spec.memory_bytes, "9.0.0", "QEMU 7.2.19", local=False)
 
     def light(self, interval_s: float) -> LightSample:
@@ -123,6 +125,8 @@ class DemoConnection:
 
     def perform(self, verb: Verb, uuid: str) -> None:
         """Do `verb`; blocks while a managed save writes."""
+        from kvmtui.hypervisor.demo import verbs
+
         with self._call(writes=True) as now:
             transfer = verbs.perform(self._world, self._host, self._host.vm(uuid), verb, now)
         if transfer is not None:
@@ -146,6 +150,8 @@ class DemoConnection:
 
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Move a VM; returns when it is there, raises `JobCancelled` when it was cancelled."""
+        from kvmtui.hypervisor.demo import migration, verbs
+
         target = self._world.hosts.get(destination)
         if target is None:
             raise ConnectFailed(f"unable to connect to server at '{destination}'")
@@ -162,11 +168,14 @@ class DemoConnection:
                     verbs.abort(self._world, self._host, vm, now, lost)
             raise
 
-    def open_console(self, uuid: str, sink: ConsoleSink) -> DemoConsole:
+    def open_console(self, uuid: str, sink: ConsoleSink) -> "DemoConsole":
         """Attach to the serial console; its greeting comes before this returns."""
+        from kvmtui.hypervisor.demo.console import DemoConsole
+        from kvmtui.hypervisor.demo.verbs import need_active
+
         with self._call(writes=True):
             vm = self._host.vm(uuid)
-            verbs.need_active(vm)
+            need_active(vm)
             if any(isinstance(other, DemoConsole) and other.vm is vm for other in self._world.attachments):
                 raise ConsoleBusy("operation failed: Active console session exists for this domain")
             console = DemoConsole(self._world, self._host, vm, sink)
@@ -217,7 +226,7 @@ class DemoConnection:
             return LinkLost(self._host.down or "End of file while reading data: Input/output error")
         return None
 
-    def _await(self, transfer: Transfer) -> None:
+    def _await(self, transfer: "Transfer") -> None:
         """Block until the transfer has ended and the host can say so, and raise its failure."""
         self._world.wait_until(lambda: self._broken() is not None or (transfer.finished and not self._host.hung))
         with self._world.transact():

@@ -1,9 +1,9 @@
 """Plausible loads whose totals are closed formulas: any counter at any time costs a microsecond and no memory."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from hashlib import blake2b
 from math import cos, tau
+from typing import Any, NamedTuple
 
 _DAY_S = 86_400.0
 _MASK = 0xFFFFFFFF
@@ -17,6 +17,10 @@ class Dice:
     def __init__(self, *seeds: object) -> None:
         self._prefix = "/".join(map(str, seeds))
 
+    def of(self, part: str) -> "Dice":
+        """Return dice of a part's own."""
+        return Dice(self._prefix, part)
+
     def bits(self, label: str, count: int = 32) -> int:
         """Return `count` random bits, a multiple of 8 up to 512."""
         digest = blake2b(f"{self._prefix}/{label}".encode("utf-8", "surrogatepass"), digest_size=count // 8)
@@ -27,8 +31,7 @@ class Dice:
         return low + (high - low) * self.bits(label) / 2**32
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """A rate over time as a sum of simple curves, and its integral; never negative.
 
     All amplitudes are in units per second. `wave`, `daily` and `noise` together must not exceed `level`.
@@ -92,8 +95,7 @@ class Load:
 
     def scaled(self, factor: float) -> "Load":
         """Return the same curve with other amplitudes."""
-        return replace(
-            self,
+        return self._replace(
             level=self.level * factor,
             wave=self.wave * factor,
             daily=self.daily * factor,
@@ -121,8 +123,8 @@ Shape = Callable[[float, Dice], Load]
 """Makes a load of a given mean."""
 
 
-def steady(mean: float, dice: Dice) -> Load:
-    """Return a load that wobbles around its mean."""
+def steady(mean: float, dice: Dice, **more: Any) -> Load:
+    """Return a load that wobbles around its mean; `more` are other fields of it."""
     return Load(
         level=mean,
         wave=0.2 * mean,
@@ -131,20 +133,22 @@ def steady(mean: float, dice: Dice) -> Load:
         noise=0.4 * mean,
         noise_cell_s=dice.between("cell", 1.6, 3.4),
         seed=dice.bits("noise"),
+        **more,
     )
 
 
 def daily(mean: float, dice: Dice) -> Load:
     """Return a load with busy hours: a day's wave, a minutes' wave and noise."""
-    return replace(steady(mean, dice), daily=0.35 * mean)
+    return steady(mean, dice, daily=0.35 * mean)
 
 
 def bursty(mean: float, dice: Dice) -> Load:
     """Return a load that rests at a fifth of its mean and bursts to four times."""
     period, share = dice.between("pulse", 45, 150), 0.2
     pulse = 0.8 * mean / share
-    return replace(
-        steady(0.2 * mean, dice),
+    return steady(
+        0.2 * mean,
+        dice,
         pulse=pulse,
         pulse_period_s=period,
         pulse_width_s=period * share,
@@ -170,8 +174,9 @@ def batch(mean: float, dice: Dice) -> Load:
     """Return a load that rises for minutes and then rests."""
     period = dice.between("ramp", 150, 420)
     pulse = 0.35 * mean / _RAMP_SHARE
-    return replace(
-        steady(0.1 * mean, dice),
+    return steady(
+        0.1 * mean,
+        dice,
         pulse=pulse,
         pulse_period_s=period,
         pulse_width_s=period * _RAMP_SHARE,

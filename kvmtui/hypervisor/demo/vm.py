@@ -1,11 +1,14 @@
 """One demo VM in one place: its state, and its counters as functions of the time it has run."""
 
 from math import exp, nan
+from typing import TYPE_CHECKING
 
-from kvmtui.hypervisor.demo.fleet import MIB, VmSpec
-from kvmtui.hypervisor.demo.transfer import Transfer
+from kvmtui.hypervisor.demo.spec import MIB, VmSpec
 from kvmtui.hypervisor.samples import DeepVm, LightVm
 from kvmtui.model.vm import VmState
+
+if TYPE_CHECKING:
+    from kvmtui.hypervisor.demo.transfer import Transfer
 
 BALLOON_PERIOD_S = 5
 _QEMU_BYTES = 90 * MIB

@@ -4,10 +4,19 @@ import heapq
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Protocol
 
 from kvmtui.hypervisor.demo.clock import ManualClock
-from kvmtui.hypervisor.demo.fleet import HOST_BASE_BYTES, HOST_BASE_CORES, HostSpec
+from kvmtui.hypervisor.demo.fleet import (
+    HOST_AGE_S,
+    HOST_BASE_BYTES,
+    HOST_BASE_CORES,
+    HostSpec,
+    Start,
+    make_host,
+    residents,
+)
 from kvmtui.hypervisor.demo.vm import DemoVm
 from kvmtui.hypervisor.errors import HypervisorError, VmGone
 from kvmtui.model.vm import VmState
@@ -26,11 +35,14 @@ class Attachment(Protocol):
 class DemoHost:
     """One emulated host. All its fields are guarded by the world's lock."""
 
-    def __init__(self, uri: str, spec: HostSpec, now_s: float) -> None:
+    def __init__(self, uri: str, index: int, fleet_vms: int, seed: int, now_s: float) -> None:
+        """The host number `index` of a fleet of so many VMs, as it is at `now_s`."""
         self.uri = uri
-        self.spec = spec
-        self.booted_at_s = now_s - spec.age_s
-        self.vms: dict[str, DemoVm] = {}
+        self._index = index
+        self._fleet_vms = fleet_vms
+        self._seed = seed
+        self._began_s = now_s
+        self.booted_at_s = now_s - HOST_AGE_S
         self.last_id = 0
         self.listeners: dict[object, Callable[[], None]] = {}
         self.down: str | None = None
@@ -41,6 +53,27 @@ class DemoHost:
         """How often its link broke; a connection opened before the last time is dead."""
         self._past_cpu_ns = 0
         self._least_idle_ns = 0
+
+    @cached_property
+    def spec(self) -> HostSpec:
+        """What it is."""
+        return make_host(self._index, self._seed, self._starts)
+
+    @cached_property
+    def vms(self) -> dict[str, DemoVm]:
+        """Its VMs by uuid, made when somebody first looks: nobody waits for those of another host."""
+        vms: dict[str, DemoVm] = {}
+        for start in self._starts:
+            vm = vms[start.spec.uuid] = DemoVm(start.spec, autostart=start.autostart, saved=start.saved)
+            if start.state.active:
+                vm.launch(self.next_id(), self._began_s, start.state, start.reason, start.age_s)
+            else:
+                vm.change(self._began_s, start.state, start.reason)
+        return vms
+
+    @cached_property
+    def _starts(self) -> tuple[Start, ...]:
+        return residents(self._fleet_vms, self._seed, self._index)
 
     def vm(self, uuid: str) -> DemoVm:
         """Return a VM, or raise `VmGone`."""

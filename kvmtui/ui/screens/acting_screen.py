@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
@@ -12,12 +13,12 @@ from kvmtui.model.actions import ACTIONS, BY_ID, Action, Danger
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui import acting
-from kvmtui.ui.screens.ask import ConfirmScreen
-from kvmtui.ui.screens.journal import Entry, JournalScreen
-from kvmtui.ui.screens.menu import MenuScreen
-from kvmtui.ui.screens.migrating import choose_destination
 from kvmtui.ui.widgets.bars import Note, StatusLine
 from kvmtui.ui.widgets.vm_table import VmTable
+
+if TYPE_CHECKING:
+    from kvmtui.ui.screens.ask import ConfirmScreen
+    from kvmtui.ui.screens.journal import Entry
 
 _JOURNAL = 500
 _MOVED_S = 1.5
@@ -27,9 +28,10 @@ _MOVED_S = 1.5
 class ActingScreen(Screen[None]):
     """Turns keys into actions on the marked VMs, or the one under the cursor."""
 
-    def __init__(self, engine: Engine, *, wall_clock: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, table: VmTable, *, wall_clock: Callable[[], datetime]) -> None:
         super().__init__()
         self._engine = engine
+        self._table = table
         self._wall_clock = wall_clock
         self._journal: deque[Entry] = deque(maxlen=_JOURNAL)
         self._gone: tuple[str, float] | None = None
@@ -38,17 +40,17 @@ class ActingScreen(Screen[None]):
     @property
     def shown_fleet(self) -> Fleet:
         """The fleet as it is on the screen."""
-        return self.query_one(VmTable).fleet
+        return self._table.fleet
 
     @property
     def selected(self) -> Vm | None:
         """The VM under the cursor."""
-        return self.shown_fleet.vm(self.query_one(VmTable).selected)
+        return self.shown_fleet.vm(self._table.selected)
 
     @property
     def targets(self) -> list[Vm]:
         """The VMs that an action is meant for: those marked, or else the selected one."""
-        marked = [vm for key in self.query_one(VmTable).marked if (vm := self.shown_fleet.vm(key)) is not None]
+        marked = [vm for key in self._table.marked if (vm := self.shown_fleet.vm(key)) is not None]
         if marked:
             return sorted(marked, key=lambda vm: (vm.key.host, vm.name))
         return [] if self.selected is None else [self.selected]
@@ -69,6 +71,8 @@ class ActingScreen(Screen[None]):
 
     def action_menu(self) -> None:
         """Offer what can be done with the marked VMs, or the selected one."""
+        from kvmtui.ui.screens.menu import MenuScreen
+
         targets, offered = self.targets, self.offered
         if not targets or not offered:
             self.note(f"nothing can be done: {self._why_nothing(targets)}", "$text-warning")
@@ -83,10 +87,14 @@ class ActingScreen(Screen[None]):
 
     def action_journal(self) -> None:
         """Show what was done."""
+        from kvmtui.ui.screens.journal import JournalScreen
+
         self.app.push_screen(JournalScreen(tuple(self._journal)))
 
     def note(self, text: str, tone: str = "", command: str = "") -> None:
         """Say something and keep it in the journal."""
+        from kvmtui.ui.screens.journal import Entry
+
         self._journal.append(Entry(self._wall_clock().strftime("%H:%M:%S"), text, tone, command))
         self.query_one(StatusLine).note = Note(text, tone, command)
 
@@ -105,7 +113,7 @@ class ActingScreen(Screen[None]):
         if not vms:
             self.note("no VM is selected", "$text-warning")
             return
-        if self._gone is not None and not self.query_one(VmTable).marked:
+        if self._gone is not None and not self._table.marked:
             name, at_s = self._gone
             self._gone = None
             if self._engine.clock() - at_s < _MOVED_S:
@@ -121,6 +129,8 @@ class ActingScreen(Screen[None]):
             return
         out_of_sight = under_cursor is None or plan.requests[0].key != under_cursor.key
         if plan.action is BY_ID["migrate"]:
+            from kvmtui.ui.screens.migrating import choose_destination
+
             keys = {request.key for request in plan.requests}
             chosen = [vm for vm in vms if vm.key in keys]
             choose_destination(self, self._engine, chosen, partial(self.note, tone="$text-warning"))
@@ -131,7 +141,9 @@ class ActingScreen(Screen[None]):
         else:
             self._submit(plan)
 
-    def _confirm(self, action: Action, plan: acting.Plan) -> ConfirmScreen:
+    def _confirm(self, action: Action, plan: acting.Plan) -> "ConfirmScreen":
+        from kvmtui.ui.screens.ask import ConfirmScreen
+
         names = [acting.where(request.vm_name, request.key.host, self.shown_fleet) for request in plan.requests]
         subject = names[0] if len(names) == 1 else f"{len(names)} VMs"
         return ConfirmScreen(
@@ -150,7 +162,7 @@ class ActingScreen(Screen[None]):
     def _submit(self, plan: acting.Plan) -> None:
         for request in plan.requests:
             self._engine.submit(request)
-        self.query_one(VmTable).clear_marks()
+        self._table.clear_marks()
 
     def _subject(self, vms: Sequence[Vm]) -> str:
         return acting.where(vms[0].name, vms[0].key.host, self.shown_fleet) if len(vms) == 1 else f"{len(vms)} VMs"

@@ -13,7 +13,7 @@ from textual.widgets import Label, Static
 from kvmtui import __version__
 from kvmtui.model.actions import ACTIONS, Danger
 from kvmtui.ui.console_keys import console_help
-from kvmtui.ui.keymap import MOVE_HELP, VIEW_KEYS
+from kvmtui.ui.keymap import MOVE_KEYS, VIEW_KEYS
 
 _INDENT = 13
 _TERMS = (
@@ -64,7 +64,7 @@ class _Lines(Static):
 
 
 def _help(width: int, first: str) -> Content:
-    groups: dict[str, list[tuple[str, str, str]]] = {"Move": [(keys, "", text) for keys, text in MOVE_HELP]}
+    groups: dict[str, list[tuple[str, str, str]]] = {"Move": [(move.written, "", move.label) for move in MOVE_KEYS]}
     groups["Act on the VM, or on all marked VMs"] = [
         (
             action.key,

@@ -1,16 +1,18 @@
 """The main screen: hosts, VMs and the selected VM, from top to bottom."""
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.css.query import NoMatches
+from textual.message import Message
 from textual.reactive import var
-from textual.timer import Timer
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.filter import Filter
@@ -22,14 +24,17 @@ from kvmtui.ui.changed_cells import terminal_busy
 from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.console_keys import CONSOLE_FOOTER
 from kvmtui.ui.console_layout import Layout
-from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import VIEW_KEYS, bindings
-from kvmtui.ui.messages import ActionFinished, ConsoleWoke, FleetChanged, MigrationChanged
+from kvmtui.ui.messages import (
+    ActionFinished,
+    ConsoleWoke,
+    CursorSettled,
+    FleetChanged,
+    MigrationChanged,
+    TimePassed,
+)
 from kvmtui.ui.screens.acting_screen import ActingScreen
-from kvmtui.ui.screens.device import DeviceScreen
-from kvmtui.ui.screens.help import HelpScreen
-from kvmtui.ui.virsh_console import run_virsh_console
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
 from kvmtui.ui.widgets.console_panel import ConsolePanel
 from kvmtui.ui.widgets.detail_lines import PRESENT
@@ -40,9 +45,13 @@ from kvmtui.ui.widgets.vm_table import VmTable
 
 _log = logging.getLogger(__name__)
 _JOURNAL = 500
-_SLOW_TICK_S = 5.0
-"""How often ages are brought up to date on a slow link, where there are no graphs."""
+_TICK_S, _SLOW_TICK_S = 1.05, 5.0
+"""How long nothing may come from the hosts before ages and the clock are brought up to date all the same; and on a slow
+link, where there are no graphs."""
 _MOMENT_S = 0.05
+"""The hosts tell one after the other: what comes within a moment is drawn at once."""
+_SETTLED_S = 0.1
+"""How long after a key what depends on the cursor, but is not the cursor, follows it."""
 _FIXED_LINES = 5
 """Title, status, keys, and the empty lines around the table."""
 _TABLE_LEAST = 3
@@ -58,26 +67,34 @@ class MainScreen(ActingScreen):
     now_s: var[float] = var(0.0)
 
     def __init__(self, engine: Engine, glyphs: Glyphs, *, wall_clock: Callable[[], datetime] = datetime.now) -> None:
-        super().__init__(engine, wall_clock=wall_clock)
+        super().__init__(engine, VmTable(glyphs=glyphs), wall_clock=wall_clock)
         self._glyphs = glyphs
+        self._hosts = HostList(glyphs=glyphs)
+        self._detail = VmDetail(engine.history, glyphs=glyphs)
         self._follow: VmKey | None = None
         """A VM that moved while it was selected: where it will appear."""
+        self._consoles = ConsolePanel(
+            engine.open_console,
+            lambda name, host: acting.where(name, host, self.fleet),
+            self._console_left,
+            self._console_changed,
+            glyphs,
+        )
         self._configs = ConfigReader(engine)
-        self._due: Timer | None = None
+        self._told = False
+        """Whether a fleet was published that is not taken yet."""
+        self._divided: tuple[int, ...] = ()
+        """What the height was divided for."""
+        self._tick_due: asyncio.TimerHandle | None = None
+        self._settle_due: asyncio.TimerHandle | None = None
 
     def compose(self) -> ComposeResult:
         """Lay the screen out."""
         yield TitleBar().data_bind(MainScreen.fleet)
-        yield HostList(glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
-        yield VmTable(glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
-        yield VmDetail(self._engine.history, glyphs=self._glyphs).data_bind(MainScreen.fleet, MainScreen.now_s)
-        yield ConsolePanel(
-            self._engine.open_console,
-            lambda name, host: acting.where(name, host, self.fleet),
-            self._focus_table,
-            self._console_changed,
-            self._glyphs,
-        )
+        yield self._hosts.data_bind(MainScreen.fleet, MainScreen.now_s)
+        yield self._table.data_bind(MainScreen.fleet, MainScreen.now_s)
+        yield self._detail.data_bind(MainScreen.fleet, MainScreen.now_s)
+        yield self._consoles
         yield FilterField(self._filter_changed, self._focus_table)
         yield StatusLine()
         yield KeyBar()
@@ -85,38 +102,54 @@ class MainScreen(ActingScreen):
     def on_mount(self) -> None:
         """Start watching."""
         listeners = self._engine.listeners
-        listeners.fleet_changed = lambda: self._tell(FleetChanged())
+        listeners.fleet_changed = partial(self._fleet_published, asyncio.get_running_loop())
         listeners.action_finished = lambda result: self._tell(ActionFinished(result))
         listeners.migration_changed = lambda migration: self._tell(MigrationChanged(migration))
         self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
         self._focus_table()
-        self.set_interval(1.0 if self._glyphs.graphs else _SLOW_TICK_S, self._tick)
         self._tick()
-        self._engine.start()
+        # Hosts that answered while Textual was being imported are in the first picture, which waits for no other.
+        self._hand_down(self._engine.fleet)
+        self.call_after_refresh(self._engine.start)
 
-    def _tell(self, message: FleetChanged | ActionFinished | MigrationChanged) -> None:
+    def on_unmount(self) -> None:
+        """Let nothing come any more."""
+        for due in (self._tick_due, self._settle_due):
+            if due is not None:
+                due.cancel()
+
+    def _tell(self, message: ActionFinished | MigrationChanged) -> None:
         """Post a message from a foreign thread; after the end of the app there is nobody to tell."""
         if self.is_running:
             self.post_message(message)
 
+    def _fleet_published(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the fleet taken in a moment, called from a foreign thread; one message will do for all hosts."""
+        if not self._told and self.is_running:
+            self._told = True
+            # The hosts tell one after the other, and what comes within a moment is drawn at once; but nobody is to
+            # look at an empty table.
+            moment_s = _MOMENT_S if any(host.vms for host in self.fleet.hosts.values()) else 0.0
+            # The loop is closed when the app has ended meanwhile.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(loop.call_later, moment_s, self.post_message, FleetChanged())
+
+    def _post_in(self, seconds: float, message: Message) -> asyncio.TimerHandle:
+        """Post a message in a while; Textual's timers have a task each, which costs more than what is done here."""
+        return asyncio.get_running_loop().call_later(seconds, self.post_message, message)
+
     # What comes from the engine
 
     @on(FleetChanged)
-    def _fleet_changed(self) -> None:
-        # The hosts tell one after the other: what comes within a moment is drawn at once.
-        if self._due is None:
-            self._due = self.set_timer(_MOMENT_S, self._take_fleet)
-
     def _take_fleet(self) -> None:
-        self._due = None
         if terminal_busy(self.app):
             # A slow link: what would be drawn now would be old before it is there, and keys would wait behind it.
-            self._fleet_changed()
+            self._post_in(_MOMENT_S, FleetChanged())
             return
-        table = self.query_one(VmTable)
+        self._told = False
+        table = self._table
         selected, before = table.selected, self.selected
-        self.now_s = self._engine.clock()
-        self.fleet = self._engine.fleet
+        self._hand_down(self._engine.fleet)
         # A VM that migrated leaves its old host before the migration is known to have ended: the cursor goes along.
         if selected is not None and self.fleet.vm(selected) is None:
             twin = self._twin(selected)
@@ -127,10 +160,24 @@ class MainScreen(ActingScreen):
         if self._follow is not None and self.fleet.vm(self._follow) is not None:
             table.select(self._follow)
             self._follow = None
-        self._read_config()
-        # The host list takes its lines, one for each host, with the next layout.
-        self.call_after_refresh(self._divide_height)
+        self._bring_up_to_date()
         self._show_keys()
+
+    def _hand_down(self, fleet: Fleet) -> None:
+        """Give the widgets the fleet and the time, in such a way that each repaints once."""
+        now_s = self._engine.clock()
+        if fleet is self.fleet:
+            self.now_s = now_s
+            return
+        self.set_reactive(MainScreen.now_s, now_s)
+        self._hosts.set_reactive(HostList.now_s, now_s)
+        self._table.set_reactive(VmTable.now_s, now_s)
+        self._detail.set_reactive(VmDetail.now_s, now_s)
+        self.fleet = fleet
+        hosts = fleet.hosts.values()
+        if (divided := (len(hosts), sum(len(host.vms) for host in hosts))) != self._divided:
+            self._divided = divided
+            self._divide_height()
 
     @on(ActionFinished)
     def _action_finished(self, message: ActionFinished) -> None:
@@ -155,7 +202,7 @@ class MainScreen(ActingScreen):
 
     def _follow_moved(self, migration: Migration) -> None:
         request = migration.request
-        table = self.query_one(VmTable)
+        table = self._table
         moved = VmKey(request.destination, request.key.uuid)
         if migration.phase is not Phase.DONE or table.selected not in (request.key, moved):
             return
@@ -164,24 +211,40 @@ class MainScreen(ActingScreen):
         else:
             self._follow = moved
 
+    @on(TimePassed)
     def _tick(self) -> None:
-        self.now_s = self._engine.clock()
+        self._hand_down(self.fleet)
+        self._bring_up_to_date()
+
+    def _bring_up_to_date(self) -> None:
+        """Let the clock and the selected VM's figures follow; what else changes anyway is sent along with them."""
         self.query_one(TitleBar).tick(self._wall_clock(), seconds=self._glyphs.graphs)
-        self._read_config()
+        self._follow_cursor()
+        if self._tick_due is not None:
+            self._tick_due.cancel()
+        self._tick_due = self._post_in(_TICK_S if self._glyphs.graphs else _SLOW_TICK_S, TimePassed())
+
+    def _follow_cursor(self) -> None:
+        """Show the VM under the cursor in detail; its definition is asked for only when the cursor has come to rest."""
+        detail, key = self._detail, self._table.selected
+        rests = detail.key == key
+        detail.key = key
+        detail.vm_config = self._configs.get(self.fleet.vm(key), self.now_s, ask=rests)
 
     # What the widgets tell
 
     @on(VmTable.CursorMoved)
-    def _cursor_moved(self, message: VmTable.CursorMoved) -> None:
-        detail = self.query_one(VmDetail)
-        detail.key = message.key
-        self._read_config()
-        self._show_interest()
-        self._show_keys()
-
     @on(VmTable.VisibleChanged)
-    def _visible_changed(self) -> None:
-        self._show_interest()
+    def _settle_soon(self) -> None:
+        # The cursor is painted first, and of many keys only where they lead to counts.
+        if self._settle_due is None:
+            self._settle_due = self._post_in(_SETTLED_S, CursorSettled())
+
+    @on(CursorSettled)
+    def _settle(self) -> None:
+        self._settle_due = None
+        self._engine.show_interest(self._table.selected, self._table.visible_keys)
+        self._show_keys()
 
     def on_resize(self) -> None:
         """Divide the screen anew."""
@@ -190,91 +253,86 @@ class MainScreen(ActingScreen):
     def _divide_height(self) -> None:
         """Give the table what its rows need, and the graphs the rest."""
         filtering = self.query_one(FilterField).display
-        panel = self.query_one(ConsolePanel)
-        consoles = panel.display and not panel.in_sight
-        free = self.size.height - self.query_one(HostList).size.height - _FIXED_LINES - filtering - consoles
+        consoles = self._consoles.display and not self._consoles.in_sight
+        free = self.size.height - self._hosts.lines - _FIXED_LINES - filtering - consoles
         rows = max(_TABLE_LEAST, 1 + sum(len(host.vms) for host in self.fleet.hosts.values()))
-        detail = self.query_one(VmDetail)
+        detail = self._detail
         detail.styles.height = height = max(free * 35 // 100, min(free - rows, _DETAIL_MOST), _DETAIL_LEAST)
-        detail.display = free - height >= _TABLE_LEAST and not (
-            panel.in_sight and panel.layout_now is not Layout.BESIDE
-        )
+        covered = self._consoles.in_sight and self._consoles.layout_now is not Layout.BESIDE
+        detail.display = free - height >= _TABLE_LEAST and not covered
 
     @on(VmTable.MarksChanged)
     def _marks_changed(self) -> None:
         self._show_keys()
 
-    def _show_interest(self) -> None:
-        table = self.query_one(VmTable)
-        self._engine.show_interest(table.selected, table.visible_keys)
-
-    def _read_config(self) -> None:
-        try:
-            detail = self.query_one(VmDetail)
-        except NoMatches:
-            return
-        detail.vm_config = self._configs.get(self.fleet.vm(detail.key), self.now_s)
-
     # Console
 
     def open_console(self, key: VmKey, name: str) -> None:
         """Show a VM's console and give it the keys."""
+        from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
+        from kvmtui.ui.screens.device import DeviceScreen
+
         where = acting.where(name, key.host, self.fleet)
         try:
             load_emulator()
         except EmulatorUnavailable as error:
+            from kvmtui.ui.virsh_console import run_virsh_console
+
             self.note(run_virsh_console(self.app, key.host, key.uuid, where, str(error)), "$text-warning")
             return
-        panel = self.query_one(ConsolePanel)
         config = self._configs.get(self.fleet.vm(key), self.now_s)
         devices = [device for device in config.consoles if device] if config is not None else []
         if len(devices) < 2:
-            panel.open(key, name)
+            self._consoles.open(key, name)
             return
 
         def chosen(device: str | None) -> None:
             if device is not None:
-                panel.open(key, name, device)
+                self._consoles.open(key, name, device)
 
         self.app.push_screen(DeviceScreen(where, devices), chosen)
 
     def _console_changed(self) -> None:
-        panel = self.query_one(ConsolePanel)
+        consoles = self._consoles
         for layout in Layout:
-            self.set_class(panel.in_sight and panel.layout_now is layout, f"console-{layout}")
+            self.set_class(consoles.in_sight and consoles.layout_now is layout, f"console-{layout}")
         self._divide_height()
         self._show_keys()
 
+    def _console_left(self) -> None:
+        self._focus_table()
+        self._console_changed()
+
     @on(ConsoleWoke)
     def _console_woke(self) -> None:
-        self.query_one(ConsolePanel).wake()
+        self._consoles.wake()
 
     # Keys that change what is seen
 
     def action_mark(self) -> None:
         """Mark the selected VM."""
-        self.query_one(VmTable).toggle_mark()
+        self._table.toggle_mark()
 
     def action_mark_all(self) -> None:
         """Mark all VMs shown."""
-        self.query_one(VmTable).mark_shown()
+        self._table.mark_shown()
 
     def action_unmark(self) -> None:
         """Clear all marks."""
-        self.query_one(VmTable).clear_marks()
+        self._table.clear_marks()
 
     def action_sort_next(self, step: int) -> None:
         """Sort by another column."""
-        self.query_one(VmTable).sort_next(step)
+        self._table.sort_next(step)
 
     def action_sort_invert(self) -> None:
         """Turn the order round."""
-        table = self.query_one(VmTable)
+        table = self._table
         table.sort_reversed = not table.sort_reversed
 
     def action_sort_by(self, column: str) -> None:
         """Sort by a column."""
-        self.query_one(VmTable).sort_by(column)
+        self._table.sort_by(column)
 
     def action_filter(self) -> None:
         """Type a filter."""
@@ -284,27 +342,29 @@ class MainScreen(ActingScreen):
     def action_clear_filter(self) -> None:
         """Show all VMs again, and the present."""
         self.query_one(FilterField).action_drop()
-        self.query_one(VmDetail).marked = PRESENT
+        self._detail.marked = PRESENT
 
     def _filter_changed(self, wanted: Filter | None, problem: str) -> None:
         if problem:
             self.query_one(StatusLine).note = Note(problem, "$text-error")
             return
         self.query_one(StatusLine).note = Note("")
-        self.query_one(VmTable).filter = wanted
+        self._table.filter = wanted
 
     def _focus_table(self) -> None:
         # At once, not at the next turn of the loop: the key after this one is meant for the table.
-        self.set_focus(self.query_one(VmTable))
-        self._console_changed()
+        self.set_focus(self._table)
+        self._divide_height()
 
     def action_zoom(self, steps: int) -> None:
         """Show more or less of the past in the graphs."""
-        self.query_one(VmDetail).zoom(steps)
+        self._follow_cursor()
+        self._detail.zoom(steps)
 
     def action_read_past(self, columns: int) -> None:
         """Read the graphs at an earlier or later time."""
-        self.query_one(VmDetail).mark(columns)
+        self._follow_cursor()
+        self._detail.mark(columns)
 
     def action_change_interval(self, factor: float) -> None:
         """Look more or less often."""
@@ -313,6 +373,8 @@ class MainScreen(ActingScreen):
 
     def action_help(self) -> None:
         """Show all keys."""
+        from kvmtui.ui.screens.help import HelpScreen
+
         self.app.push_screen(HelpScreen())
 
     def action_refresh(self) -> None:
@@ -326,10 +388,10 @@ class MainScreen(ActingScreen):
 
     def _show_keys(self) -> None:
         bar = self.query_one(KeyBar)
-        if self.query_one(ConsolePanel).has_keys:
+        if self._consoles.has_keys:
             bar.keys, bar.pinned = CONSOLE_FOOTER, ()
             return
-        marked = len(self.query_one(VmTable).marked)
+        marked = len(self._table.marked)
         offered = self.offered
         keys = [(f"{marked} marked", "")] if marked else []
         bar.keys = tuple(keys + [(action.key, action.label) for action in offered])

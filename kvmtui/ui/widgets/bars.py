@@ -26,9 +26,17 @@ class Note:
 class TitleBar(Widget):
     """What is watched, in numbers, and the time of day."""
 
-    fleet: reactive[Fleet] = reactive(Fleet)
+    fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
+    counts: reactive[tuple[int, int, int, int]] = reactive((0, 0, 0, 0))
+    """Hosts, VMs, those that run, and hosts that are down."""
     clock: reactive[str] = reactive("")
     mode: reactive[str] = reactive("")
+
+    def watch_fleet(self, fleet: Fleet) -> None:
+        """Count; most fleets have the same numbers as the one before."""
+        hosts = fleet.hosts.values()
+        vms, running = sum(len(host.vms) for host in hosts), sum(host.running for host in hosts)
+        self.counts = (len(hosts), vms, running, sum(host.link is Link.DOWN for host in hosts))
 
     def tick(self, now: datetime, *, seconds: bool = True) -> None:
         """Set the clock, to the second or to the minute."""
@@ -36,13 +44,10 @@ class TitleBar(Widget):
 
     def render(self) -> Content:
         """Draw the line."""
-        hosts = self.fleet.hosts.values()
-        vms = sum(len(host.vms) for host in hosts)
-        running = sum(host.running for host in hosts)
-        down = sum(host.link is Link.DOWN for host in hosts)
+        hosts, vms, running, down = self.counts
         parts = [
             Content.styled(" kvmtui ", "bold $primary"),
-            Content.styled(f" {_count(len(hosts), 'host')} · {_count(vms, 'VM')} · {running} running", ""),
+            Content.styled(f" {_count(hosts, 'host')} · {_count(vms, 'VM')} · {running} running", ""),
         ]
         if down:
             parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))

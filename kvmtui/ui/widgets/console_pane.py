@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from textwrap import wrap
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -13,9 +13,10 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from kvmtui.ui.console_terminal import ConsoleTerminal
-from kvmtui.ui.emulator_screen import Cursor
-from kvmtui.ui.emulator_search import Match
+if TYPE_CHECKING:
+    from kvmtui.ui.console_terminal import ConsoleTerminal
+    from kvmtui.ui.emulator_screen import Cursor
+    from kvmtui.ui.emulator_search import Match
 
 _WHEEL_LINES = 3
 _FALLBACK_SIZE = (80, 24)
@@ -53,7 +54,7 @@ class ConsolePane(Widget, can_focus=True):
         self._matches: tuple[Match, ...] = ()
 
     @property
-    def terminal(self) -> ConsoleTerminal | None:
+    def terminal(self) -> "ConsoleTerminal | None":
         """The console that is shown."""
         return self._terminal
 
@@ -62,7 +63,7 @@ class ConsolePane(Widget, can_focus=True):
         """Columns and rows of a console here."""
         return (self.size.width, self.size.height) if self.size.area else _FALLBACK_SIZE
 
-    def show(self, terminal: ConsoleTerminal | None) -> None:
+    def show(self, terminal: "ConsoleTerminal | None") -> None:
         """Show this console instead of the one before."""
         self._terminal = terminal
         if terminal is not None and self.size.area:
@@ -98,7 +99,7 @@ class ConsolePane(Widget, can_focus=True):
         elif lines:
             self.refresh(*(Region(0, y - self._shift, self.size.width, 1) for y in lines if y >= self._shift))
 
-    def _place_notice(self, terminal: ConsoleTerminal) -> None:
+    def _place_notice(self, terminal: "ConsoleTerminal") -> None:
         width, height = self.console_size
         self._notice = _wrap(self._notice_text, width)[: max(1, height - 1)]
         self._shift = 0

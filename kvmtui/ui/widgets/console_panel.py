@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.app import ComposeResult
@@ -21,16 +22,15 @@ from kvmtui.ui.console_keys import (
     choices,
 )
 from kvmtui.ui.console_layout import Layout
-from kvmtui.ui.console_terminal import ConsoleTerminal
-from kvmtui.ui.console_words import notice, tabs_line, title_line
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.messages import ConsoleWoke
 from kvmtui.ui.open_consoles import OpenConsoles, OpenSession, pause_after
-from kvmtui.ui.screens.ask import ConfirmScreen
-from kvmtui.ui.screens.help import HelpScreen
 from kvmtui.ui.widgets.bars import keys_line
 from kvmtui.ui.widgets.console_pane import ConsolePane
 from kvmtui.ui.widgets.console_search import ConsoleSearchField
+
+if TYPE_CHECKING:
+    from kvmtui.ui.console_terminal import ConsoleTerminal
 
 
 class ConsolePanel(Vertical):
@@ -144,7 +144,7 @@ class ConsolePanel(Vertical):
 
     # Drawing
 
-    def _show(self, terminal: ConsoleTerminal | None = None) -> None:
+    def _show(self, terminal: "ConsoleTerminal | None" = None) -> None:
         """Show another console, if there is that one."""
         if terminal is not None:
             self._consoles.choose(terminal)
@@ -154,6 +154,10 @@ class ConsolePanel(Vertical):
 
     def _draw(self) -> None:
         """Draw what has changed."""
+        if not (self._consoles.all or self.display):
+            return
+        from kvmtui.ui.console_words import notice, tabs_line, title_line
+
         shown = self._consoles.chosen
         if shown is not None and self._in_sight:
             shown.unseen = shown.rang = False
@@ -220,6 +224,8 @@ class ConsolePanel(Vertical):
                 terminal.paste(text)
                 self._draw()
 
+        from kvmtui.ui.screens.ask import ConfirmScreen
+
         where = self._where(terminal.vm_name, terminal.key.host)
         lines = len(text.splitlines())
         question = f"Paste {lines} line{'' if lines == 1 else 's'} into {where}?"
@@ -228,7 +234,7 @@ class ConsolePanel(Vertical):
 
     # Commands
 
-    def _leave(self, terminal: ConsoleTerminal) -> None:
+    def _leave(self, terminal: "ConsoleTerminal") -> None:
         # Back to the table also where there are other consoles: what is typed next is meant for none of them.
         self._in_sight = False
         self._consoles.close(terminal)
@@ -252,7 +258,7 @@ class ConsolePanel(Vertical):
         self._layout = self._layout.after(self.screen.size.width)
         self._changed()
 
-    def _copy(self, terminal: ConsoleTerminal, text: str) -> None:
+    def _copy(self, terminal: "ConsoleTerminal", text: str) -> None:
         if not text:
             terminal.remark = "nothing to copy"
             return
@@ -261,11 +267,13 @@ class ConsolePanel(Vertical):
         terminal.remark = f"{lines} line{'' if lines == 1 else 's'} copied, where the terminal allows it"
 
     def _help(self) -> None:
+        from kvmtui.ui.screens.help import HelpScreen
+
         self.app.push_screen(HelpScreen("Console"))
 
     # Search
 
-    def _search(self, terminal: ConsoleTerminal) -> None:
+    def _search(self, terminal: "ConsoleTerminal") -> None:
         field = self._field
         field.value = ""
         terminal.start_search()
@@ -284,7 +292,7 @@ class ConsolePanel(Vertical):
             self._consoles.chosen.end_search()
         self._draw()
 
-    def _search_key(self, terminal: ConsoleTerminal, command: SearchCommand | None) -> None:
+    def _search_key(self, terminal: "ConsoleTerminal", command: SearchCommand | None) -> None:
         search = terminal.start_search()
         match command:
             case SearchCommand.OLDER:

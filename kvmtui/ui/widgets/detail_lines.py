@@ -15,8 +15,8 @@ from kvmtui.ui.widgets.graph import Plot, Series, columns_per_cell, meter, nice_
 _HOT = 0.9
 """From this share of what its vCPUs could use on, a VM's CPU figure is a warning."""
 
-ReadSeries = Callable[[VmKey, Metric, int, int], list[float | None]]
-"""Gives the past of a metric of a VM: so many means over so many seconds each, oldest first."""
+ReadSeries = Callable[[VmKey, Metric, int, int, float], list[float | None]]
+"""Gives the past of a metric of a VM: so many means over so many seconds each, oldest first, up to a time."""
 
 
 def title_runs(row: Row, config: VmConfig | None, width: int) -> list[Run]:
@@ -123,6 +123,8 @@ class Window:
     span_s: int
     """How far back they go, or a little more or less, so that a column is a whole number of seconds."""
     until_s: float
+    """The time of the newest value."""
+    now_s: float
     glyphs: Glyphs
     marked: int = PRESENT
     """The column that is read, counted from the newest."""
@@ -138,6 +140,16 @@ class Window:
         if self.span_s <= FINE:
             return max(1, min(round(self.span_s / self.columns), FINE // self.columns))
         return max(1, round(self.span_s / self.columns / COARSE_STEP_S)) * COARSE_STEP_S
+
+    @property
+    def oldest(self) -> int:
+        """The oldest column that can be read: where two share a cell, the newest may have one alone."""
+        return self.columns - columns_per_cell(self.glyphs)
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest column, counted as the history counts its steps."""
+        return -(-int(self.until_s) // self.step_s)
 
     @property
     def label(self) -> str:
@@ -164,7 +176,7 @@ class Plots:
         return now if window.marked == PRESENT else values[-1 - window.marked]
 
     def _read(self, vm: Vm, metric: Metric, window: Window) -> list[float | None]:
-        return self.read_series(vm.key, metric, window.step_s, window.columns)
+        return self.read_series(vm.key, metric, window.step_s, window.columns, window.until_s)
 
     def _cpu(self, vm: Vm, window: Window) -> Plot:
         values = self._read(vm, Metric.CPU_CORES, window)
@@ -178,6 +190,7 @@ class Plots:
             warning=(cores or 0.0) >= _HOT * (vm.vcpus or 1),
             absolute=True,
             marked=window.marked,
+            newest=window.newest,
         )
 
     def _memory(self, vm: Vm, window: Window) -> Plot:
@@ -187,7 +200,7 @@ class Plots:
         note, about = "not known", ""
         if vm.memory is not None:
             rss = vm.memory.source is MemorySource.RSS
-            note = f"{'RSS of QEMU' if rss else 'balloon'}, {age(window.until_s - vm.memory.taken_at_s)}"
+            note = f"{'RSS of QEMU' if rss else 'balloon'}, {age(window.now_s - vm.memory.taken_at_s)}"
             about = "~" if rss else ""
         return Plot(
             "MEMORY",
@@ -196,6 +209,7 @@ class Plots:
             note="" if window.marked != PRESENT else note,
             absolute=True,
             marked=window.marked,
+            newest=window.newest,
         )
 
     def _disk(self, vm: Vm, window: Window) -> Plot:
@@ -210,6 +224,7 @@ class Plots:
             self.scales.disk,
             f"of {rate(self.scales.disk)}",
             marked=window.marked,
+            newest=window.newest,
         )
 
     def _net(self, vm: Vm, window: Window) -> Plot:
@@ -224,6 +239,7 @@ class Plots:
             self.scales.net,
             f"of {rate(self.scales.net)}",
             marked=window.marked,
+            newest=window.newest,
         )
 
 

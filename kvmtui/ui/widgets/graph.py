@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
-from textual.reactive import reactive
-from textual.strip import Strip
-from textual.widget import Widget
-
+from kvmtui.ui.bare_lines import RunLines
 from kvmtui.ui.format import Quantity
 from kvmtui.ui.glyphs import UNICODE, Glyphs
-from kvmtui.ui.paint import TONE_CLASSES, Palette, Run, Tone, fit_runs, runs_width
+from kvmtui.ui.paint import Run, Tone, fit_runs, runs_width
 
 Values = Sequence[float | None]
 
@@ -19,8 +17,15 @@ Values = Sequence[float | None]
 _LEFT_UP, _RIGHT_UP = (0x00, 0x40, 0x44, 0x46, 0x47), (0x00, 0x80, 0xA0, 0xB0, 0xB8)
 _LEFT_DOWN, _RIGHT_DOWN = (0x00, 0x01, 0x03, 0x07, 0x47), (0x00, 0x08, 0x18, 0x38, 0xB8)
 _BLANK = 0x2800
-# The empty braille cell is drawn as eight rings by some fonts; a space is empty everywhere.
-_NOTHING = chr(_BLANK)
+
+
+def _signs(lefts: Sequence[int], rights: Sequence[int]) -> tuple[str, ...]:
+    """Return the cells of 0 to 4 dots on the left (times five) and on the right."""
+    # The empty braille cell is drawn as eight rings by some fonts; a space is empty everywhere.
+    return tuple([chr(_BLANK + left + right) if left + right else " " for left in lefts for right in rights])
+
+
+_UP, _DOWN = _signs(_LEFT_UP, _RIGHT_UP), _signs(_LEFT_DOWN, _RIGHT_DOWN)
 
 
 def levels(values: Values, count: int, steps: int, maximum: float) -> list[int]:
@@ -28,10 +33,20 @@ def levels(values: Values, count: int, steps: int, maximum: float) -> list[int]:
 
     The lowest step is the base line, which zero and all that is too small to see share: idle is flat.
     """
-    newest = list(values[-count:]) if count else []
     scale = steps / maximum if maximum > 0 else 0.0
-    heights = [0 if value is None else max(1, min(steps, round(value * scale))) for value in newest]
+    heights = [
+        # Comparisons, not min() and max(): graphs ask this of a thousand values a second.
+        0 if value is None else 1 if (height := round(value * scale)) < 1 else height if height < steps else steps
+        for value in (values[-count:] if count else ())
+    ]
     return [0] * (count - len(heights)) + heights
+
+
+@lru_cache(1 << 12)
+def _column(left: int, right: int, height: int, down: bool) -> tuple[str, ...]:
+    """Return the `height` cells under two values, top to bottom; the same two come again at every step to the left."""
+    signs, bases = (_DOWN, range(0, 4 * height, 4)) if down else (_UP, range(4 * height - 4, -1, -4))
+    return tuple([signs[5 * max(0, min(4, left - base)) + max(0, min(4, right - base))] for base in bases])
 
 
 def braille(values: Values, width: int, height: int, maximum: float, *, down: bool = False) -> list[str]:
@@ -39,18 +54,11 @@ def braille(values: Values, width: int, height: int, maximum: float, *, down: bo
 
     `down` hangs the area from the top. None leaves a gap; more than `maximum` is cut off.
     """
-    dots = levels(values, width * 2, height * 4, maximum)
-    left, right = (_LEFT_DOWN, _RIGHT_DOWN) if down else (_LEFT_UP, _RIGHT_UP)
-    lines = []
-    for row in range(height):
-        base = 4 * (row if down else height - 1 - row)
-        lines.append(
-            "".join(
-                chr(_BLANK + left[max(0, min(4, dots[i] - base))] + right[max(0, min(4, dots[i + 1] - base))])
-                for i in range(0, width * 2, 2)
-            ).replace(_NOTHING, " ")
-        )
-    return lines
+    if not width:
+        return [""] * height
+    dots = iter(levels(values, width * 2, height * 4, maximum))
+    columns = [_column(left, right, height, down) for left, right in zip(dots, dots, strict=True)]
+    return ["".join(row) for row in zip(*columns, strict=True)]
 
 
 def blocks(values: Values, width: int, height: int, maximum: float, glyphs: Glyphs = UNICODE) -> list[str]:
@@ -58,8 +66,10 @@ def blocks(values: Values, width: int, height: int, maximum: float, glyphs: Glyp
     signs = " " + glyphs.levels
     steps = len(glyphs.levels)
     tops = levels(values, width, height * steps, maximum)
+    if height == 1:
+        return ["".join([signs[top] for top in tops])]
     return [
-        "".join(signs[max(0, min(steps, top - base))] for top in tops)
+        "".join([signs[max(0, min(steps, top - base))] for top in tops])
         for base in range((height - 1) * steps, -1, -steps)
     ]
 
@@ -69,7 +79,7 @@ def ascii_area(values: Values, width: int, height: int, maximum: float, *, down:
     signs = " .:#"
     tops = levels(values, width, height * 3, maximum)
     bases = range(0, height * 3, 3) if down else range((height - 1) * 3, -1, -3)
-    return ["".join(signs[max(0, min(3, top - base))] for top in tops) for base in bases]
+    return ["".join([signs[max(0, min(3, top - base))] for top in tops]) for base in bases]
 
 
 def mini(values: Values, width: int, maximum: float, glyphs: Glyphs = UNICODE) -> str:
@@ -85,12 +95,26 @@ def meter(fraction: float | None, width: int, glyphs: Glyphs = UNICODE) -> tuple
     return glyphs.bar * filled, glyphs.track * (width - filled)
 
 
-def area(values: Values, width: int, height: int, maximum: float, glyphs: Glyphs, *, down: bool = False) -> list[str]:
-    """Return the area under the values in the finest signs the terminal has; `columns_per_cell` values a cell."""
+def area(
+    values: Values,
+    width: int,
+    height: int,
+    maximum: float,
+    glyphs: Glyphs,
+    *,
+    down: bool = False,
+    half_cell: bool = False,
+) -> list[str]:
+    """Return the area under the values in the finest signs the terminal has; `columns_per_cell` values a cell.
+
+    With `half_cell` the newest is drawn twice where two share a cell, as the first of them.
+    """
     if not glyphs.graphs:
         return [" " * width] * height
     if glyphs.ascii:
         return ascii_area(values, width, height, maximum, down=down)
+    if half_cell and values:
+        values = [*values, values[-1]]
     return braille(values, width, height, maximum, down=down)
 
 
@@ -146,6 +170,17 @@ class Plot:
     """Whether the maximum is a real limit, so that coming near it is worth a colour."""
     marked: int = -1
     """The value, counted from the newest, at which a line is drawn through the graph; less than 0: none."""
+    newest: int = 1
+    """The number of the newest value.
+
+    Where two share a cell, an even one is the first, and has all of it until the next comes: so a graph that moves by
+    one value changes only its last cells, and every other time all of them.
+    """
+
+    @property
+    def half_cell(self) -> bool:
+        """Whether the second value of the last cell is yet to come, where two share one."""
+        return self.newest % 2 == 0
 
 
 _HOT = 0.75
@@ -196,22 +231,26 @@ def _note(plot: Plot) -> list[Run]:
 def _one_line(plot: Plot, width: int, glyphs: Glyphs) -> list[Run]:
     """Return the graph in one line: two series stand side by side, where half a line each would show nothing."""
     if len(plot.series) == 1:
-        return [(area(plot.series[0].values, width, 1, plot.maximum, glyphs)[0], Tone.GRAPH)]
+        return [(_area(plot, 0, width, 1, glyphs)[0], Tone.GRAPH)]
     half = (width - 1) // 2
-    first, second = (area(series.values, half, 1, plot.maximum, glyphs)[0] for series in plot.series)
+    first, second = (_area(plot, number, half, 1, glyphs)[0] for number in range(2))
     return [(first, Tone.GRAPH), (" ", Tone.TEXT), (second, Tone.GRAPH2)]
+
+
+def _area(plot: Plot, number: int, width: int, height: int, glyphs: Glyphs, *, down: bool = False) -> list[str]:
+    values = plot.series[number].values
+    return area(values, width, height, plot.maximum, glyphs, down=down, half_cell=plot.half_cell)
 
 
 def _areas(plot: Plot, width: int, height: int, glyphs: Glyphs) -> list[list[Run]]:
     if len(plot.series) == 1:
-        lines = area(plot.series[0].values, width, height, plot.maximum, glyphs)
+        lines = _area(plot, 0, width, height, glyphs)
         return [[(line, _tone(plot, row, height))] for row, line in enumerate(lines)]
     if height == 1:
         return [_one_line(plot, width, glyphs)]
     upper = ceil(height / 2)
-    first, second = plot.series
-    up = area(first.values, width, upper, plot.maximum, glyphs)
-    down = area(second.values, width, height - upper, plot.maximum, glyphs, down=True)
+    up = _area(plot, 0, width, upper, glyphs)
+    down = _area(plot, 1, width, height - upper, glyphs, down=True)
     return [*([(line, Tone.GRAPH)] for line in up), *([(line, Tone.GRAPH2)] for line in down)]
 
 
@@ -220,7 +259,8 @@ def _mark(plot: Plot, line: list[Run], width: int, glyphs: Glyphs) -> list[Run]:
     if plot.marked < 0 or len(line) != 1:
         return line
     text, tone = line[0]
-    cell = width - 1 - plot.marked // columns_per_cell(glyphs)
+    each = columns_per_cell(glyphs)
+    cell = width - 1 - (plot.marked + (plot.half_cell and each == 2)) // each
     if not 0 <= cell < len(text):
         return line
     return [(text[:cell], tone), (glyphs.mark, Tone.SORTED), (text[cell + 1 :], tone)]
@@ -231,32 +271,23 @@ def _tone(plot: Plot, row: int, height: int) -> Tone:
     return Tone.WARNING if plot.absolute and (height - 1 - row) / height >= _HOT else Tone.GRAPH
 
 
-class Graph(Widget):
+class Graph(RunLines):
     """One graph with its title, current value and scale."""
 
-    COMPONENT_CLASSES = TONE_CLASSES
-
-    plot: reactive[Plot | None] = reactive(None)
-
     def __init__(self, plot: Plot | None = None, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._glyphs = glyphs
-        self._palette: Palette | None = None
-        self._lines: tuple[object, list[list[Run]]] = (None, [])
-        self.set_reactive(Graph.plot, plot)
+        super().__init__(glyphs=glyphs, id=id)
+        self._plot = plot
 
-    def notify_style_update(self) -> None:
-        """Forget the styles of the theme that was."""
-        self._palette = None
-        super().notify_style_update()
+    @property
+    def plot(self) -> Plot | None:
+        """What is shown; setting it repaints the lines that look different."""
+        return self._plot
 
-    def render_line(self, y: int) -> Strip:
-        """Draw one line."""
-        width, height = self.size
-        if self._palette is None:
-            self._palette = Palette(self, self._glyphs)
-        key = (id(self.plot), width, height)
-        if self._lines[0] != key:
-            self._lines = (key, plot_lines(self.plot, width, height, self._glyphs) if self.plot else [])
-        lines = self._lines[1]
-        return self._palette.strip(lines[y] if y < len(lines) else [], width)
+    @plot.setter
+    def plot(self, plot: Plot | None) -> None:
+        self._plot = plot
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> tuple[bool, list[list[Run]]]:
+        """Return all lines."""
+        return False, plot_lines(self._plot, width, height, self._glyphs) if self._plot else []

@@ -150,6 +150,15 @@ def header_runs(layout: HostLayout, more: str) -> list[Run]:
     return runs
 
 
+def seen(row: HostRow) -> tuple[object, ...]:
+    """Return what the line of a host is drawn from, as far as it can be seen."""
+    host = row.host
+    # Only where something is amiss does the line tell a time.
+    notes = _notes(row) if row.trouble or row.stale or not _has_figures(host) else ()
+    figures = (host.figures, len(host.vms), host.running, round_trip(host.round_trip_s))
+    return (host.name, host.link, host.facts, figures, host.interval_s, host.bulk_cpu, row.stale, notes)
+
+
 def host_runs(row: HostRow, layout: HostLayout) -> list[Run]:
     """Return the line of one host; what is wrong with it takes the place of as many figures as it needs."""
     sign = (f"{row.glyphs.problem} ", Tone.ERROR if row.host.link is Link.DOWN else Tone.WARNING)

@@ -1,22 +1,24 @@
 """The list of hosts: one line each, at most a few lines high."""
 
+from collections.abc import Sequence
+
 from textual import events
 from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.widget import Widget
 
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
+from kvmtui.ui.bare_lines import BareLines
 from kvmtui.ui.glyphs import UNICODE, Glyphs
-from kvmtui.ui.paint import TONE_CLASSES, Palette
-from kvmtui.ui.widgets.host_lines import HostRow, header_runs, host_runs, lay_out_hosts
+from kvmtui.ui.paint import TONE_CLASSES, Palette, Run
+from kvmtui.ui.widgets.host_lines import HostLayout, HostRow, header_runs, host_runs, lay_out_hosts, seen
 
 _MOST_LINES = 6
 _NAME_WIDTH = (8, 16)
 
 
-class HostList(Widget):
+class HostList(BareLines):
     """All hosts; where they do not fit, those in trouble come first."""
 
     COMPONENT_CLASSES = TONE_CLASSES
@@ -31,14 +33,22 @@ class HostList(Widget):
         self._top = 0
         self._hosts: list[Host] = []
         self._painted: dict[int, Strip] = {}
+        """What each line of the screen shows."""
+        self._drawn: dict[str, tuple[object, Strip]] = {}
+        """By host: what its line was drawn from, and the line."""
+
+    @property
+    def lines(self) -> int:
+        """A line for each host and the titles, up to a limit."""
+        return min(_MOST_LINES, len(self.fleet.hosts) + 1)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Return a line for each host and the titles, up to a limit."""
-        return min(_MOST_LINES, len(self.fleet.hosts) + 1)
+        """Return how many lines are wanted."""
+        return self.lines
 
     def watch_fleet(self, old: Fleet, new: Fleet) -> None:
         """Draw the lines that look different now."""
-        if min(_MOST_LINES, len(old.hosts) + 1) != min(_MOST_LINES, len(new.hosts) + 1):
+        if min(_MOST_LINES, len(old.hosts) + 1) != self.lines:
             self.refresh(layout=True)
         self._repaint()
 
@@ -48,6 +58,7 @@ class HostList(Widget):
 
     def on_resize(self) -> None:
         """Lay the columns out anew."""
+        self._painted.clear()
         self._repaint()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
@@ -62,12 +73,14 @@ class HostList(Widget):
         """Forget the styles of the theme that was."""
         self._palette = None
         self._painted.clear()
+        self._drawn.clear()
         super().notify_style_update()
 
     def render_line(self, y: int) -> Strip:
         """Draw one line."""
-        strip = self._painted[y] = self._line(y)
-        return strip
+        if y not in self._painted:
+            self._repaint()
+        return self._painted.get(y, Strip.blank(self.size.width))
 
     @property
     def _page(self) -> int:
@@ -81,16 +94,19 @@ class HostList(Widget):
             event.stop()
 
     def _repaint(self) -> None:
-        if not self.is_mounted or not self.size:
+        """Refresh the lines of the screen that look different from what they show."""
+        width, height = self.size
+        if not self.is_mounted or not height:
             return
-        self._hosts = self._ordered()
-        self._top = max(0, min(self._top, len(self._hosts) - self._page))
-        changed = []
-        for y in range(self.size.height):
-            strip = self._line(y)
-            if self._painted.get(y) != strip:
-                changed.append(Region(0, y, self.size.width, 1))
-            self._painted[y] = strip
+        self._hosts = hosts = self._ordered()
+        self._top = max(0, min(self._top, len(hosts) - self._page))
+        names = max((len(host.name) for host in hosts), default=0)
+        layout = lay_out_hosts(width, max(_NAME_WIDTH[0], min(_NAME_WIDTH[1], names)))
+        strips = [self._strip(header_runs(layout, self._hidden()), width)]
+        strips += [self._host_line(host, layout) for host in hosts[self._top : self._top + self._page]]
+        strips += [self._strip([], width)] * (height - len(strips))
+        changed = [Region(0, y, width, 1) for y, strip in enumerate(strips) if self._painted.get(y) != strip]
+        self._painted = dict(enumerate(strips))
         if changed:
             self.refresh(*changed)
 
@@ -103,18 +119,18 @@ class HostList(Widget):
         row = HostRow(host, self.now_s, self._glyphs)
         return 0 if host.link is Link.DOWN else 1 if row.trouble or host.stale(self.now_s) else 2
 
-    def _line(self, y: int) -> Strip:
+    def _host_line(self, host: Host, layout: HostLayout) -> Strip:
+        row = HostRow(host, self.now_s, self._glyphs)
+        drawn_from = (layout.width, layout.name, seen(row))
+        drawn = self._drawn.get(host.key)
+        if drawn is None or drawn[0] != drawn_from:
+            drawn = self._drawn[host.key] = (drawn_from, self._strip(host_runs(row, layout), layout.width))
+        return drawn[1]
+
+    def _strip(self, runs: Sequence[Run], width: int) -> Strip:
         if self._palette is None:
             self._palette = Palette(self, self._glyphs)
-        names = max((len(host.name) for host in self._hosts), default=0)
-        layout = lay_out_hosts(self.size.width, max(_NAME_WIDTH[0], min(_NAME_WIDTH[1], names)))
-        if y == 0:
-            return self._palette.strip(header_runs(layout, self._hidden()), self.size.width)
-        index = y - 1 + self._top
-        if index >= len(self._hosts):
-            return self._palette.strip([], self.size.width)
-        row = HostRow(self._hosts[index], self.now_s, self._glyphs)
-        return self._palette.strip(host_runs(row, layout), self.size.width)
+        return self._palette.strip(runs, width)
 
     def _hidden(self) -> str:
         above, below = self._top, max(0, len(self._hosts) - self._top - self._page)

@@ -6,12 +6,11 @@ from typing import NamedTuple
 from textual.strip import Strip
 from textual.widget import Widget
 
-from kvmtui.model.fleet import Fleet
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui.columns import Layout, Row, lay_out
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.paint import Palette, Run
-from kvmtui.ui.widgets.vm_lines import header_runs, row_runs, volatile
+from kvmtui.ui.widgets.vm_lines import header_runs, row_runs, seen, volatile
 
 _SPARE = 100
 """How many strips are kept besides those on the screen, for scrolling back and forth."""
@@ -25,6 +24,15 @@ class Look(NamedTuple):
     thumb: bool
 
 
+class _Drawn(NamedTuple):
+    """A line, and what it was drawn from."""
+
+    vm: Vm
+    around: object
+    shown: object
+    strip: Strip
+
+
 class RowPainter:
     """Draws and remembers lines in the styles of one widget."""
 
@@ -33,7 +41,8 @@ class RowPainter:
         self._widget = widget
         self._glyphs = glyphs
         self._palette: Palette | None = None
-        self._rows: dict[VmKey, tuple[Vm, object, Strip]] = {}
+        self._rows: dict[tuple[VmKey, bool], _Drawn] = {}
+        """Strips by VM, with and without the cursor."""
         self._header: tuple[object, Strip] | None = None
 
     def __len__(self) -> int:
@@ -48,7 +57,8 @@ class RowPainter:
     def keep(self, keys: Sequence[VmKey]) -> None:
         """Forget the strips of VMs that are not on the screen, when they have become many."""
         if len(self._rows) > 4 * len(keys) + _SPARE:
-            self._rows = {key: self._rows[key] for key in keys if key in self._rows}
+            kept = set(keys)
+            self._rows = {line: drawn for line, drawn in self._rows.items() if line[0] in kept}
 
     def plain(self, runs: Sequence[Run]) -> Strip:
         """Return a line of text."""
@@ -61,20 +71,20 @@ class RowPainter:
             self._header = ((sort_column, reverse), self.plain(runs))
         return self._header[1]
 
-    def row(self, fleet: Fleet, key: VmKey, look: Look, now_s: float) -> Strip:
+    def row(self, vm: Vm, host_name: str, pending: str, stale: bool, now_s: float, look: Look) -> Strip:
         """Return the line of a VM."""
-        host = fleet.hosts[key.host]
-        vm = host.vms[key.uuid]
-        stale, pending = host.stale(now_s), fleet.pending.get(key, "")
-        seen = (look, pending, stale, volatile(vm, now_s))
-        cached = self._rows.get(key)
-        # By identity: comparing two VMs field by field would cost as much as drawing one.
-        if cached is not None and cached[0] is vm and cached[1] == seen:
-            return cached[2]
-        row = Row(vm, host.name, pending, stale, now_s, self._glyphs)
-        runs = row_runs(row, self.layout, **look._asdict())
-        strip = self._styles.strip(runs, self.layout.width, cursor=look.cursor, stale=stale)
-        self._rows[key] = (vm, seen, strip)
+        around = (look, host_name, pending, stale, volatile(vm, now_s))
+        drawn = self._rows.get((vm.key, look.cursor))
+        if drawn is not None and drawn.vm is vm and drawn.around == around:
+            return drawn.strip
+        # Two looks at a VM that does nothing give two VMs that look the same.
+        shown = seen(vm)
+        if drawn is not None and drawn.shown == shown and drawn.around == around:
+            strip = drawn.strip
+        else:
+            runs = row_runs(Row(vm, host_name, pending, stale, now_s, self._glyphs), self.layout, *look)
+            strip = self._styles.strip(runs, self.layout.width, cursor=look.cursor, stale=stale)
+        self._rows[vm.key, look.cursor] = _Drawn(vm, around, shown, strip)
         return strip
 
     @property

@@ -1,17 +1,19 @@
 """The selected VM: what it is, how it stands, and four graphs."""
 
-from textual.geometry import Region
+from dataclasses import replace
+
 from textual.reactive import reactive
-from textual.strip import Strip
-from textual.widget import Widget
 
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.vm import VmConfig, VmKey
+from kvmtui.ui.bare_lines import RunLines
 from kvmtui.ui.columns import Row
+from kvmtui.ui.format import age
 from kvmtui.ui.glyphs import UNICODE, Glyphs
-from kvmtui.ui.paint import TONE_CLASSES, Palette, Run, Tone, fit_runs, runs_width
+from kvmtui.ui.paint import Run, Tone, fit_runs, runs_width
 from kvmtui.ui.widgets.detail_lines import PRESENT, Plots, ReadSeries, Window, job_runs, off_lines, title_runs
 from kvmtui.ui.widgets.graph import plot_lines
+from kvmtui.ui.widgets.vm_lines import volatile
 
 _MARGIN = 2
 _BETWEEN = 3
@@ -24,10 +26,8 @@ SPANS_S = (60, 600, 3600)
 Line = list[Run]
 
 
-class VmDetail(Widget):
+class VmDetail(RunLines):
     """The VM under the cursor, from a few lines to a whole screen."""
-
-    COMPONENT_CLASSES = TONE_CLASSES
 
     fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
     now_s: reactive[float] = reactive(0.0, repaint=False)
@@ -35,13 +35,14 @@ class VmDetail(Widget):
     vm_config: reactive[VmConfig | None] = reactive(None, repaint=False)
     span_s: reactive[int] = reactive(60, repaint=False)
     """About how far back the graphs go, in seconds; never less than a dot for each second needs."""
+    marked: reactive[int] = reactive(PRESENT, repaint=False)
+    """The column of the graphs that is read, counted from the newest."""
 
     def __init__(self, read_series: ReadSeries, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self._glyphs = glyphs
+        super().__init__(glyphs=glyphs, id=id)
         self._plots = Plots(read_series)
-        self._palette: Palette | None = None
-        self._strips: list[Strip] = []
+        self._seen: tuple[object, ...] = ()
+        """What the lines were made from."""
         self._due = False
 
     def watch_fleet(self) -> None:
@@ -72,8 +73,8 @@ class VmDetail(Widget):
 
     def mark(self, columns: int) -> None:
         """Read a time further back (more than 0) or later; beyond the newest is the present."""
-        _, window = self._window(self.size.width - _MARGIN - 1)
-        self.marked = max(PRESENT, min(self.marked + columns, window.columns - 1))
+        _, window = self._window(self._graphs_width(self.size.width))
+        self.marked = max(PRESENT, min(self.marked + columns, window.oldest))
 
     def zoom(self, steps: int) -> None:
         """Show the next longer (1) or shorter (-1) part of the past."""
@@ -84,17 +85,10 @@ class VmDetail(Widget):
         """Lay everything out anew."""
         self._repaint_soon()
 
-    def notify_style_update(self) -> None:
-        """Forget the styles of the theme that was."""
-        self._palette = None
-        self._strips = []
-        super().notify_style_update()
-
-    def render_line(self, y: int) -> Strip:
-        """Draw one line."""
-        if len(self._strips) != self.size.height:
-            self._strips = self._draw()
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
+    def forget(self) -> None:
+        """Make all lines anew when they are next asked for."""
+        self._seen = ()
+        super().forget()
 
     def _repaint_soon(self) -> None:
         """Repaint once, however many reactives the same tick has set."""
@@ -104,27 +98,37 @@ class VmDetail(Widget):
 
     def _repaint(self) -> None:
         self._due = False
-        if not self.size:
+        if not self.display or not self.outer_size:
+            self.forget()
             return
-        old, self._strips = self._strips, self._draw()
-        changed = [
-            Region(0, y, self.size.width, 1) for y, strip in enumerate(self._strips) if y >= len(old) or old[y] != strip
-        ]
-        if changed:
-            self.refresh(*changed)
+        seen = self._inputs()
+        if seen != self._seen:
+            self._seen = seen
+            self.redraw()
 
-    def _draw(self) -> list[Strip]:
-        if self._palette is None:
-            self._palette = Palette(self, self._glyphs)
-        width, height = self.size
-        stale, lines = self._lines(width - _MARGIN - 1, height)
-        lines = [*lines[:height], *([[]] * (height - len(lines)))]
-        return [
-            self._palette.strip([(" " * _MARGIN, Tone.TEXT), *line] if line else [], width, stale=stale)
-            for line in lines
-        ]
+    def _inputs(self) -> tuple[object, ...]:
+        """Return all that the lines are made from; of the time only what can be read of it."""
+        vm = self.fleet.vm(self.key)
+        if vm is None:
+            return (self.outer_size,)
+        host = self.fleet.hosts[vm.key.host]
+        memory_age = None if vm.memory is None else age(self.now_s - vm.memory.taken_at_s)
+        pending = self.fleet.pending.get(vm.key, "")
+        ages = (*volatile(vm, self.now_s), memory_age)
+        _, window = self._window(self._graphs_width(self.outer_size.width))
+        # Between two seconds nothing new is in the history.
+        window = replace(window, until_s=int(window.until_s), now_s=0.0)
+        return vm, host.name, host.stale(self.now_s), pending, self.vm_config, self.outer_size, window, ages
 
-    def _lines(self, width: int, height: int) -> tuple[bool, list[Line]]:
+    def draw(self, width: int, height: int) -> tuple[bool, list[Line]]:
+        """Return whether what is shown is old, and all lines."""
+        stale, lines = self._all_lines(self._graphs_width(width), height)
+        return stale, [[(" " * _MARGIN, Tone.TEXT), *line] if line else [] for line in lines]
+
+    def _graphs_width(self, width: int) -> int:
+        return width - _MARGIN - 1
+
+    def _all_lines(self, width: int, height: int) -> tuple[bool, list[Line]]:
         """Return whether what is shown is old, and the lines."""
         vm = self.fleet.vm(self.key)
         if vm is None or width < 10:
@@ -149,7 +153,11 @@ class VmDetail(Widget):
         """Return how many graphs stand side by side, and what each shows."""
         columns = 2 if width >= _TWO_COLUMNS else 1
         cells = (width - _BETWEEN * (columns - 1)) // columns
-        return columns, Window(cells, self.span_s, self.now_s, self._glyphs, self.marked)
+        host = self.fleet.hosts.get(self.key.host) if self.key else None
+        # The graphs move when there is something new to see; those of a host that is silent go on without it.
+        sampled_at_s = None if host is None or host.stale(self.now_s) else host.sampled_at_s
+        until_s = self.now_s if sampled_at_s is None else sampled_at_s
+        return columns, Window(cells, self.span_s, until_s, self.now_s, self._glyphs, self.marked)
 
     def _graphs(self, window: Window, columns: int, height: int) -> list[Line]:
         vm = self.fleet.vm(self.key)

@@ -1,5 +1,7 @@
 """The lines of the VM table as runs of text: pure functions."""
 
+from operator import attrgetter
+
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Link
@@ -33,7 +35,7 @@ def header_runs(layout: Layout, sort_column: str, reverse: bool, glyphs: Glyphs)
     return runs
 
 
-def row_runs(row: Row, layout: Layout, *, cursor: bool, marked: bool, thumb: bool) -> list[Run]:
+def row_runs(row: Row, layout: Layout, cursor: bool, marked: bool, thumb: bool) -> list[Run]:
     """Return the line of one VM."""
     glyphs = row.glyphs
     runs: list[Run] = [
@@ -61,6 +63,21 @@ def volatile(vm: Vm, now_s: float) -> tuple[object, ...]:
     up = None if vm.started_at_s is None else duration(now_s - vm.started_at_s)
     silent = None if vm.monitor_silent_since_s is None else duration(now_s - vm.monitor_silent_since_s)
     return up, silent
+
+
+_FIELDS = attrgetter(
+    *("name", "state", "reason", "vcpus", "memory_allocated_bytes", "cpu_cores", "ready_fraction", "job"),
+    *("disk_read_bytes_per_s", "disk_write_bytes_per_s", "net_in_bytes_per_s", "net_out_bytes_per_s"),
+)
+_MOST_RECENT = 30
+"""Values that the widest small graph of a row shows."""
+
+
+def seen(vm: Vm) -> tuple[object, ...]:
+    """Return what of a VM its row shows, besides what changes with time alone."""
+    memory = vm.memory
+    used = None if memory is None else (memory.used_bytes, memory.source)
+    return (used, vm.cpu_recent[-_MOST_RECENT:], *_FIELDS(vm))
 
 
 def empty_text(fleet: Fleet, wanted: Filter | None, glyphs: Glyphs) -> list[Run]:

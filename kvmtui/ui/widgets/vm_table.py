@@ -1,10 +1,12 @@
 """The table of VMs: draws only the lines that are visible, and of those only the ones that changed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.actions import parse
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -14,8 +16,11 @@ from textual.strip import Strip
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.vm import VmKey
+from kvmtui.ui.bare_lines import BareLines
 from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, lay_out
 from kvmtui.ui.glyphs import UNICODE, Glyphs
+from kvmtui.ui.key_order import TakesKeys
+from kvmtui.ui.keymap import MOVE_KEYS, move_bindings
 from kvmtui.ui.paint import TONE_CLASSES
 from kvmtui.ui.rows import RowOrder
 from kvmtui.ui.widgets.row_painter import Look, RowPainter
@@ -23,23 +28,17 @@ from kvmtui.ui.widgets.vm_lines import empty_text
 
 _HEADER = 1
 _HOST_WIDTH = (4, 12)
+_MOVES: dict[str, tuple[str, tuple[Any, ...]]] = {
+    key: parse(action)[1:] for move in MOVE_KEYS for keys, action in move.actions for key in keys.split(",")
+}
 
 
-class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
+class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings=False):
     """All VMs, one line each; the cursor and the marks belong to VMs, not to lines."""
 
     COMPONENT_CLASSES = TONE_CLASSES
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "up", show=False),
-        Binding("down,j", "move(1)", "down", show=False),
-        Binding("pageup", "page(-2)", "page up", show=False),
-        Binding("pagedown", "page(2)", "page down", show=False),
-        Binding("ctrl+u", "page(-1)", "half a page up", show=False),
-        Binding("ctrl+d", "page(1)", "half a page down", show=False),
-        Binding("home,g", "first", "first", show=False),
-        Binding("end,G", "last", "last", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 
     fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
     now_s: reactive[float] = reactive(0.0, repaint=False)
@@ -97,11 +96,17 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def select(self, key: VmKey) -> None:
         """Put the cursor on a VM and bring it into view; a VM that is not shown is ignored."""
-        if key in self._rows.index:
-            self._chosen = key
-            self._put_cursor(key)
-            self._reveal_cursor()
-            self._repaint()
+        row = self._rows.index.get(key)
+        if row is None:
+            return
+        self._chosen = key
+        before, top = self._cursor_row, self.scroll_y
+        self._put_cursor(key)
+        self._reveal_cursor()
+        if self.scroll_y == top and self.is_mounted:
+            first = _HEADER - round(top)
+            lines = sorted({first + before, first + row})
+            self._refresh_lines([y for y in lines if _HEADER <= y < self.size.height])
 
     def sort_by(self, column_id: str) -> None:
         """Sort by a column, its interesting end first; by the same column again: turn the order round."""
@@ -181,6 +186,13 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._reveal_cursor()
 
     # Movement
+
+    def take_key(self, key: str) -> bool:
+        """Move the cursor, if that is what the key does."""
+        name, arguments = _MOVES.get(key, ("", ()))
+        if name:
+            getattr(self, f"action_{name}")(*arguments)
+        return bool(name)
 
     def action_move(self, lines: int) -> None:
         """Move the cursor by lines."""
@@ -289,45 +301,56 @@ class VmTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Refresh the lines of the screen that look different from what they show."""
         if not self.is_mounted or not self.size:
             return
+        self._refresh_lines(range(self.size.height))
+        visible = self.visible_keys
+        if visible != self._visible:
+            self._visible = visible
+            self._painter.keep(visible)
+            self.post_message(self.VisibleChanged(visible))
+
+    def _refresh_lines(self, lines: Sequence[int]) -> None:
+        width = self.size.width
         changed = []
-        for y in range(self.size.height):
-            strip = self._line(y)
+        for y, strip in zip(lines, self._lines(lines), strict=True):
             painted = self._painted.get(y)
             if painted is not strip and painted != strip:
-                changed.append(Region(0, y, self.size.width, 1))
+                changed.append(Region(0, y, width, 1))
             self._painted[y] = strip
         if changed:
             self.refresh(*changed)
-        visible = self.visible_keys
-        self._painter.keep(visible)
-        if visible != self._visible:
-            self._visible = visible
-            self.post_message(self.VisibleChanged(visible))
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
-        strip = self._painted[y] = self._line(y)
+        strip = self._painted.get(y)
+        if strip is None:
+            strip = self._painted[y] = self._lines((y,))[0]
         return strip
 
-    def _line(self, y: int) -> Strip:
-        painter = self._painter
-        if y < _HEADER:
-            return painter.header(self.sort_column, self.sort_reversed)
-        row = y - _HEADER + round(self.scroll_y)
-        if row < len(self._rows.keys):
-            key = self._rows.keys[row]
-            look = Look(key == self._cursor, key in self.marked, self._thumb(y))
-            return painter.row(self.fleet, key, look, self.now_s)
-        return painter.plain(empty_text(self.fleet, self.filter, self._glyphs) if self._empty_line(y) else [])
+    def _lines(self, lines: Sequence[int]) -> list[Strip]:
+        # Asked for some thirty lines a tick: what is the same for all is looked up once.
+        fleet, now_s, marked, painter, keys = self.fleet, self.now_s, self.marked, self._painter, self._rows.keys
+        stale = {key: host.stale(now_s) for key, host in fleet.hosts.items()}
+        thumb, top = self._thumb(), round(self.scroll_y) - _HEADER
+        strips = []
+        for y in lines:
+            if y < _HEADER:
+                strips.append(painter.header(self.sort_column, self.sort_reversed))
+            elif y + top < len(keys):
+                key = keys[y + top]
+                host = fleet.hosts[key.host]
+                look = Look(key == self._cursor, key in marked, y in thumb)
+                pending = fleet.pending.get(key, "")
+                strips.append(painter.row(host.vms[key.uuid], host.name, pending, stale[key.host], now_s, look))
+            else:
+                says = y == _HEADER + 1 and not keys
+                strips.append(painter.plain(empty_text(fleet, self.filter, self._glyphs) if says else []))
+        return strips
 
-    def _empty_line(self, y: int) -> bool:
-        return y == _HEADER + 1 and not self._rows.keys
-
-    def _thumb(self, y: int) -> bool:
-        """Return whether the scroll position is drawn on this line."""
+    def _thumb(self) -> range:
+        """Return the lines that the scroll position is drawn on."""
         page, rows = self._page, len(self._rows.keys)
         if rows <= page or page <= 0:
-            return False
+            return range(0)
         length = max(1, page * page // rows)
-        top = round((page - length) * self.scroll_y / (rows - page))
-        return top <= y - _HEADER < top + length
+        top = _HEADER + round((page - length) * self.scroll_y / (rows - page))
+        return range(top, top + length)
