@@ -15,6 +15,7 @@ from textual import events
 
 from kvmtui.ui.emulator_keys import KeyEncoder, encode_paste
 from kvmtui.ui.emulator_screen import Cursor, ScreenReader
+from kvmtui.ui.emulator_text import TextReader
 
 # The scrollback is bounded by its bytes (about 5,000 lines of 80 columns). A bound in lines that bites earlier costs
 # libghostty six sevenths of its speed: `yes` 6 instead of 40 MB/s.
@@ -74,6 +75,10 @@ class Emulator:
         )
         self._screen = ScreenReader(self._ffi, self._lib, self._handle)
         self._keys = KeyEncoder(self._ffi, self._lib, self._handle)
+        self._text = TextReader(self._ffi, self._lib, self._handle)
+        self._bell_rung = False
+        self._on_bell = self._ffi.callback("GhosttyTerminalBellFn", self._ring)
+        self._listen_for_bell(self._on_bell)
 
     @property
     def columns(self) -> int:
@@ -115,6 +120,24 @@ class Emulator:
         """Return line `y` as of the last `take_dirty`, at most `columns` wide and free of control characters."""
         return self._screen.lines[y] if 0 <= y < len(self._screen.lines) else []
 
+    def take_bell(self) -> bool:
+        """Return whether the guest rang the bell since the last call."""
+        rung, self._bell_rung = self._bell_rung, False
+        if rung:
+            self._listen_for_bell(self._on_bell)
+        return rung
+
+    def text_lines(self, start: int = 0, end: int | None = None) -> list[str]:
+        """Return the text of scrollback and screen from line `start` to before `end`; line 0 is the oldest kept.
+
+        Without harmful characters and the blanks at the ends. 5,000 lines take 3 ms.
+        """
+        return self._text.lines(*self._range(start, end))
+
+    def copy_text(self, start: int, end: int) -> str:
+        """Return these lines as one text, in which a line that the screen's edge wrapped is one line again."""
+        return self._text.unwrapped(*self._range(start, end))
+
     def encode_key(self, event: events.Key) -> bytes:
         """Return what a key sends in the terminal's present modes; nothing for a key a terminal has no bytes for."""
         return self._keys.encode(event.key, event.character)
@@ -125,7 +148,7 @@ class Emulator:
 
     @property
     def lines_above(self) -> int:
-        """How many scrollback lines are above the view."""
+        """How many scrollback lines are above the view: the number of the first line in it."""
         return int(self._scrollbar().offset)
 
     @property
@@ -139,6 +162,10 @@ class Emulator:
         if lines:
             self._scroll(self._lib.GHOSTTY_SCROLL_VIEWPORT_DELTA, lines)
 
+    def scroll_to(self, line: int) -> None:
+        """Move the view so that it begins with this line of `text_lines`, or as near as the scrollback allows."""
+        self.scroll(line - self.lines_above)
+
     def scroll_to_end(self) -> None:
         """Let the view follow the output again."""
         self._scroll(self._lib.GHOSTTY_SCROLL_VIEWPORT_BOTTOM, 0)
@@ -151,6 +178,18 @@ class Emulator:
         bar = self._ffi.new("GhosttyTerminalScrollbar*")
         self._lib.ghostty_terminal_get(self._handle, self._lib.GHOSTTY_TERMINAL_DATA_SCROLLBAR, bar)
         return bar
+
+    def _range(self, start: int, end: int | None) -> tuple[int, int]:
+        total = int(self._scrollbar().total)
+        return max(0, start), total if end is None else min(end, total)
+
+    def _listen_for_bell(self, callback: Any) -> None:
+        self._lib.ghostty_terminal_set(self._handle, self._lib.GHOSTTY_TERMINAL_OPT_BELL, callback)
+
+    def _ring(self, _terminal: Any, _user_data: Any) -> None:
+        """Note the bell and hear no more of them until it is taken: a guest may ring millions of times."""
+        self._bell_rung = True
+        self._listen_for_bell(self._ffi.NULL)
 
     def _limit_memory(self) -> None:
         for option, ctype, value in (
