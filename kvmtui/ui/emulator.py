@@ -28,10 +28,10 @@ REPLY_BYTES_PER_FEED = 256  # an honest program asks one to four questions at a 
 # the terminal: no colour, title, size, clipboard or DCS answer, which could carry data or be typed into a shell.
 _REPLY = re.compile(rb"\x1b\[(?:\??\d{1,5};\d{1,5}R|0n|[?>][\d;]{1,32}c|\??\d{1,5};\d\$y)")
 
-# After a stream ended in the middle of something: abort the sequence, leave the alternate screen, undo what a dead
-# program may have set (application keys, mouse, paste, held drawing, hidden cursor, insert, charset, margins).
+# After a stream ended in the middle of something: undo what a dead program may have set (application keys, mouse,
+# paste, held drawing, hidden or odd cursor, insert, charset, margins).
 _CALM = (
-    b"\x18\x1b[?1049l\x1b[!p\x1b[?1;1000;1002;1003;1006;2004;2026l\x1b[?7;25h\x1b[4l\x1b>\x1b(B\x0f\x1b[m"
+    b"\x1b[!p\x1b[?1;67;69;1000;1002;1003;1006;2004;2026l\x1b[?7;25h\x1b[4;20l\x1b[ q\x1b>\x1b(B\x0f\x1b[m"
     b"\x1b7\x1b[r\x1b8\r\n"
 )
 
@@ -110,7 +110,10 @@ class Emulator:
     def calm(self) -> None:
         """Undo the modes a program left behind, keeping screen and scrollback; for a line that is opened again."""
         self._guard = StringGuard()
-        self.feed(_CALM)
+        self.feed(b"\x18")  # aborts the sequence
+        if self._terminal.mode(1049):  # On the primary screen this would only move the cursor, up into old text.
+            self.feed(b"\x1b[?1049l")
+        self.feed(b"\x1b[?47;1047l" + _CALM)
 
     def take_dirty(self) -> list[int]:
         """Bring the lines up to date and return the numbers of those that look different since the last call."""

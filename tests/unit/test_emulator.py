@@ -306,6 +306,18 @@ def test_calm_undoes_what_a_dead_program_left() -> None:
     assert emulator.paste("x") == b"x"
 
 
+@pytest.mark.parametrize("leaves", [b"", b"\x1b[?69h\x1b[9;12s\x1b[3;1H", b"\x1b[2;3r\x1b[?6h\x1b[2;1H", b"\x1b[20h"])
+def test_calm_leaves_the_text_of_the_primary_screen_alone(leaves: bytes) -> None:
+    emulator, _ = make()
+    emulator.feed(b"one\r\n\x1b[?1049hvi\x1b[?1049ltwo\r\n" + leaves + b"$ \x1b[5 q\x1b[?67h")
+    emulator.calm()
+    emulator.feed(b"login: abcdefghij")
+    assert text(emulator) == ["one", "two", "$", "login: abcdefghij"]
+    assert emulator.cursor is not None
+    assert emulator.cursor.shape == "block"
+    assert emulator.encode_key(events.Key("backspace", None)) == b"\x7f"
+
+
 def test_a_missing_library_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyghostty._ffi", None)
     with pytest.raises(EmulatorUnavailable, match="pyghostty"):
