@@ -57,6 +57,17 @@ def test_a_recorded_program_looks_as_in_tmux(server: Server, name: str) -> None:
     pane.close()
 
 
+def test_the_cursor_has_the_shape_that_vim_gave_it() -> None:
+    # tmux 3.3 cannot be asked for it.
+    emulator = Emulator(recording.COLUMNS, recording.ROWS, lambda reply: None)
+    shapes = {}
+    for step in recording.read("vim"):
+        emulator.feed(step.output)
+        emulator.take_dirty()
+        shapes[step.label] = emulator.cursor and emulator.cursor.shape
+    assert (shapes["insert"], shapes["replace"], shapes["true colours"]) == ("bar", "underline", "block")
+
+
 def test_the_recordings_are_those_that_are_compared() -> None:
     assert recording.names() == PROGRAMS
 

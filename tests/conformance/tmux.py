@@ -19,8 +19,8 @@ class Server:
     """A server with a socket and settings of its own; use as a context manager."""
 
     def __init__(self) -> None:
-        # Not pytest's folder: a socket's whole path has to fit into 107 bytes.
-        self._folder = Path(tempfile.mkdtemp(prefix="kvmtui-"))
+        # Not in a longer folder: the socket's whole path has to fit into 107 bytes.
+        self._folder = Path(tempfile.mkdtemp(prefix="kvmtui-tmux-", dir="/tmp"))
         self._windows = 0
 
     def __enter__(self) -> "Server":
