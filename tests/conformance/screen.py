@@ -1,7 +1,7 @@
 """A terminal's screen as cells, read from tmux's capture and from our emulator, so that the two can be compared."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
@@ -16,10 +16,10 @@ Colour = int | Rgb | None
 
 _ESCAPE = re.compile(r"\x1b\[([\d;:]*)m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|([\x0e\x0f])|([^\x1b])")
 _DEC_GRAPHICS = dict(zip("`abcdefghijklmnopqrstuvwxyz{|}~", "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·", strict=True))
-_FLAGS = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 8: "hidden", 9: "strike", 21: "underline2"}
+_FLAGS = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 9: "strike", 21: "underline2"}
 _FLAGS |= {53: "overline"}
-_OFF = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline", "underline2"), 27: ("reverse",), 28: ("hidden",)}
-_OFF |= {29: ("strike",), 55: ("overline",)}
+_OFF = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline", "underline2"), 27: ("reverse",), 29: ("strike",)}
+_OFF |= {55: ("overline",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ UNSEEN = Cell(look=Look(flags=frozenset({"unseen"})))
 def cells_of_capture(capture: str, columns: int) -> list[list[Cell]]:
     """Return the cells of `tmux capture-pane -p -e -N`; a look goes on from one line to the next.
 
-    Before 3.4 tmux leaves out what follows the last cell that was written to, even where erasing has coloured it; those
-    cells are `UNSEEN`.
+    tmux 3.3 leaves out what follows the last cell that was written to, even where erasing has coloured it; those cells
+    are `UNSEEN`.
     """
     look, graphics = Look(), False
     rows = []
@@ -151,8 +151,7 @@ def _numbers(codes: str) -> Iterator[int]:
             yield int(code or 0)
 
 
-def _extended(numbers: Iterable[int]) -> Colour:
-    numbers = iter(numbers)
+def _extended(numbers: Iterator[int]) -> Colour:
     if next(numbers) == 5:
         return next(numbers)
     return next(numbers), next(numbers), next(numbers)

@@ -64,7 +64,8 @@ def random_sequences(emulator: Emulator) -> Iterator[bytes]:
             emulator.scroll(rng.randrange(-50, 50))
             emulator.encode_key(events.Key(rng.choice(KEYS), None))
             emulator.take_bell()
-            emulator.text_lines(rng.randrange(0, 10), rng.randrange(10, 50))
+            total = emulator.lines_above + emulator.rows + emulator.lines_below
+            assert len(emulator.text_lines(0, 50)) == min(total, 50)
             emulator.copy_text(rng.randrange(0, 10), rng.randrange(10, 50))
             drawn.update(check_lines(emulator))
     assert len(drawn) > 500, "the sequences draw something"

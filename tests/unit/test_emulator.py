@@ -259,6 +259,14 @@ def test_text_of_scrollback_and_screen() -> None:
     assert emulator.copy_text(5, 3) == ""
 
 
+def test_the_text_of_a_line_that_ends_in_a_wide_character() -> None:
+    emulator, _ = make(10, 3)
+    emulator.feed("xxxxxxxx世\r\nxxxxxxxxx世\x1b[1;1H".encode())
+    assert emulator.text_lines(0, 1) == ["xxxxxxxx世"]
+    assert emulator.text_lines(1, 2) == ["xxxxxxxxx"]
+    assert emulator.copy_text(0, 3) == "xxxxxxxx世\nxxxxxxxxx世"
+
+
 def test_the_text_of_the_alternate_screen_is_its_own() -> None:
     emulator, _ = make(10, 3)
     emulator.feed(b"1\r\n2\r\n3\r\n4\x1b[?1049h\x1b[Hvi")
