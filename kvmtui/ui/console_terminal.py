@@ -210,9 +210,10 @@ class ConsoleTerminal:
             self.search = None
             self.emulator.scroll_to_end()
 
-    def text(self) -> str:
-        """Return what is in view, as text."""
-        return "\n".join(self.line_text(y) for y in range(self.emulator.rows)).strip("\n")
+    def copy_text(self, y: int = 0, lines: int | None = None) -> str:
+        """Return lines in view, by default all, as text; a line that was wrapped is one line again."""
+        first = self.emulator.lines_above + y
+        return self.emulator.copy_text(first, first + (lines or self.emulator.rows)).strip("\n")
 
     def line_text(self, y: int) -> str:
         """Return one line in view, as text."""

@@ -173,6 +173,14 @@ async def test_copying_takes_what_is_in_sight() -> None:
         assert session.written == b""
 
 
+async def test_copying_joins_what_the_screens_edge_has_wrapped() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"x" * 70 + b" a long line\r\nnext"))
+        await press(pilot, PREFIX, "y")
+        assert app.clipboard == "x" * 70 + " a long line\nnext"
+
+
 async def test_the_log_has_the_guests_bytes_and_is_its_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     app = ConsoleApp()

@@ -70,7 +70,7 @@ class ConsolePanel(Vertical):
             Command.LAYOUT: lambda *_: self._next_layout(),
             Command.SEARCH: lambda terminal, _: self._search(terminal),
             Command.SCROLL: lambda _, pages: self.pane.scroll_pages(pages),
-            Command.COPY: lambda terminal, _: self._copy(terminal, terminal.text()),
+            Command.COPY: lambda terminal, _: self._copy(terminal, terminal.copy_text()),
             Command.RESIZE: lambda terminal, _: terminal.tell_size(),
             Command.LOG: lambda terminal, _: terminal.toggle_log(),
             Command.BREAK: lambda terminal, _: terminal.send_break(),
@@ -301,7 +301,7 @@ class ConsolePanel(Vertical):
                 search.step(-1)
             case SearchCommand.COPY:
                 selected = next((match.y for match in search.matches if match.selected), None)
-                self._copy(terminal, "" if selected is None else terminal.line_text(selected))
+                self._copy(terminal, "" if selected is None else terminal.copy_text(selected, 1))
             case SearchCommand.AGAIN:
                 self._search(terminal)
             case SearchCommand.PAGE_UP:
