@@ -94,6 +94,7 @@ class DemoBackend:
         persistent: bool = True,
         autostart: bool = False,
         uuid: str | None = None,
+        consoles: tuple[str, ...] = ("serial0",),
     ) -> str:
         """Define a VM on a host and bring it into a state; returns its uuid."""
         with self._world.transact() as now:
@@ -108,8 +109,7 @@ class DemoBackend:
                 memory_bytes=memory_bytes,
                 persistent=persistent,
             )
-            if uuid is not None:
-                spec = replace(spec, uuid=uuid)
+            spec = replace(spec, uuid=uuid or spec.uuid, consoles=consoles)
             vm = host.vms[spec.uuid] = DemoVm(spec, autostart=autostart)
             if state.active:
                 vm.launch(host.next_id(), now, state, reason, age_s)

@@ -102,6 +102,7 @@ class VmSpec:
     disk_bytes: int
     interfaces: tuple[Interface, ...]
     address: str
+    consoles: tuple[str, ...] = ("serial0",)
     emulated: bool = False
     persistent: bool = True
     shutdown_s: float = 3.0
