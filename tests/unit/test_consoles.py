@@ -1,7 +1,6 @@
 """Consoles of the engine on the demo hosts: how they open, end, wait, come back and follow."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
