@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from kvmtui.engine.consoles import ConsoleOutput
+from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
 from kvmtui.ui.widgets.console_pane import ConsolePane, guest_gets_key
 
 
@@ -183,7 +183,9 @@ async def test_replies_go_back_to_the_guest() -> None:
 async def test_an_ended_stream_keeps_the_screen_and_can_be_opened_again() -> None:
     app = PaneApp()
     async with app.run_test(size=(60, 10)) as pilot:
-        output = ConsoleOutput(b"panic: \x1b[?1hoops", ended="domain \x1b[31mis not running")
+        output = ConsoleOutput(
+            b"panic: \x1b[?1hoops", state=ConsoleState.ENDED, message="domain \ufffd[31mis not running"
+        )
         pane, session = attach(app, output)
         await pilot.pause()
         assert lines(pane) == ["panic: oops", "stream ended: domain \ufffd[31mis not run… - r reattach, ^] leave"]
@@ -204,7 +206,10 @@ async def test_an_ended_stream_keeps_the_screen_and_can_be_opened_again() -> Non
 async def test_the_notice_hides_no_line_of_a_full_screen() -> None:
     app = PaneApp()
     async with app.run_test(size=(60, 10)) as pilot:
-        pane, _ = attach(app, ConsoleOutput(b"\r\n".join(b"line %d" % n for n in range(50)), ended="closed"))
+        pane, _ = attach(
+            app,
+            ConsoleOutput(b"\r\n".join(b"line %d" % n for n in range(50)), state=ConsoleState.ENDED, message="closed"),
+        )
         await pilot.pause()
         assert lines(pane)[-2] == "line 49"
         assert lines(pane)[-1].startswith("stream ended: closed")
@@ -214,7 +219,7 @@ async def test_the_notice_hides_no_line_of_a_full_screen() -> None:
 async def test_keys_go_nowhere_after_the_end() -> None:
     app = PaneApp()
     async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app, ConsoleOutput(b"", ended="closed"))
+        pane, session = attach(app, ConsoleOutput(b"", state=ConsoleState.ENDED, message="closed"))
         await pilot.press("tab", "m", "enter")
         assert app.focused is pane
         assert session.written == b""

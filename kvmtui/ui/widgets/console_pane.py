@@ -16,7 +16,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from kvmtui.engine.consoles import ConsoleOutput
+from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
 from kvmtui.model.clean import clean_message
 from kvmtui.ui.emulator import Emulator
 from kvmtui.ui.emulator_screen import Cursor
@@ -177,7 +177,8 @@ class ConsolePane(Widget, can_focus=True):
             # What is left of a sequence that was cut by the skipping is aborted (CAN), not continued.
             self._backlog = memoryview(_CAN + output.data if output.skipped_bytes else output.data)
             self._skipped_bytes += output.skipped_bytes
-            self._ended_after_backlog = output.ended
+            if output.state not in (ConsoleState.OPENING, ConsoleState.OPEN):
+                self._ended_after_backlog = output.message or output.state
         busy = bool(self._backlog)
         self._feed(self._emulator, start)
         if not self._backlog and self._ended_after_backlog is not None:
