@@ -71,9 +71,8 @@ def notice(terminal: ConsoleTerminal, where: str) -> str:
         case ConsoleState.WAITING:
             return f"waiting: {reason or 'not there'}. It is attached again by itself; {PREFIX} q leaves."
         case ConsoleState.HELD:
-            said = f" ({reason})" if reason else ""
-            asks = "Take it over, and end it there? y/N"
-            return f"Another client has the console of {where}{said}. {asks} ({PREFIX} q leaves)"
+            reason = reason or "another client has this console open"
+            return f"{reason}. Take over the console of {where}? y/N ({PREFIX} q leaves)"
         case ConsoleState.ENDED:
             return f"ended: {reason or 'closed'}. r attaches again, {PREFIX} q leaves."
     return ""

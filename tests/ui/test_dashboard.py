@@ -637,7 +637,7 @@ async def test_a_console_that_someone_else_holds_says_so() -> None:
         await stage.put_cursor_on("web1")
         stage.backend.open(H1, read_only=False).open_console(stage.key("web1").uuid, Sink())
         await stage.press("c")
-        await stage.see("Another client has the console of web1 on h1")
+        await stage.see("Take over the console of web1 on h1? y/N")
 
 
 async def test_a_paste_of_several_lines_asks_first() -> None:
@@ -723,7 +723,7 @@ async def test_of_several_devices_one_is_chosen() -> None:
             await stage.press("c")
             await stage.see("Which console of web1 on h1?")
             await stage.press("down", "enter")
-            await stage.see("root@web1:~#")
+            await stage.see("console of web1 on h1")
         assert stage.engine.devices == ["serial1"]
 
 
