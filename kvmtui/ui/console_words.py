@@ -72,7 +72,7 @@ def notice(terminal: ConsoleTerminal, where: str) -> str:
             return f"waiting: {reason or 'not there'}. It is attached again by itself; {PREFIX} q leaves."
         case ConsoleState.HELD:
             reason = reason or "another client has this console open"
-            return f"{reason}. Take over the console of {where}? y/N ({PREFIX} q leaves)"
+            return f"{reason}.\nTake over the console of {where}? y/N ({PREFIX} q leaves)"
         case ConsoleState.ENDED:
             return f"ended: {reason or 'closed'}. r attaches again, {PREFIX} q leaves."
     return ""

@@ -158,8 +158,8 @@ async def test_a_held_console_asks_before_taking_over() -> None:
     async with app.run_test(size=SIZE) as pilot:
         session = app.attach(ConsoleOutput(b"", state=ConsoleState.HELD, message="Active console session exists"))
         await pilot.pause()
-        text = " ".join(app.lines)
-        assert "Active console session exists. Take over the console of web1 on h1? y/N" in text
+        asks = "Take over the console of web1 on h1? y/N (^] q leaves)"
+        assert app.lines == ["Active console session exists.", asks]
         await press(pilot, "y")
         assert session.asked == [], "typed before the question could be read"
         now = 2.0

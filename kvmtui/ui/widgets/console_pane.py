@@ -207,7 +207,6 @@ def _marked(strip: Strip, start: int, end: int, mark: Style) -> Strip:
 
 
 def _wrap(text: str, width: int) -> Sequence[str]:
-    """Return `text` in lines of at most `width` cells."""
-    if len(text) == cell_len(text):
-        return wrap(text, max(1, width))
-    return wrap(text, max(1, width // 2))
+    """Return the lines of `text` in lines of at most `width` cells."""
+    room = max(1, width if len(text) == cell_len(text) else width // 2)
+    return [part for line in text.splitlines() for part in wrap(line, room)]
