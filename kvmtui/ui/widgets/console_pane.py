@@ -208,5 +208,5 @@ def _marked(strip: Strip, start: int, end: int, mark: Style) -> Strip:
 
 def _wrap(text: str, width: int) -> Sequence[str]:
     """Return the lines of `text` in lines of at most `width` cells."""
-    room = max(1, width if len(text) == cell_len(text) else width // 2)
-    return [part for line in text.splitlines() for part in wrap(line, room)]
+    lines = text.splitlines()
+    return [part for line in lines for part in wrap(line, max(1, width if len(line) == cell_len(line) else width // 2))]
