@@ -1,17 +1,48 @@
-"""Open consoles: each with its own lane, its output in a bounded buffer that the screen empties."""
+"""Open consoles: each outlives the streams it is made of, for guests restart, move and lose their hosts."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
+from enum import StrEnum
+from math import inf
 
-from kvmtui.hypervisor.errors import HypervisorError
-from kvmtui.hypervisor.lanes import Lane, Opener
-from kvmtui.hypervisor.protocol import Connection, ConsoleStream
-from kvmtui.model.clean import clean
+from kvmtui.engine.attachment import Attachment
+from kvmtui.engine.whereabouts import find_vm, has_left, why_absent
+from kvmtui.hypervisor.errors import (
+    CallTimedOut,
+    ConnectFailed,
+    ConsoleBusy,
+    HypervisorError,
+    InvalidState,
+    LinkLost,
+    NoConsole,
+    VmGone,
+)
+from kvmtui.hypervisor.lanes import Opener
+from kvmtui.model.actions import virsh_line
+from kvmtui.model.clean import clean_message
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.vm import VmKey
 
 _BUFFER_BYTES = 1024 * 1024
+_OPEN_DEADLINE_S = 15.0
+_BACKOFF_MAX_S = 30.0
+# After these the same may succeed in a moment, when the VM runs again or its host is back.
+_PASSING = (LinkLost, ConnectFailed, CallTimedOut, InvalidState, VmGone)
+
+
+class ConsoleState(StrEnum):
+    """How a console stands."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    WAITING = "waiting"
+    """The guest is off or its host unreachable; it is attached again by itself."""
+    HELD = "held"
+    """Another client has it; `take_over` attaches all the same."""
+    ENDED = "ended"
+    """Nothing more will come by itself; `reattach` tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,45 +52,134 @@ class ConsoleOutput:
     data: bytes
     skipped_bytes: int = 0
     """How much was dropped before `data` because it came faster than it could be shown."""
-    ended: str | None = None
-    """Why nothing more will come; None while the stream is open."""
+    state: ConsoleState = ConsoleState.OPEN
+    message: str = ""
+    """Why it is not open and what to do, or, once, what came of a request; cleaned."""
+    key: VmKey | None = None
+    """Where the guest is now: it follows a migration."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleHosts:
+    """What consoles need of the engine."""
+
+    fleet: Callable[[], Fleet]
+    opener: Callable[[str], Opener]
+    """How a console's lane connects to a host."""
+    look: Callable[[str], None]
+    """Asks for a fresh look at a host soon."""
+    clock: Callable[[], float]
 
 
 class Console:
-    """One console session; any thread may call any method, and none waits for the host."""
+    """One console session; any thread may call any method, and none waits for a host."""
 
-    def __init__(self, uuid: str, open_connection: Opener, wake: Callable[[], None]) -> None:
+    def __init__(self, key: VmKey, device: str | None, hosts: ConsoleHosts, wake: Callable[[], None]) -> None:
         """`wake` is called from a foreign thread when there is something to take."""
+        self._key = key
+        self._device = device
+        self._hosts = hosts
         self._wake = wake
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._skipped = 0
-        self._ended: str | None = None
-        self._stream: ConsoleStream | None = None
+        self._state = ConsoleState.OPENING
+        self._message = ""
+        self._since_s = hosts.clock()
+        self._failures = 0
+        self._attachment: Attachment | None = None
+        self._closed = False
         self._lock = threading.Lock()
-        self._lane = Lane(f"console {uuid}", open_connection)
-        self._lane.submit(lambda connection: self._open(connection, uuid)).add_done_callback(self._opened)
+        self._attach(key, force=False, was=ConsoleState.OPENING)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been given up."""
+        return self._closed
 
     def take(self) -> ConsoleOutput:
         """Return and forget what has come."""
         with self._lock:
-            found = ConsoleOutput(b"".join(self._chunks), self._skipped, self._ended)
+            found = ConsoleOutput(b"".join(self._chunks), self._skipped, self._state, self._message, self._key)
             self._chunks.clear()
             self._buffered = self._skipped = 0
+            if self._state is ConsoleState.OPEN:
+                self._message = ""
         return found
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the guest."""
-        self._lane.submit(lambda _: None if self._stream is None else self._stream.write(data))
+        """Send bytes to the guest when it takes them; what is written while it is neither open nor opening is lost."""
+        with self._lock:
+            attachment = self._attachment if self._state in (ConsoleState.OPEN, ConsoleState.OPENING) else None
+        if attachment is not None and not attachment.write(data):
+            self.told(attachment, "too much at once: this was not sent")
+
+    def take_over(self) -> None:
+        """Attach to a console that is held, ending the other client's session."""
+        self._attach(self._key, force=True, was=ConsoleState.HELD)
+
+    def reattach(self) -> None:
+        """Try again now."""
+        state = self._state
+        if state not in (ConsoleState.OPEN, ConsoleState.OPENING):
+            self._failures = 0
+            self._attach(find_vm(self._hosts.fleet(), self._key, -inf) or self._key, force=False, was=state)
+
+    def send_break(self) -> None:
+        """Let the guest see a break on the line; `take` tells what came of it."""
+        with self._lock:
+            attachment = self._attachment if self._state is ConsoleState.OPEN else None
+        if attachment is not None:
+            attachment.send_break()
 
     def close(self) -> None:
-        """End the session."""
-        self._lane.submit(lambda _: None if self._stream is None else self._stream.close())
-        self._lane.close()
+        """End the session, dropping what has not been sent."""
+        with self._lock:
+            self._closed = True
+            attachment, self._attachment = self._attachment, None
+        if attachment is not None:
+            attachment.close()
 
-    def output(self, data: bytes) -> None:
+    def watch(self) -> None:
+        """Go on where the fleet says that it is time; called whenever the fleet has changed."""
+        with self._lock:
+            attachment, state, key, since_s = self._attachment, self._state, self._key, self._since_s
+        if attachment is None:
+            return
+        fleet, passed_s = self._hosts.fleet(), self._hosts.clock() - since_s
+        if state is ConsoleState.OPEN:
+            attachment.go_on()
+        elif state is ConsoleState.OPENING and passed_s > _OPEN_DEADLINE_S:
+            attachment.abandon()
+            self._failed(attachment, CallTimedOut(f"no answer for {_OPEN_DEADLINE_S:.0f} s"))
+        elif state is ConsoleState.HELD and has_left(fleet, key, since_s):
+            self._change(attachment, ConsoleState.WAITING, why_absent(fleet, key, since_s), was=state)
+        elif state is ConsoleState.WAITING:
+            found = find_vm(fleet, key, since_s)
+            if found is None:
+                if reason := why_absent(fleet, key, since_s):
+                    self._change(attachment, state, reason, was=state)
+            elif passed_s >= (min(_BACKOFF_MAX_S, 2.0 ** (self._failures - 1)) if self._failures else 0.0):
+                self._attach(found, force=False, was=state)
+
+    # What an attachment tells, from its lane or from libvirt's own loop.
+
+    def opened(self, attachment: Attachment, error: BaseException | None) -> None:
+        """Take note that an attachment is open, or why not."""
+        if error is None:
+            # It may have ended already.
+            if self._change(attachment, ConsoleState.OPEN, "", was=ConsoleState.OPENING):
+                self._failures = 0
+        elif isinstance(error, HypervisorError):
+            self._failed(attachment, error)
+        else:
+            self._change(attachment, ConsoleState.ENDED, "an internal error; run with --log FILE to see it")
+
+    def output(self, attachment: Attachment, data: bytes) -> None:
         """Take bytes from the guest; the oldest are dropped when nobody empties the buffer."""
         with self._lock:
+            if attachment is not self._attachment:
+                return
             waiting = bool(self._chunks)
             self._chunks.append(data)
             self._buffered += len(data)
@@ -70,20 +190,110 @@ class Console:
         if not waiting:
             self._wake()
 
-    def ended(self, reason: str) -> None:
-        """Take note of the stream's end."""
+    def ended(self, attachment: Attachment, reason: str) -> None:
+        """Take note of a stream's end, and have its host looked at: what was seen before does not tell why."""
+        if self._change(attachment, ConsoleState.WAITING, reason):
+            attachment.close()
+            self._hosts.look(self._key.host)
+
+    def told(self, attachment: Attachment, text: str) -> None:
+        """Show a text once while the console is open."""
         with self._lock:
-            self._ended = clean(reason, 300)
-        # The stream is closed by the lane: this may be libvirt's own loop, which must not wait for a host.
-        self._lane.submit(lambda _: None if self._stream is None else self._stream.close())
+            if attachment is not self._attachment or self._state is not ConsoleState.OPEN:
+                return
+            self._message = clean_message(text)
         self._wake()
 
-    def _open(self, connection: Connection, uuid: str) -> None:
-        self._stream = connection.open_console(uuid, self)
+    # Steps from one state to the next.
 
-    def _opened(self, future: "Future[None]") -> None:
-        error = future.exception()
-        if isinstance(error, HypervisorError):
-            self.ended(str(error))
-        elif error is not None:
-            self.ended("an internal error; run with --log FILE to see it")
+    def _attach(self, key: VmKey, *, force: bool, was: ConsoleState) -> None:
+        """Open a new stream, unless the state is not what it was any more: two streams would shut each other out."""
+        attachment = Attachment(key.uuid, self._hosts.opener(key.host), self, self._executes)
+        with self._lock:
+            wanted = not self._closed and self._state is was
+            if wanted:
+                self._attachment, attachment_before = attachment, self._attachment
+                self._key, self._state, self._message = key, ConsoleState.OPENING, ""
+                self._since_s = self._hosts.clock()
+        if not wanted:
+            attachment.close()
+            return
+        attachment.open(key.uuid, self._device, force=force)
+        if attachment_before is not None:
+            attachment_before.close()
+            self._wake()
+
+    def _failed(self, attachment: Attachment, error: HypervisorError) -> None:
+        self._failures += 1
+        if isinstance(error, _PASSING):
+            changed = self._change(attachment, ConsoleState.WAITING, str(error))
+        elif isinstance(error, ConsoleBusy):
+            changed = self._change(
+                attachment,
+                ConsoleState.HELD,
+                "another client has this console open (libvirt does not tell who); taking it over ends that session",
+            )
+        elif isinstance(error, NoConsole):
+            changed = self._change(attachment, ConsoleState.ENDED, self._how_to_add(error))
+        else:
+            changed = self._change(attachment, ConsoleState.ENDED, str(error))
+        if changed:
+            attachment.close()
+
+    def _change(
+        self, attachment: Attachment | None, state: ConsoleState, message: str, was: ConsoleState | None = None
+    ) -> bool:
+        """Enter a state, unless things have gone on since the caller looked; return whether it was entered."""
+        message = clean_message(message)
+        with self._lock:
+            if attachment is not self._attachment or self._closed or was not in (None, self._state):
+                return False
+            if state is not self._state:
+                self._since_s = self._hosts.clock()
+            same = (state, message) == (self._state, self._message)
+            self._state, self._message = state, message
+        if not same:
+            self._wake()
+        return True
+
+    def _executes(self) -> bool:
+        vm = self._hosts.fleet().vm(self._key)
+        return vm is not None and vm.state.executing
+
+    def _how_to_add(self, error: HypervisorError) -> str:
+        vm = self._hosts.fleet().vm(self._key)
+        edit = virsh_line(self._key.host, "edit", vm.name if vm is not None else "", self._key.uuid)
+        return (
+            f"{error}. Add a serial console: {edit}, and among its devices <serial type='pty'/>; then shut the VM down "
+            "and start it. In the guest: console=ttyS0 on the kernel's command line, and a login there: "
+            "systemctl enable --now serial-getty@ttyS0"
+        )
+
+
+class Consoles:
+    """All open consoles."""
+
+    def __init__(self, hosts: ConsoleHosts) -> None:
+        self._hosts = hosts
+        self._open: tuple[Console, ...] = ()
+        self._lock = threading.Lock()
+
+    def open(self, key: VmKey, wake: Callable[[], None], device: str | None) -> Console:
+        """Open a VM's serial console."""
+        console = Console(key, device, self._hosts, wake)
+        with self._lock:
+            self._open = (*self._open, console)
+        return console
+
+    def watch(self) -> None:
+        """Let all go on where the fleet says that it is time."""
+        if any(console.closed for console in self._open):
+            with self._lock:
+                self._open = tuple(console for console in self._open if not console.closed)
+        for console in self._open:
+            console.watch()
+
+    def close(self) -> None:
+        """End all sessions."""
+        for console in self._open:
+            console.close()

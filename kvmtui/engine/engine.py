@@ -11,7 +11,7 @@ from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.engine.store import Store
 from kvmtui.engine.watch import Watch
-from kvmtui.hypervisor.errors import CallTimedOut
+from kvmtui.hypervisor.errors import CallTimedOut, NotPermitted
 from kvmtui.hypervisor.lanes import HostLanes, Opener
 from kvmtui.hypervisor.protocol import Backend, Connection
 from kvmtui.model.actions import ActionRequest, ActionResult
@@ -23,7 +23,7 @@ from kvmtui.model.vm import VmConfig, VmKey
 if TYPE_CHECKING:
     # Imported when the first is asked for: the first picture does not wait for what it does not show.
     from kvmtui.engine.actions import Actions
-    from kvmtui.engine.consoles import Console
+    from kvmtui.engine.consoles import Console, Consoles
     from kvmtui.engine.migrations import Migrations
 
 T = TypeVar("T")
@@ -77,7 +77,8 @@ class Engine:
         self._started = False
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
-        self._store.on_change(lambda: self.listeners.fleet_changed())
+        self._consoles: Consoles | None = None
+        self._store.on_change(self._fleet_changed)
 
     @property
     def fleet(self) -> Fleet:
@@ -93,6 +94,8 @@ class Engine:
     def stop(self) -> None:
         """Let all threads end; waits for none, for one may hang in a call."""
         self._watch.stop()
+        if self._consoles is not None:
+            self._consoles.close()
         for poller in self._pollers.values():
             poller.close()
 
@@ -147,11 +150,20 @@ class Engine:
             )
         self._migrations.start(request)
 
-    def open_console(self, key: VmKey, wake: Callable[[], None]) -> "Console":
-        """Open a VM's serial console; `wake` is called from a foreign thread when there is output to take."""
-        from kvmtui.engine.consoles import Console
+    def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
+        """Open a VM's serial console, the first or a `device` of its `VmConfig.consoles`.
 
-        return Console(key.uuid, self._opener(key.host, read_only=self.read_only), wake)
+        `wake` is called from a foreign thread when there is something to take.
+        """
+        if self._consoles is None:
+            from kvmtui.engine.consoles import ConsoleHosts, Consoles
+
+            self._consoles = Consoles(
+                ConsoleHosts(
+                    lambda: self.fleet, self._console_opener, lambda host: self._pollers[host].wake(), self.clock
+                )
+            )
+        return self._consoles.open(key, wake, device)
 
     def read_config(self, key: VmKey) -> "Future[VmConfig]":
         """Ask what a VM's definition says."""
@@ -191,6 +203,17 @@ class Engine:
             self._pollers[uri].wake()
 
         return lambda: self._backend.open(uri, read_only=read_only, on_event=woken if events else None)
+
+    def _console_opener(self, uri: str) -> Opener:
+        def refuse() -> Connection:
+            raise NotPermitted("kvmtui was started with --read-only, and a console writes to the guest")
+
+        return refuse if self.read_only else self._opener(uri, read_only=False)
+
+    def _fleet_changed(self) -> None:
+        if self._consoles is not None:
+            self._consoles.watch()
+        self.listeners.fleet_changed()
 
     def _after_tick(self, uri: str) -> Callable[[], None]:
         def watch() -> None:

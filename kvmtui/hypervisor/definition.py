@@ -16,7 +16,7 @@ def parse_definition(xml: str, addresses: tuple[str, ...], taken_at_s: float) ->
     return VmConfig(
         disks=tuple(_disk(element) for element in root.iterfind("devices/disk")),
         interfaces=tuple(_interface(element) for element in root.iterfind("devices/interface")),
-        consoles=tuple(_alias(element) for element in root.iterfind("devices/serial")),
+        consoles=_consoles(root),
         addresses=addresses,
         balloon_period_s=_number(root.find("devices/memballoon/stats"), "period"),
         emulated=root.get("type") == "qemu",
@@ -45,8 +45,20 @@ def _interface(element: ET.Element) -> Interface:
     )
 
 
-def _alias(element: ET.Element) -> str:
-    return clean(_attribute(element, "alias", "name"), 40)
+def _consoles(root: ET.Element) -> tuple[str, ...]:
+    """Return the aliases of the devices that `openConsole` can open: those on a pseudo-terminal.
+
+    The first console of most VMs is the first serial device under another name, and has its alias. A VM that is off
+    has no aliases yet: they will be these.
+    """
+    found: list[str] = []
+    for kind in ("serial", "console"):
+        for number, element in enumerate(root.iterfind(f"devices/{kind}")):
+            again = kind == "console" and _attribute(element, "target", "type") == "serial"
+            alias = _attribute(element, "alias", "name") or f"{'serial' if again else kind}{number}"
+            if element.get("type") == "pty" and alias not in found:
+                found.append(alias)
+    return tuple(clean(alias, 40) for alias in found)
 
 
 def _attribute(element: ET.Element, child: str, name: str) -> str:

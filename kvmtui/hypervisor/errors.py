@@ -49,6 +49,10 @@ class ConsoleBusy(HypervisorError):
     """Another client holds the VM's console."""
 
 
+class NoConsole(HypervisorError):
+    """The VM has no serial console that libvirt can open."""
+
+
 class CallTimedOut(HypervisorError):
     """No answer came in time; the call may still be under way."""
 

@@ -201,10 +201,12 @@ class LibvirtConnection:
                 with contextlib.suppress(self._module.libvirtError):
                     other.close()
 
-    def open_console(self, uuid: str, sink: ConsoleSink) -> LibvirtConsole:
-        """Attach to the VM's first serial console."""
+    def open_console(
+        self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False
+    ) -> LibvirtConsole:
+        """Attach to a serial console, the first where no device is named."""
         with translated(self._connection):
-            return LibvirtConsole(self._connection, self._fresh(uuid), sink)
+            return LibvirtConsole(self._connection, self._fresh(uuid), sink, device, force=force)
 
     def _fresh(self, uuid: str) -> Any:
         domain = self._domains[uuid] = self._connection.lookupByUUIDString(uuid)

@@ -11,10 +11,13 @@ from kvmtui.model.vm import Job, VmConfig
 
 
 class ConsoleStream(Protocol):
-    """An open serial console. Neither call waits for the host."""
+    """An open serial console; a stream is used by the thread of its connection."""
 
-    def write(self, data: bytes) -> None:
-        """Send bytes to the guest, in order, when it takes them."""
+    def write(self, data: bytes) -> int:
+        """Send bytes to the guest and return how many were taken; blocks while the host takes none."""
+
+    def send_break(self) -> str:
+        """Let the guest see a break on the line and return what was done; raises `NotSupported`."""
 
     def close(self) -> None:
         """End the stream; the connection stays."""
@@ -72,8 +75,14 @@ class Connection(Protocol):
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Move a running VM to the host at the URI `destination`; returns when it is there."""
 
-    def open_console(self, uuid: str, sink: ConsoleSink) -> ConsoleStream:
-        """Attach to the VM's first serial console."""
+    def open_console(
+        self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False
+    ) -> ConsoleStream:
+        """Attach to a serial console, the first where no device is named.
+
+        Raises `ConsoleBusy` where another client holds it, unless `force` is to end that one's session, and
+        `NoConsole` where there is none.
+        """
 
     def close(self) -> None:
         """Close the connection; never raises."""

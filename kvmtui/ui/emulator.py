@@ -15,6 +15,8 @@ from textual import events
 
 from kvmtui.ui.emulator_keys import KeyEncoder, encode_paste
 from kvmtui.ui.emulator_screen import Cursor, ScreenReader
+from kvmtui.ui.emulator_search import EmulatorSearch
+from kvmtui.ui.emulator_text import TextReader
 
 # The scrollback is bounded by its bytes (about 5,000 lines of 80 columns). A bound in lines that bites earlier costs
 # libghostty six sevenths of its speed: `yes` 6 instead of 40 MB/s.
@@ -27,10 +29,10 @@ REPLY_BYTES_PER_FEED = 256  # an honest program asks one to four questions at a 
 # the terminal: no colour, title, size, clipboard or DCS answer, which could carry data or be typed into a shell.
 _REPLY = re.compile(rb"\x1b\[(?:\??\d{1,5};\d{1,5}R|0n|[?>][\d;]{1,32}c|\??\d{1,5};\d\$y)")
 
-# After a stream ended in the middle of something: abort the sequence, leave the alternate screen, undo what a dead
-# program may have set (application keys, mouse, paste, held drawing, hidden cursor, insert, charset, margins).
+# After a stream ended in the middle of something: undo what a dead program may have set (application keys, mouse,
+# paste, held drawing, hidden or odd cursor, insert, charset, margins).
 _CALM = (
-    b"\x18\x1b[?1049l\x1b[!p\x1b[?1;1000;1002;1003;1006;2004;2026l\x1b[?7;25h\x1b[4l\x1b>\x1b(B\x0f\x1b[m"
+    b"\x1b[!p\x1b[?1;67;69;1000;1002;1003;1006;2004;2026l\x1b[?7;25h\x1b[4;20l\x1b[ q\x1b>\x1b(B\x0f\x1b[m"
     b"\x1b7\x1b[r\x1b8\r\n"
 )
 
@@ -74,6 +76,10 @@ class Emulator:
         )
         self._screen = ScreenReader(self._ffi, self._lib, self._handle)
         self._keys = KeyEncoder(self._ffi, self._lib, self._handle)
+        self._text = TextReader(self._ffi, self._lib, self._handle)
+        self._bell_rung = False
+        self._on_bell = self._ffi.callback("GhosttyTerminalBellFn", self._ring)
+        self._listen_for_bell(self._on_bell)
 
     @property
     def columns(self) -> int:
@@ -105,7 +111,10 @@ class Emulator:
     def calm(self) -> None:
         """Undo the modes a program left behind, keeping screen and scrollback; for a line that is opened again."""
         self._guard = StringGuard()
-        self.feed(_CALM)
+        self.feed(b"\x18")  # aborts the sequence
+        if self._terminal.mode(1049):  # On the primary screen this would only move the cursor, up into old text.
+            self.feed(b"\x1b[?1049l")
+        self.feed(b"\x1b[?47;1047l" + _CALM)
 
     def take_dirty(self) -> list[int]:
         """Bring the lines up to date and return the numbers of those that look different since the last call."""
@@ -114,6 +123,28 @@ class Emulator:
     def line(self, y: int) -> list[Segment]:
         """Return line `y` as of the last `take_dirty`, at most `columns` wide and free of control characters."""
         return self._screen.lines[y] if 0 <= y < len(self._screen.lines) else []
+
+    def take_bell(self) -> bool:
+        """Return whether the guest rang the bell since the last call."""
+        rung, self._bell_rung = self._bell_rung, False
+        if rung:
+            self._listen_for_bell(self._on_bell)
+        return rung
+
+    def text_lines(self, start: int = 0, end: int | None = None) -> list[str]:
+        """Return the text of scrollback and screen from line `start` to before `end`; line 0 is the oldest kept.
+
+        Without harmful characters and the blanks at the ends. 5,000 lines take 3 ms.
+        """
+        return self._text.lines(*self._range(start, end))
+
+    def copy_text(self, start: int, end: int) -> str:
+        """Return these lines as one text, in which a line that the screen's edge wrapped is one line again."""
+        return self._text.unwrapped(*self._range(start, end))
+
+    def search(self) -> EmulatorSearch:
+        """Begin a search in scrollback and screen; close it before this emulator goes."""
+        return EmulatorSearch(self._ffi, self._lib, self._handle, self._screen)
 
     def encode_key(self, event: events.Key) -> bytes:
         """Return what a key sends in the terminal's present modes; nothing for a key a terminal has no bytes for."""
@@ -125,7 +156,7 @@ class Emulator:
 
     @property
     def lines_above(self) -> int:
-        """How many scrollback lines are above the view."""
+        """How many scrollback lines are above the view: the number of the first line in it."""
         return int(self._scrollbar().offset)
 
     @property
@@ -139,6 +170,10 @@ class Emulator:
         if lines:
             self._scroll(self._lib.GHOSTTY_SCROLL_VIEWPORT_DELTA, lines)
 
+    def scroll_to(self, line: int) -> None:
+        """Move the view so that it begins with this line of `text_lines`, or as near as the scrollback allows."""
+        self.scroll(line - self.lines_above)
+
     def scroll_to_end(self) -> None:
         """Let the view follow the output again."""
         self._scroll(self._lib.GHOSTTY_SCROLL_VIEWPORT_BOTTOM, 0)
@@ -151,6 +186,18 @@ class Emulator:
         bar = self._ffi.new("GhosttyTerminalScrollbar*")
         self._lib.ghostty_terminal_get(self._handle, self._lib.GHOSTTY_TERMINAL_DATA_SCROLLBAR, bar)
         return bar
+
+    def _range(self, start: int, end: int | None) -> tuple[int, int]:
+        total = int(self._scrollbar().total)
+        return max(0, start), total if end is None else min(end, total)
+
+    def _listen_for_bell(self, callback: Any) -> None:
+        self._lib.ghostty_terminal_set(self._handle, self._lib.GHOSTTY_TERMINAL_OPT_BELL, callback)
+
+    def _ring(self, _terminal: Any, _user_data: Any) -> None:
+        """Note the bell and hear no more of them until it is taken: a guest may ring millions of times."""
+        self._bell_rung = True
+        self._listen_for_bell(self._ffi.NULL)
 
     def _limit_memory(self) -> None:
         for option, ctype, value in (

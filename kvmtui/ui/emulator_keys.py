@@ -26,10 +26,13 @@ _NAMED = {
     "tab": "TAB",
     "backspace": "BACKSPACE",
     "escape": "ESCAPE",
-    **{f"f{number}": f"F{number}" for number in range(1, 26)},
+    **{f"f{number}": f"F{number}" for number in range(1, 13)},
 }
 
-# ctrl with a digit, as DEC terminals had it; ctrl with a letter or @[\]^_ is arithmetic.
+# xterm has twelve function keys; what a terminal's description and Textual call F13 to F24 is them with Shift.
+_SHIFTED = {f"f{number + 12}": f"f{number}" for number in range(1, 13)}
+
+# ctrl with a digit, as DEC terminals had it; ctrl with anything from @ to ~ is arithmetic.
 _CTRL_TEXT = {"2": 0x00, "3": 0x1B, "4": 0x1C, "5": 0x1D, "6": 0x1E, "7": 0x1F, "8": 0x7F}
 _CTRL_TEXT |= {" ": 0x00, "/": 0x1F, "-": 0x1F, "?": 0x7F}
 
@@ -53,6 +56,8 @@ class KeyEncoder:
         mods = sum({"shift": _SHIFT, "ctrl": _CTRL, "alt": _ALT}.get(modifier, 8) for modifier in modifiers)
         if mods >= 8:  # super, hyper, meta
             return b""
+        if base in _SHIFTED:
+            base, mods = _SHIFTED[base], mods | _SHIFT
         if base in _NAMED:
             return self._encode_named(base, mods)
         if not modifiers and character and character.isprintable():
@@ -65,6 +70,9 @@ class KeyEncoder:
             mods &= _ALT
         elif base == "tab":
             mods &= _ALT | _SHIFT
+        elif base == "f3" and mods:
+            # libghostty has `CSI 13 ~` here, because xterm's looks like a cursor position report; no program knows it.
+            return self._encode_named("f2", mods).replace(b"Q", b"R")
         lib = self._lib
         lib.ghostty_key_encoder_setopt_from_terminal(self._encoder, self._handle)
         off = self._ffi.new("uint8_t*", 0)
@@ -94,7 +102,7 @@ def _encode_text(character: str | None, mods: int) -> bytes:
         return b""
     if mods & _CTRL:
         code = _CTRL_TEXT.get(character)
-        if code is None and (character.isascii() and (character.isalpha() or character in "@[\\]^_")):
+        if code is None and "@" <= character <= "~":
             code = ord(character) & 0x1F
         data = bytes([code]) if code is not None else character.encode(errors="ignore")
     else:

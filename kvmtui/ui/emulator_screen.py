@@ -95,6 +95,10 @@ class ScreenReader:
         self.cursor = self._read_cursor()
         return changed
 
+    def columns_at(self, x: int, y: int) -> int:
+        """Return how many columns the character at a cell of the view takes."""
+        return 2 if y < len(self._wide) and x in self._wide[y] else 1
+
     def _get_int(self, key: int) -> int:
         self._int[0] = 0
         self._lib.ghostty_render_state_get(self._state, key, self._int)
@@ -111,7 +115,7 @@ class ScreenReader:
             shape = "underline"
         elif raw.visual_style == lib.GHOSTTY_RENDER_STATE_CURSOR_VISUAL_STYLE_BAR:
             shape = "bar"
-        return Cursor(x, y, 2 if x in self._wide[y] else 1, shape)
+        return Cursor(x, y, self.columns_at(x, y), shape)
 
     def _read_row(self, y: int) -> list[Segment]:
         """Return the row the iterator stands on, as few segments as it has looks, without the blank rest."""

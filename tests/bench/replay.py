@@ -200,9 +200,11 @@ class ReplayConnection:
         """Refuse."""
         _refuse(uuid, destination, options, peer_to_peer)
 
-    def open_console(self, uuid: str, sink: ConsoleSink) -> ConsoleStream:
+    def open_console(
+        self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False
+    ) -> ConsoleStream:
         """Refuse."""
-        _refuse(uuid, sink)
+        _refuse(uuid, sink, device, force)
 
 
 def _refuse(*_: object) -> NoReturn:

@@ -88,7 +88,7 @@ def test_console(lab: Lab, guest: GuestFactory, terminal: Terminal) -> None:
     terminal.press("echo after-$((1 + 1))\r")
     terminal.see("after-2")
     assert state(lab.h1, web) == "running"
-    terminal.press("\x1d")
+    terminal.press("\x1dq")
     terminal.see("HOST", "CPU", "MEMORY")
     terminal.wait(lambda: "console of" not in terminal.screen, "no console")
 

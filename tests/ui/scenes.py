@@ -101,6 +101,32 @@ async def _console(stage: Stage) -> None:
     await stage.until(lambda: stage.text.count("root@web1:~#") >= 2 and "SMBus" in stage.text)
 
 
+PREFIX = "ctrl+right_square_bracket"
+
+
+async def _open_console(stage: Stage, name: str) -> None:
+    await stage.put_cursor_on(name)
+    await stage.press("c")
+    await stage.see(f"root@{name}:~#")
+
+
+async def _consoles(stage: Stage) -> None:
+    """Two of them beside the table, and the prefix waits for a key."""
+    await _open_console(stage, "db1")
+    await stage.press(PREFIX, "h")
+    await _open_console(stage, "web1")
+    await stage.press(PREFIX, "v", *"ls", "enter", PREFIX)
+    await stage.see("install.log")
+
+
+async def _search(stage: Stage) -> None:
+    await _open_console(stage, "web1")
+    await stage.press(*"dmesg", "enter")
+    await stage.see("SMBus")
+    await stage.press(PREFIX, "slash", *"smb", "enter", "n")
+    await stage.see("2 of 2", "older")
+
+
 SCENES = {
     "dashboard": Scene(120, 40, _nothing),
     "busy": Scene(200, 60, _busy),
@@ -111,4 +137,6 @@ SCENES = {
     "host_down": Scene(100, 30, _host_down),
     "migrate": Scene(100, 30, _migrate, cursor_on="db1"),
     "console": Scene(100, 30, _console),
+    "consoles": Scene(160, 40, _consoles),
+    "search": Scene(80, 24, _search),
 }

@@ -14,6 +14,7 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
+from kvmtui.engine.consoles import Console
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
@@ -41,6 +42,8 @@ class StageEngine(Engine):
         self.interest_is_fixed = False
         self.started = False
         self.submitted: list[str] = []
+        self.devices: list[str | None] = []
+        """Of the consoles that were opened."""
 
     def start(self) -> None:
         """Start the threads, where there shall be any."""
@@ -57,6 +60,11 @@ class StageEngine(Engine):
         """Take note, and do it."""
         self.submitted.append(f"{request.action.id} {request.vm_name}")
         super().submit(request)
+
+    def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> Console:
+        """Take note, and do it."""
+        self.devices.append(device)
+        return super().open_console(key, wake, device)
 
     def migrate(self, request: MigrationRequest) -> None:
         """Take note, and do it."""

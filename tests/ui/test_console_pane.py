@@ -1,116 +1,38 @@
-"""The console pane in a tiny app: output shows, every key but one is the guest's, and an ended stream says so."""
-
-from collections import deque
-from typing import ClassVar
+"""One console in the panel: output shows, every key but one is the guest's, and what is not open says why."""
 
 import pytest
 from textual import events
-from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
-from textual.pilot import Pilot
-from textual.widgets import Input
 
-from kvmtui.engine.consoles import ConsoleOutput
-from kvmtui.ui.widgets.console_pane import ConsolePane, guest_gets_key
+from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.model.vm import VmKey
+from kvmtui.ui.widgets.console_pane import guest_gets_key
+from tests.ui.consoles import PREFIX, WEB1, ConsoleApp, press, until
 
-
-class FakeSession:
-    """A session whose output is put in by the test."""
-
-    def __init__(self, *outputs: ConsoleOutput) -> None:
-        self.outputs = deque(outputs)
-        self.written = b""
-        self.closed = False
-
-    def take(self) -> ConsoleOutput:
-        return self.outputs.popleft() if self.outputs else ConsoleOutput(b"")
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def close(self) -> None:
-        self.closed = True
+SIZE = (60, 12)
 
 
-class PaneApp(App[None]):
-    CSS = "Screen { layout: vertical; } Input { dock: bottom; }"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("x", "bell")]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.requests: list[object] = []
-
-    def compose(self) -> ComposeResult:
-        yield ConsolePane()
-        yield Input()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return False if guest_gets_key(self, action) else super().check_action(action, parameters)
-
-    def on_console_pane_leave_requested(self, message: ConsolePane.LeaveRequested) -> None:
-        self.requests.append(message)
-
-    def on_console_pane_reattach_requested(self, message: ConsolePane.ReattachRequested) -> None:
-        self.requests.append(message)
-
-    def on_console_pane_paste_requested(self, message: ConsolePane.PasteRequested) -> None:
-        self.requests.append(message)
-
-
-def lines(pane: ConsolePane) -> list[str]:
-    drawn = [pane.render_line(y).text.rstrip() for y in range(pane.size.height)]
-    while drawn and not drawn[-1]:
-        drawn.pop()
-    return drawn
-
-
-def reversed_cells(pane: ConsolePane) -> list[tuple[int, int, str]]:
-    found = []
-    for y in range(pane.size.height):
-        x = 0
-        for text, style, _ in pane.render_line(y):
-            if style and style.reverse:
-                found.append((x, y, text))
-            x += len(text)
-    return found
-
-
-async def until(pilot: Pilot[None], pane: ConsolePane, wanted: str) -> None:
-    """Let frames pass until `wanted` is on the screen."""
-    for _ in range(200):
-        if any(wanted in line for line in lines(pane)):
-            return
-        await pilot.pause(0.01)
-    raise AssertionError(f"{wanted!r} never came: {lines(pane)}")
-
-
-def attach(app: PaneApp, *outputs: ConsoleOutput) -> tuple[ConsolePane, FakeSession]:
-    pane, session = app.query_one(ConsolePane), FakeSession(*outputs)
-    pane.attach(session, "web1 on h1")
-    pane.focus()
-    return pane, session
+def ended(data: bytes, message: str) -> ConsoleOutput:
+    return ConsoleOutput(data, state=ConsoleState.ENDED, message=message)
 
 
 async def test_output_shows_with_the_cursor_after_it() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app, ConsoleOutput(b"web1 login: "))
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"web1 login: "))
         await pilot.pause()
-        assert lines(pane) == ["web1 login:"]
-        assert reversed_cells(pane) == [(12, 0, " ")]
-        session.outputs.append(ConsoleOutput(b"root\r\n\x1b[31m#\x1b[m "))
-        pane.wake()
-        await until(pilot, pane, "#")
-        assert lines(pane) == ["web1 login: root", "#"]
-        app.query_one(Input).focus()
+        assert app.lines == ["web1 login:"]
+        assert app.cells("reverse") == [(12, 0, " ")]
+        app.tell(ConsoleOutput(b"root\r\n\x1b[31m#\x1b[m "))
+        await until(pilot, lambda: app.lines == ["web1 login: root", "#"])
+        app.query_one("#outside").focus()
         await pilot.pause()
-        assert reversed_cells(pane) == []
+        assert app.cells("reverse") == []
 
 
 async def test_output_and_cursor_reach_the_real_screen() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        attach(app, ConsoleOutput(b"one\r\ntwo"))
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"one\r\ntwo"))
         await pilot.pause()
         svg = app.export_screenshot()
         assert "one" in svg
@@ -122,6 +44,7 @@ async def test_output_and_cursor_reach_the_real_screen() -> None:
     [
         ("a", b"a"),
         ("x", b"x"),
+        ("n", b"n"),
         ("ctrl+c", b"\x03"),
         ("ctrl+p", b"\x10"),
         ("ctrl+q", b"\x11"),
@@ -134,110 +57,147 @@ async def test_output_and_cursor_reach_the_real_screen() -> None:
         ("up", b"\x1b[A"),
         ("space", b" "),
         ("pageup", b"\x1b[5~"),
+        ("shift+pageup", b"\x1b[5;2~"),
     ],
 )
 async def test_keys_go_to_the_guest_and_nowhere_else(key: str, sent: bytes) -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app)
-        await pilot.press(key)
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach()
+        await press(pilot, key)
         assert session.written == sent
-        assert app.focused is pane
+        assert app.focused is app.pane
         assert app.is_running
         assert len(app.screen_stack) == 1
-        assert app.requests == []
+        assert app.left == 0
 
 
 async def test_every_priority_binding_of_textual_is_covered() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        attach(app)
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach()
         await pilot.pause()
         actions = [b.binding.action for b in app.active_bindings.values() if b.binding.priority and b.node is app]
         assert actions == [], "each of these would keep its key from the guest"
-        app.query_one(Input).focus()
+        app.query_one("#outside").focus()
         await pilot.pause()
         assert not guest_gets_key(app, "quit")
 
 
-async def test_leave_key_leaves_and_is_not_sent() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app)
-        await pilot.press("ctrl+right_square_bracket")
-        assert session.written == b""
-        assert [type(request) for request in app.requests] == [ConsolePane.LeaveRequested]
-        pane.detach()
-        assert session.closed
-        assert lines(pane) == []
-
-
 async def test_replies_go_back_to_the_guest() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app, ConsoleOutput(b"\x1b[999;999H\x1b[6n"))
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach()
         await pilot.pause()
-        assert session.written == b"\x1b[%d;40R" % pane.size.height
+        app.tell(ConsoleOutput(b"\x1b[999;999H\x1b[6n"))
+        await until(pilot, lambda: session.written == b"\x1b[%d;60R" % app.pane.size.height)
 
 
-async def test_an_ended_stream_keeps_the_screen_and_can_be_opened_again() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(60, 10)) as pilot:
-        output = ConsoleOutput(b"panic: \x1b[?1hoops", ended="domain \x1b[31mis not running")
-        pane, session = attach(app, output)
+async def test_an_ended_console_keeps_the_screen_and_can_be_attached_again() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ended(b"panic: \x1b[?1hoops", "the VM was shut off"))
         await pilot.pause()
-        assert lines(pane) == ["panic: oops", "stream ended: domain \ufffd[31mis not run… - r reattach, ^] leave"]
-        assert not pane.attached
-        assert reversed_cells(pane) == []
-        await pilot.press("a", "up", "r")
+        assert app.lines == ["panic: oops", "ended: the VM was shut off. r attaches again, ^] q leaves."]
+        assert "ended" in app.title_line
+        assert app.cells("reverse") == []
+        await press(pilot, "a", "up", "r")
         assert session.written == b""
-        assert [type(request) for request in app.requests] == [ConsolePane.ReattachRequested]
-        again = FakeSession(ConsoleOutput(b"booting"))
-        pane.attach(again, pane.title)
-        await pilot.pause()
-        assert session.closed
-        assert lines(pane) == ["panic: oops", "booting"]
-        await pilot.press("up")
-        assert again.written == b"\x1b[A", "the application mode of the dead program is gone"
+        assert session.asked == ["reattach"]
+        app.tell(ConsoleOutput(b"booting"))
+        await until(pilot, lambda: app.lines == ["panic: oops", "booting"])
+        await press(pilot, "up")
+        assert session.written == b"\x1b[A", "the application mode of the dead program is gone"
 
 
-async def test_the_notice_hides_no_line_of_a_full_screen() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(60, 10)) as pilot:
-        pane, _ = attach(app, ConsoleOutput(b"\r\n".join(b"line %d" % n for n in range(50)), ended="closed"))
+async def test_the_notice_hides_no_line_of_a_full_screen_and_is_wrapped() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=(30, 12)) as pilot:
+        app.attach(ended(b"\r\n".join(b"line %d" % n for n in range(50)), "it has no serial device: add one"))
         await pilot.pause()
-        assert lines(pane)[-2] == "line 49"
-        assert lines(pane)[-1].startswith("stream ended: closed")
-        assert len(lines(pane)) == pane.size.height
+        notice = ["ended: it has no serial", "device: add one. r attaches", "again, ^] q leaves."]
+        assert app.lines[-4:] == ["line 49", *notice]
+        assert len(app.lines) == app.pane.size.height
+        # Lines that change later are drawn where they stand now.
+        await press(pilot, PREFIX, "pageup")
+        assert app.lines[-3:] == notice
+        assert "line 49" not in app.lines
 
 
 async def test_keys_go_nowhere_after_the_end() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app, ConsoleOutput(b"", ended="closed"))
-        await pilot.press("tab", "m", "enter")
-        assert app.focused is pane
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ended(b"", "closed"))
+        await press(pilot, "tab", "m", "enter", "y")
+        assert app.focused is app.pane
         assert session.written == b""
+        assert session.asked == []
         # Only quitting is the app's again.
         assert not guest_gets_key(app, "quit")
 
 
-async def test_skipped_output_is_named_until_a_key_is_typed() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, _ = attach(app, ConsoleOutput(b"tail", skipped_bytes=2_345_678))
+async def test_a_waiting_console_says_so_and_comes_back_by_itself() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"bye\r\n", state=ConsoleState.WAITING, message="web1 is shut off"))
         await pilot.pause()
-        assert lines(pane)[0] == "tail".ljust(22) + "… 2345 kB skipped"
-        await pilot.press("a")
-        assert lines(pane)[0] == "tail"
+        assert app.lines[0] == "bye"
+        assert app.lines[1].startswith("waiting: web1 is shut off. It is attached again by itself;")
+        await press(pilot, "a", "r", "y", "ctrl+q", "ctrl+p")
+        assert session.written == b""
+        assert session.asked == []
+        assert len(app.screen_stack) == 1
+        assert app.is_running
+        app.tell(ConsoleOutput(b"boot"))
+        await until(pilot, lambda: app.lines[-1] == "boot")
+
+
+async def test_a_held_console_asks_before_taking_over() -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"", state=ConsoleState.HELD, message="Active console session exists"))
+        await pilot.pause()
+        asks = "Take over the console of web1 on h1? y/N (^] q leaves)"
+        assert app.lines == ["Active console session exists.", asks]
+        await press(pilot, "y")
+        assert session.asked == [], "typed before the question could be read"
+        now = 2.0
+        await press(pilot, "n", "enter", "escape")
+        assert session.asked == []
+        await press(pilot, "y")
+        assert session.asked == ["take over"]
+        assert session.written == b""
+
+
+async def test_a_console_follows_its_vm() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"$ "))
+        await pilot.pause()
+        assert "console of web1 on h1" in app.title_line
+        app.tell(ConsoleOutput(b"", key=VmKey("h2", "web1")))
+        await until(pilot, lambda: "console of web1 on h2   moved here" in app.title_line)
+        await press(pilot, "a")
+        assert "moved" not in app.title_line
+
+
+async def test_skipped_output_is_named_until_a_key_is_typed() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"tail", skipped_bytes=2_345_678))
+        await pilot.pause()
+        assert "2345 kB skipped" in app.title_line
+        await press(pilot, "a")
+        assert "skipped" not in app.title_line
 
 
 async def test_a_sequence_cut_by_skipping_does_not_swallow_what_follows() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app, ConsoleOutput(b"start \x1b[38;5;"))
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"start \x1b[38;5;"))
         session.outputs.append(ConsoleOutput(b"mtail", skipped_bytes=5000))
-        await until(pilot, pane, "start mtail")
+        await until(pilot, lambda: app.lines == ["start mtail"])
 
 
 async def test_a_flood_is_fed_in_frames_and_all_of_it() -> None:
@@ -248,80 +208,71 @@ async def test_a_flood_is_fed_in_frames_and_all_of_it() -> None:
         now += 0.001
         return now
 
-    class FloodApp(PaneApp):
-        def compose(self) -> ComposeResult:
-            yield ConsolePane(clock=clock)
-
-    app = FloodApp()
-    async with app.run_test(size=(40, 10)) as pilot:
+    app = ConsoleApp(clock=clock)
+    async with app.run_test(size=SIZE) as pilot:
         data = b"".join(b"line %d\r\n" % n for n in range(4000)) + b"END"
-        pane, session = attach(app, ConsoleOutput(data))
+        session = app.attach(ConsoleOutput(data))
         session.outputs.append(ConsoleOutput(b" and more"))
-        assert lines(pane) and "END" not in lines(pane)[-1], "the budget ends the first frame"
-        await until(pilot, pane, "END and more")
+        assert "line " in app.terminal.copy_text()
+        assert "END" not in app.terminal.copy_text(), "the budget ends the first frame"
+        await until(pilot, lambda: app.lines[-1:] == ["END and more"])
 
 
-async def test_scrollback_by_key_and_wheel_and_back_by_typing() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app, ConsoleOutput(b"\r\n".join(b"line %d" % n for n in range(50))))
+async def test_scrollback_by_wheel_and_back_by_typing() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"\r\n".join(b"line %d" % n for n in range(50))))
         await pilot.pause()
-        height = pane.size.height
-        await pilot.press("shift+pageup")
-        assert lines(pane)[0] == f"line {50 - height - (height - 1)}"
-        await pilot.press("shift+pagedown")
-        assert lines(pane)[-1] == "line 49"
-        wheel = events.MouseScrollUp(pane, 1, 1, 0, -1, 0, False, False, False)
-        pane.post_message(wheel)
-        await pilot.pause()
-        assert lines(pane)[-1] == "line 46"
+        app.pane.post_message(events.MouseScrollUp(app.pane, 1, 1, 0, -1, 0, False, False, False))
+        await until(pilot, lambda: app.lines[-1] == "line 46")
+        assert "3 lines back" in app.title_line
         assert session.written == b""
-        await pilot.press("a")
-        assert lines(pane)[-1] == "line 49"
+        await press(pilot, "a")
+        assert app.lines[-1] == "line 49"
+        assert "back" not in app.title_line
 
 
 async def test_paste_of_a_line_goes_and_of_lines_asks() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app)
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach()
         await pilot.pause()
-        pane.post_message(events.Paste("ls \x1b[A-l"))
-        await pilot.pause()
+        app.post_message(events.Paste("ls \x1b[A-l"))
+        await until(pilot, lambda: session.written == b"ls [A-l")
+        app.post_message(events.Paste("rm x\n"))
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        await press(pilot, "n")
         assert session.written == b"ls [A-l"
-        pane.post_message(events.Paste("rm x\n"))
-        await pilot.pause()
-        (request,) = app.requests
-        assert isinstance(request, ConsolePane.PasteRequested)
-        assert session.written == b"ls [A-l"
-        request.pane.paste(request.text)
+        app.post_message(events.Paste("rm x\n"))
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        await press(pilot, "y")
         assert session.written == b"ls [A-lrm x\r"
 
 
 async def test_resize_wraps_the_lines() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, _ = attach(app, ConsoleOutput(b"0123456789" * 4))
+    app = ConsoleApp()
+    async with app.run_test(size=(40, 12)) as pilot:
+        app.attach(ConsoleOutput(b"0123456789" * 4))
         await pilot.pause()
-        assert lines(pane) == ["0123456789" * 4]
-        await pilot.resize_terminal(20, 10)
-        await pilot.pause()
-        assert lines(pane) == ["01234567890123456789"] * 2
+        assert app.lines == ["0123456789" * 4]
+        await pilot.resize_terminal(20, 12)
+        await until(pilot, lambda: app.lines == ["01234567890123456789"] * 2)
 
 
-async def test_another_vm_gets_a_clear_screen_and_the_old_stream_is_closed() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane, session = attach(app, ConsoleOutput(b"secret of web1"))
-        await pilot.pause()
-        pane.attach(FakeSession(ConsoleOutput(b"db1")), "db1 on h1")
-        await pilot.pause()
-        assert session.closed
-        assert lines(pane) == ["db1"]
-
-
-async def test_the_stream_is_closed_with_the_app() -> None:
-    app = PaneApp()
-    async with app.run_test(size=(40, 10)) as pilot:
-        _, session = attach(app)
+async def test_the_session_is_closed_with_the_app() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach()
         await pilot.pause()
     assert session.closed
+
+
+async def test_a_session_wakes_the_panel() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach()
+        await pilot.pause()
+        session.outputs.append(ConsoleOutput(b"hello"))
+        session.wake()
+        await until(pilot, lambda: app.lines == ["hello"])
+        assert app.terminal.key == WEB1

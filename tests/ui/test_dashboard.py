@@ -1,5 +1,11 @@
 """The whole dashboard on the demo hosts, driven by keys."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import patch
+
 import pytest
 from textual import events
 from textual.color import Color
@@ -9,6 +15,8 @@ from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.actions import ACTIONS, Verb
 from kvmtui.model.host import Link
 from kvmtui.model.vm import VmKey, VmState
+from kvmtui.ui.app import Dashboard
+from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.emulator import EmulatorUnavailable
 from kvmtui.ui.keymap import VIEW_KEYS
 from kvmtui.ui.screens.ask import ConfirmScreen
@@ -16,6 +24,7 @@ from kvmtui.ui.screens.destination import DestinationScreen
 from kvmtui.ui.screens.journal import JournalScreen
 from kvmtui.ui.screens.menu import MenuScreen
 from kvmtui.ui.theme import THEME
+from kvmtui.ui.widgets.console_pane import ConsolePane
 from kvmtui.ui.widgets.filter_field import FilterField
 from tests.ui.stage import H1, H2, Stage, dashboard
 
@@ -400,7 +409,7 @@ async def test_sort_keys() -> None:
 
 
 async def test_help_lists_every_key() -> None:
-    async with dashboard(size=(120, 110)) as stage:
+    async with dashboard(size=(120, 130)) as stage:
         await stage.press("question_mark")
         for action in ACTIONS:
             line = stage.line(f"{action.label} ", action.description)
@@ -585,8 +594,8 @@ async def test_the_console_takes_every_key_and_gives_back_the_focus() -> None:
         assert stage.selected == "web1"
         assert len(stage.app.screen_stack) == 1
         assert stage.app.is_running
-        assert stage.line("^] leave the console")
-        await stage.press("ctrl+right_square_bracket")
+        assert stage.line("^] q leave")
+        await stage.press("ctrl+right_square_bracket", "q")
         await stage.until(lambda: stage.app.focused is stage.table)
         assert not stage.line("console of web1")
         await stage.press("j")
@@ -599,15 +608,14 @@ async def test_what_is_typed_to_a_dead_console_never_acts_on_a_vm() -> None:
         await stage.press("c")
         await stage.see("root@web1:~#")
         stage.backend.open(H1, read_only=False).perform(Verb.FORCE_OFF, stage.key("web1").uuid)
-        await stage.see("stream ended: the VM was shut off", "^] leave")
+        terminal = stage.main.query_one(ConsolePane).terminal
+        await stage.until(lambda: terminal is not None and not terminal.live)
         await stage.look()
         await stage.press(*MEANT_FOR_THE_GUEST, "tab", "escape", "question_mark")
         assert stage.engine.submitted == []
         assert stage.selected == "web1"
         assert len(stage.app.screen_stack) == 1
-        await stage.press("r")
-        await stage.see("stream ended", "not running")
-        await stage.press("ctrl+right_square_bracket")
+        await stage.press("ctrl+right_square_bracket", "q")
         await stage.until(lambda: stage.app.focused is stage.table)
 
 
@@ -629,7 +637,7 @@ async def test_a_console_that_someone_else_holds_says_so() -> None:
         await stage.put_cursor_on("web1")
         stage.backend.open(H1, read_only=False).open_console(stage.key("web1").uuid, Sink())
         await stage.press("c")
-        await stage.see("stream ended", "Active console session exists")
+        await stage.see("Take over the console of web1 on h1? y/N")
 
 
 async def test_a_paste_of_several_lines_asks_first() -> None:
@@ -643,14 +651,126 @@ async def test_a_paste_of_several_lines_asks_first() -> None:
         await stage.see("root@web1:~# echo two")
 
 
-async def test_without_an_emulator_the_console_says_so_and_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_consoles_are_typed_to_in_turn_and_no_key_acts_on_a_vm() -> None:
+    async with dashboard() as stage:
+        for name in ("web1", "db1"):
+            await stage.put_cursor_on(name)
+            await stage.press("c")
+            await stage.see(f"root@{name}:~#")
+            await stage.press("ctrl+right_square_bracket", "h")
+            assert stage.app.focused is stage.table
+        await stage.see("consoles", "1 web1", "2 db1")
+        await stage.put_cursor_on("web1")
+        await stage.press("c", *MEANT_FOR_THE_GUEST, "ctrl+right_square_bracket", "n", *MEANT_FOR_THE_GUEST)
+        await stage.see("root@db1:~# KypSys")
+        assert stage.engine.submitted == []
+        # Typed in one go with what gives the keys back, a key is the table's.
+        stage.type_at_once("ctrl+right_square_bracket", "h", "K")
+        await stage.see("Force off web1 on h1?")
+
+
+async def test_the_keys_go_to_the_table_while_the_console_stays_in_sight() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("c")
+        await stage.see("root@web1:~#")
+        await stage.press("ctrl+right_square_bracket", "tab", "j")
+        assert stage.selected == "web2"
+        assert stage.line("root@web1:~#")
+        assert "shut down" in stage.offered
+        await stage.press("K")
+        await stage.see("Force off web2 on h1?")
+
+
+@pytest.mark.parametrize(
+    ("size", "steps", "shown", "hidden"),
+    [
+        ((80, 24), 0, ("kvmtui", "NAME"), ("PRESSURE",)),
+        ((80, 24), 1, (), ("12:04", "NAME", "LINK")),
+        ((160, 40), 1, ("kvmtui", "NAME", "LINK", "MEMORY"), ()),
+    ],
+)
+async def test_layouts(size: tuple[int, int], steps: int, shown: tuple[str, ...], hidden: tuple[str, ...]) -> None:
+    async with dashboard(size=size) as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("c", *("ctrl+right_square_bracket", "v") * steps)
+        await stage.see("root@web1:~#")
+        assert stage.line("console of web1 on h1")
+        assert all(stage.line(word) for word in shown)
+        assert not any(stage.line(word) for word in hidden)
+        await stage.press("ctrl+right_square_bracket", "q")
+        assert stage.line("NAME", "HOST")
+        assert stage.line("LINK", "MEMORY")
+
+
+async def test_quitting_closes_open_consoles() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("c")
+        await stage.see("root@web1:~#")
+        assert stage.backend._world.attachments
+        stage.type_at_once("ctrl+right_square_bracket", "h", "q")
+        await stage.until(lambda: not stage.app.is_running)
+    await stage.until(lambda: not stage.backend._world.attachments)
+
+
+async def test_of_several_devices_one_is_chosen() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        key = stage.key("web1")
+        config = stage.engine.read_config(key).result(10)
+        with patch.object(ConfigReader, "get", return_value=replace(config, consoles=("serial0", "serial1"))):
+            await stage.press("c")
+            await stage.see("Which console of web1 on h1?")
+            await stage.press("down", "enter")
+            await stage.see("console of web1 on h1")
+        assert stage.engine.devices == ["serial1"]
+
+
+@pytest.fixture
+def no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*arguments: object) -> None:
         raise EmulatorUnavailable("pyghostty is not installed")
 
     monkeypatch.setattr("kvmtui.ui.emulator.load_emulator", missing)
+
+
+@pytest.mark.usefixtures("no_emulator")
+async def test_without_an_emulator_virsh_has_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[object] = []
+
+    @contextmanager
+    def suspend(app: object) -> Iterator[None]:
+        events.append("suspended")
+        yield
+        events.append("resumed")
+
+    def run(command: list[str], **options: object) -> SimpleNamespace:
+        assert options == {"check": False}, "no shell"
+        events.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr("kvmtui.ui.virsh_console.shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("kvmtui.ui.virsh_console.subprocess.run", run)
+    monkeypatch.setattr(Dashboard, "suspend", suspend)
     async with dashboard() as stage:
         await stage.put_cursor_on("web1")
         await stage.press("c")
-        await stage.says("no console: pyghostty is not installed")
+        await stage.says("virsh console of web1 on h1: left")
+        uuid = stage.key("web1").uuid
+        assert events == ["suspended", ["/usr/bin/virsh", "-c", H1, "console", uuid], "resumed"]
+        assert stage.app.focused is stage.table
+
+
+@pytest.mark.usefixtures("no_emulator")
+@pytest.mark.parametrize(("virsh", "words"), [(None, "virsh is not installed"), ("/usr/bin/virsh", "cannot be given")])
+async def test_without_an_emulator_and_virsh_it_says_so(
+    virsh: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvmtui.ui.virsh_console.shutil.which", lambda name: virsh)
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("c")
+        await stage.says("no console: pyghostty is not installed", words)
         assert stage.app.focused is stage.table
         assert stage.line("HOST", "PRESSURE")

@@ -374,32 +374,6 @@ def test_when_a_host_cannot_be_asked_the_end_is_unknown(bench: Bench) -> None:
     assert bench.migrations[-1].phase is Phase.UNKNOWN
 
 
-def test_console(bench: Bench) -> None:
-    woken = threading.Event()
-    console = bench.engine.open_console(bench.demo.find("web1"), woken.set)
-    console.write(b"echo hello\r")
-    text = bytearray()
-
-    def said_hello() -> bool:
-        text.extend(console.take().data)
-        return text.count(b"hello") >= 2
-
-    bench.wait_until(said_hello, "the echo")
-    assert woken.is_set()
-    console.close()
-
-
-def test_a_console_that_nobody_empties_stays_bounded(bench: Bench) -> None:
-    console = bench.engine.open_console(bench.demo.find("web1"), lambda: None)
-    for _ in range(300):
-        console.output(b"x" * 10_000)
-    taken = console.take()
-    assert len(taken.data) <= 1024 * 1024
-    assert len(taken.data) + taken.skipped_bytes >= 3_000_000
-    assert console.take().skipped_bytes == 0
-    console.close()
-
-
 def test_definitions_and_volumes_are_read_in_the_background(bench: Bench) -> None:
     key = bench.demo.find("db1")
     config = bench.engine.read_config(key).result(10)

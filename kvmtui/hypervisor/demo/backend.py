@@ -84,6 +84,7 @@ class DemoBackend:
         persistent: bool = True,
         autostart: bool = False,
         uuid: str | None = None,
+        consoles: tuple[str, ...] = ("serial0",),
     ) -> str:
         """Define a VM on a host and bring it into a state; returns its uuid."""
         with self._world.transact() as now:
@@ -98,6 +99,7 @@ class DemoBackend:
                 memory_bytes=memory_bytes,
                 persistent=persistent,
                 uuid=uuid,
+                consoles=consoles,
             )
             vm = host.vms[spec.uuid] = DemoVm(spec, autostart=autostart)
             if state.active:

@@ -16,6 +16,7 @@ from kvmtui.hypervisor.errors import (
     ConsoleBusy,
     HypervisorError,
     LinkLost,
+    NoConsole,
     NotPermitted,
 )
 from kvmtui.hypervisor.protocol import ConsoleSink
@@ -110,7 +111,7 @@ class DemoConnection:
             return VmConfig(
                 disks=spec.disks,
                 interfaces=spec.interfaces,
-                consoles=("serial0",),
+                consoles=spec.consoles,
                 addresses=(spec.address,) if vm.state.active and spec.interfaces[0].source == "default" else (),
                 balloon_period_s=BALLOON_PERIOD_S if spec.balloon else None,
                 emulated=spec.emulated,
@@ -168,17 +169,25 @@ class DemoConnection:
                     verbs.abort(self._world, self._host, vm, now, lost)
             raise
 
-    def open_console(self, uuid: str, sink: ConsoleSink) -> "DemoConsole":
-        """Attach to the serial console; its greeting comes before this returns."""
+    def open_console(
+        self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False
+    ) -> "DemoConsole":
+        """Attach to a serial console; its greeting comes before this returns."""
         from kvmtui.hypervisor.demo.console import DemoConsole
         from kvmtui.hypervisor.demo.verbs import need_active
 
         with self._call(writes=True):
             vm = self._host.vm(uuid)
             need_active(vm)
-            if any(isinstance(other, DemoConsole) and other.vm is vm for other in self._world.attachments):
-                raise ConsoleBusy("operation failed: Active console session exists for this domain")
-            console = DemoConsole(self._world, self._host, vm, sink)
+            if not vm.spec.consoles or device not in (None, *vm.spec.consoles):
+                raise NoConsole(f"internal error: cannot find console device '{device or '<default>'}'")
+            console = DemoConsole(self._world, self._host, vm, sink, device or vm.spec.consoles[0])
+            holder = next((other for other in self._world.attachments if other.occupies(vm, console.device)), None)
+            if holder is not None:
+                if not force:
+                    raise ConsoleBusy("operation failed: Active console session exists for this domain")
+                holder.usurped = True
+                self._world.wake()
             self._world.attachments.append(console)
         console.write(b"")
         return console

@@ -11,6 +11,9 @@ from kvmtui.model.vm import VmState
 _KERNEL = "6.1.0-18-amd64"
 _BLUE, _GREEN, _YELLOW, _RED, _RESET = "\x1b[1;34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
 _MAX_LINE = 1000
+_FLOOD_EVERY_S = 0.02
+_FLOOD_BYTES = 100_000
+"""As much as a guest on a virtio console writes in that time."""
 
 
 class Shell:
@@ -19,6 +22,8 @@ class Shell:
     def __init__(self, vm: DemoVm, clock: Callable[[], float]) -> None:
         self._vm = vm
         self._clock = clock
+        self.flood = ""
+        """What it writes again and again until ^C."""
         self._line = ""
         self._login = False
         """Whether it asks who is there."""
@@ -37,6 +42,10 @@ class Shell:
             f"{_GREEN}A demo console: try help, uptime, free, ls, dmesg.{_RESET}\r\n{self.prompt}"
         )
 
+    def boot_log(self) -> str:
+        """Return what the kernel writes before the login."""
+        return "\r\n" + self._dmesg().replace("\n", "\r\n") + "\r\n"
+
     @property
     def prompt(self) -> str:
         """What stands before the cursor."""
@@ -49,9 +58,14 @@ class Shell:
     def _key(self, key: str) -> str:
         if self._escape or key == "\x1b":
             return self._escaped(key)
+        if self.flood:
+            if key != "\x03":
+                return ""
+            self.flood = ""
         if key in "\r\n":
             line, self._line = self._line, ""
-            return "\r\n" + self._run(line) + self.prompt
+            answer = "\r\n" + self._run(line)
+            return answer if self.flood else answer + self.prompt
         if key in "\x7f\b":
             if not self._line:
                 return ""
@@ -100,11 +114,15 @@ class Shell:
         name, arguments = words[0], words[1:]
         if name == "clear":
             return "\x1b[H\x1b[2J"
+        if name == "yes":
+            said = f"{' '.join(arguments) or 'y'}\r\n"
+            self.flood = said * (_FLOOD_BYTES // len(said))
+            return ""
         if name in ("exit", "logout"):
             self._login = True
             return "logout\r\n\r\n"
         answer = {
-            "help": lambda: "commands: clear dmesg echo exit free help hostname ls uname uptime",
+            "help": lambda: "commands: clear dmesg echo exit free help hostname ls uname uptime yes",
             "hostname": lambda: self._vm.spec.hostname,
             "echo": lambda: " ".join(arguments),
             "uname": lambda: self._uname(arguments),
@@ -159,25 +177,45 @@ class Shell:
 class DemoConsole:
     """An open console. What is typed while the guest stands still waits for it, as in a UART."""
 
-    def __init__(self, world: World, host: DemoHost, vm: DemoVm, sink: ConsoleSink) -> None:
+    def __init__(self, world: World, host: DemoHost, vm: DemoVm, sink: ConsoleSink, device: str) -> None:
         self._world = world
         self._host = host
         self.vm = vm
+        self.device = device
+        self.usurped = False
         self._run = vm.id
+        self._booted_at_s = vm.booted_at_s
         self._links_lost = host.links_lost
         self._sink = sink
         self._shell = Shell(vm, world.clock)
         self._waiting = b""
+        self._pending = ""
+        """What the guest writes as soon as it executes."""
         self._greeted = False
         self._closed = False
+        self._flooding = False
 
-    def write(self, data: bytes) -> None:
+    def occupies(self, vm: DemoVm, device: str) -> bool:
+        """Whether it is attached to that device of that VM."""
+        return self.vm is vm and self.device == device and not self.usurped
+
+    def write(self, data: bytes) -> int:
         """Send keys to the guest; the answer goes to the sink before this returns, unless the guest stands still."""
         with self._world.transact():
             self._waiting = (self._waiting + data)[-_MAX_LINE:]
             call = self.review()
         if call:
             call()
+        return len(data)
+
+    def send_break(self) -> str:
+        """Let the guest see a break on the line, which its kernel answers."""
+        with self._world.transact():
+            self._pending += "\r\n[  314.159265] sysrq: HELP : loglevel(0-9) reboot(b) crash(c) sync(s) unmount(u)\r\n"
+            call = self.review()
+        if call:
+            call()
+        return "break sent"
 
     def close(self) -> None:
         """Detach; the guest does not notice."""
@@ -193,15 +231,34 @@ class DemoConsole:
             return lambda: self._sink.ended(ending)
         if not self.vm.responsive or self._host.hung:
             return None
-        text = self._shell.feed(self._waiting)
+        text, self._pending = self._pending, ""
+        if self._booted_at_s != self.vm.booted_at_s:
+            # The run goes on and with it the stream; what the guest ran does not.
+            self._booted_at_s = self.vm.booted_at_s
+            self._shell = Shell(self.vm, self._world.clock)
+            text += self._shell.boot_log() + self._shell.banner()
+        elif not self._greeted:
+            text += self._shell.banner()
+        self._greeted = True
+        text += self._shell.feed(self._waiting)
         self._waiting = b""
-        if not self._greeted:
-            self._greeted = True
-            text = self._shell.banner() + text
+        if self._shell.flood and not self._flooding:
+            self._flooding = True
+            self._world.schedule(self._world.clock() + _FLOOD_EVERY_S, self._flood)
         output = text.encode()
         return (lambda: self._sink.output(output)) if output else None
 
+    def _flood(self, due_s: float) -> None:
+        """Write as much as a fast guest does until the next time."""
+        self._flooding = bool(self._shell.flood) and not self._closed
+        if self._flooding:
+            self._pending = self._shell.flood
+            self._world.schedule(due_s + _FLOOD_EVERY_S, self._flood)
+            self._world.wake()
+
     def _ending(self) -> str | None:
+        if self.usurped:
+            return "another client took the console over"
         if self._host.down is not None or self._host.links_lost != self._links_lost:
             return "the connection to the host broke"
         if self.vm.id == self._run:

@@ -80,6 +80,7 @@ class VmSpec:
         ready_fraction: float | None = None,
         persistent: bool = True,
         emulated: bool = False,
+        consoles: tuple[str, ...] = ("serial0",),
     ) -> None:
         """The VM `name` doing the work of `role`, `heat` times as hard as usual."""
         kind = self._kind = ROLES[role]
@@ -104,6 +105,8 @@ class VmSpec:
         self.local_disk = kind.local_disk
         self.persistent = persistent
         self.emulated = emulated
+        self.consoles = consoles
+        """Aliases of its serial devices."""
 
     @cached_property
     def hostname(self) -> str:

@@ -28,6 +28,12 @@ _POLL_S = 0.25
 class Attachment(Protocol):
     """Something attached to a guest that must be looked after when the guest changes: a console."""
 
+    usurped: bool
+    """Whether another has been attached in its place."""
+
+    def occupies(self, vm: DemoVm, device: str) -> bool:
+        """Whether it is attached to that device of that VM."""
+
     def review(self) -> Callable[[], None] | None:
         """Look at the guest, under the lock; what is returned is called after the lock is released."""
 

@@ -12,6 +12,7 @@ from textual.widgets import Label, Static
 
 from kvmtui import __version__
 from kvmtui.model.actions import ACTIONS, Danger
+from kvmtui.ui.console_keys import console_help
 from kvmtui.ui.keymap import MOVE_KEYS, VIEW_KEYS
 
 _INDENT = 13
@@ -25,7 +26,7 @@ _TERMS = (
 
 
 class HelpScreen(ModalScreen[None]):
-    """Shows all keys."""
+    """Shows all keys, those of the group `first` before the others."""
 
     BINDINGS = [  # noqa: RUF012
         Binding("escape,q,question_mark,f1", "dismiss", "close", show=False),
@@ -33,12 +34,16 @@ class HelpScreen(ModalScreen[None]):
         Binding("k,up", "scroll(-1)", show=False),
     ]
 
+    def __init__(self, first: str = "") -> None:
+        super().__init__()
+        self._first = first
+
     def compose(self) -> ComposeResult:
         """Lay the help out."""
         with Vertical(classes="dialog wide"):
             yield Label(f"kvmtui {__version__}", classes="title", markup=False)
             with VerticalScroll(can_focus=False):
-                yield _Lines()
+                yield _Lines(self._first)
             yield Label("Esc closes", classes="hint", markup=False)
 
     def action_scroll(self, lines: int) -> None:
@@ -49,12 +54,16 @@ class HelpScreen(ModalScreen[None]):
 class _Lines(Static):
     """The help in as many columns as there are."""
 
+    def __init__(self, first: str) -> None:
+        super().__init__()
+        self._first = first
+
     def on_resize(self, event: events.Resize) -> None:
         """Fill the lines anew."""
-        self.update(_help(event.size.width))
+        self.update(_help(event.size.width, self._first))
 
 
-def _help(width: int) -> Content:
+def _help(width: int, first: str) -> Content:
     groups: dict[str, list[tuple[str, str, str]]] = {"Move": [(move.written, "", move.label) for move in MOVE_KEYS]}
     groups["Act on the VM, or on all marked VMs"] = [
         (
@@ -67,7 +76,7 @@ def _help(width: int) -> Content:
     for view in VIEW_KEYS:
         if view.label:
             groups.setdefault(view.group, []).append((view.shown_as or view.key, "", view.label))
-    groups["Console"] = [("^]", "", "leave; every other key goes to the guest")]
+    groups["Console"] = [(keys, "", text) for keys, text in console_help()]
     groups["Filter"] = [
         ("web !old", "", "names with web and without old"),
         ("state=run", "", "by state; also host=h1"),
@@ -76,11 +85,11 @@ def _help(width: int) -> Content:
     ]
     groups["What the figures mean"] = [(term, "", text) for term, text in _TERMS]
     lines: list[Content] = []
-    for title, rows in groups.items():
+    for title, rows in sorted(groups.items(), key=lambda group: group[0] != first):
         lines.append(Content.styled(title, "bold"))
         for keys, label, text in rows:
-            first, *rest = wrap(text, max(20, width - _INDENT - len(label)))
-            lines.append(Content.assemble((f"  {keys:<{_INDENT - 2}}", "$primary"), label, first))
+            start, *rest = wrap(text, max(20, width - _INDENT - len(label)))
+            lines.append(Content.assemble((f"  {keys:<{_INDENT - 2}}", "$primary"), label, start))
             lines += [Content(" " * (_INDENT + len(label)) + line) for line in rest]
         lines.append(Content(""))
     return Content("\n").join(lines[:-1])

@@ -22,6 +22,8 @@ from kvmtui.model.vm import VmKey
 from kvmtui.ui import acting
 from kvmtui.ui.changed_cells import terminal_busy
 from kvmtui.ui.config_reader import ConfigReader
+from kvmtui.ui.console_keys import CONSOLE_FOOTER
+from kvmtui.ui.console_layout import Layout
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import VIEW_KEYS, bindings
 from kvmtui.ui.messages import (
@@ -71,6 +73,13 @@ class MainScreen(ActingScreen):
         self._detail = VmDetail(engine.history, glyphs=glyphs)
         self._follow: VmKey | None = None
         """A VM that moved while it was selected: where it will appear."""
+        self._consoles = ConsolePanel(
+            engine.open_console,
+            lambda name, host: acting.where(name, host, self.fleet),
+            self._console_left,
+            self._console_changed,
+            glyphs,
+        )
         self._configs = ConfigReader(engine)
         self._told = False
         """Whether a fleet was published that is not taken yet."""
@@ -85,7 +94,7 @@ class MainScreen(ActingScreen):
         yield self._hosts.data_bind(MainScreen.fleet, MainScreen.now_s)
         yield self._table.data_bind(MainScreen.fleet, MainScreen.now_s)
         yield self._detail.data_bind(MainScreen.fleet, MainScreen.now_s)
-        yield ConsolePanel(self._engine)
+        yield self._consoles
         yield FilterField(self._filter_changed, self._focus_table)
         yield StatusLine()
         yield KeyBar()
@@ -238,17 +247,19 @@ class MainScreen(ActingScreen):
         self._show_keys()
 
     def on_resize(self) -> None:
-        """Divide the height anew."""
-        self._divide_height()
+        """Divide the screen anew."""
+        self._console_changed()
 
     def _divide_height(self) -> None:
         """Give the table what its rows need, and the graphs the rest."""
         filtering = self.query_one(FilterField).display
-        free = self.size.height - self._hosts.lines - _FIXED_LINES - filtering
+        consoles = self._consoles.display and not self._consoles.in_sight
+        free = self.size.height - self._hosts.lines - _FIXED_LINES - filtering - consoles
         rows = max(_TABLE_LEAST, 1 + sum(len(host.vms) for host in self.fleet.hosts.values()))
         detail = self._detail
         detail.styles.height = height = max(free * 35 // 100, min(free - rows, _DETAIL_MOST), _DETAIL_LEAST)
-        detail.display = free - height >= _TABLE_LEAST and not self.has_class("console")
+        covered = self._consoles.in_sight and self._consoles.layout_now is not Layout.BESIDE
+        detail.display = free - height >= _TABLE_LEAST and not covered
 
     @on(VmTable.MarksChanged)
     def _marks_changed(self) -> None:
@@ -259,31 +270,42 @@ class MainScreen(ActingScreen):
     def open_console(self, key: VmKey, name: str) -> None:
         """Show a VM's console and give it the keys."""
         from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
+        from kvmtui.ui.screens.device import DeviceScreen
 
+        where = acting.where(name, key.host, self.fleet)
         try:
             load_emulator()
         except EmulatorUnavailable as error:
-            self.note(f"no console: {error}", "$text-error")
+            from kvmtui.ui.virsh_console import run_virsh_console
+
+            self.note(run_virsh_console(self.app, key.host, key.uuid, where, str(error)), "$text-warning")
             return
-        panel = self.query_one(ConsolePanel)
-        panel.open(key, acting.where(name, key.host, self.fleet))
-        self.add_class("console")
-        # At once: a key typed next is meant for the guest, and must not be taken for an action on a VM.
-        panel.display = True
-        self.set_focus(panel.pane)
+        config = self._configs.get(self.fleet.vm(key), self.now_s)
+        devices = [device for device in config.consoles if device] if config is not None else []
+        if len(devices) < 2:
+            self._consoles.open(key, name)
+            return
+
+        def chosen(device: str | None) -> None:
+            if device is not None:
+                self._consoles.open(key, name, device)
+
+        self.app.push_screen(DeviceScreen(where, devices), chosen)
+
+    def _console_changed(self) -> None:
+        consoles = self._consoles
+        for layout in Layout:
+            self.set_class(consoles.in_sight and consoles.layout_now is layout, f"console-{layout}")
         self._divide_height()
         self._show_keys()
 
-    @on(ConsolePanel.Closed)
-    def _console_closed(self) -> None:
-        self.remove_class("console")
-        self.query_one(ConsolePanel).display = False
+    def _console_left(self) -> None:
         self._focus_table()
-        self._show_keys()
+        self._console_changed()
 
     @on(ConsoleWoke)
     def _console_woke(self) -> None:
-        self.query_one(ConsolePanel).wake()
+        self._consoles.wake()
 
     # Keys that change what is seen
 
@@ -366,8 +388,8 @@ class MainScreen(ActingScreen):
 
     def _show_keys(self) -> None:
         bar = self.query_one(KeyBar)
-        if self.has_class("console"):
-            bar.keys, bar.pinned = (("^]", "leave the console"),), ()
+        if self._consoles.has_keys:
+            bar.keys, bar.pinned = CONSOLE_FOOTER, ()
             return
         marked = len(self._table.marked)
         offered = self.offered

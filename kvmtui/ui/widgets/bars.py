@@ -84,18 +84,23 @@ class KeyBar(Widget):
 
     def render(self) -> Content:
         """Draw as many keys as fit."""
-        pinned = Content("  ").join(_key(*pair) for pair in self.pinned)
-        room = self.size.width - pinned.cell_length - 3
-        parts: list[Content] = []
-        for pair in self.keys:
-            part = _key(*pair)
-            if part.cell_length > room:
-                break
-            room -= part.cell_length + 2
-            parts.append(part)
-        left = Content("").join([Content(" "), Content("  ").join(parts)])
-        gap = max(2, self.size.width - left.cell_length - pinned.cell_length - 1)
-        return Content("").join([left, Content(" " * gap), pinned])
+        return keys_line(self.keys, self.pinned, self.size.width)
+
+
+def keys_line(keys: Sequence[tuple[str, str]], pinned: Sequence[tuple[str, str]], width: int) -> Content:
+    """Return as many of `keys` as fit into a line, and `pinned` at its right end."""
+    right = Content("  ").join(_key(*pair) for pair in pinned)
+    room = width - right.cell_length - 3
+    parts: list[Content] = []
+    for pair in keys:
+        part = _key(*pair)
+        if part.cell_length > room:
+            break
+        room -= part.cell_length + 2
+        parts.append(part)
+    left = Content("").join([Content(" "), Content("  ").join(parts)])
+    gap = max(2, width - left.cell_length - right.cell_length - 1)
+    return Content("").join([left, Content(" " * gap), right])
 
 
 def _key(key: str, label: str) -> Content:

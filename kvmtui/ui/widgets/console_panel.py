@@ -1,91 +1,321 @@
-"""The console's place on the main screen: a title line and the terminal below it."""
+"""The consoles' place on the main screen: tabs, a title line and the terminal below it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING
 
-from textual import on
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Static
 
-from kvmtui.engine.engine import Engine
 from kvmtui.model.vm import VmKey
+from kvmtui.ui.console_keys import (
+    BY_KEY,
+    PINNED_CHOICES,
+    PREFIX_KEY,
+    SEARCH_BY_KEY,
+    Command,
+    SearchCommand,
+    choices,
+)
+from kvmtui.ui.console_layout import Layout
+from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.messages import ConsoleWoke
+from kvmtui.ui.open_consoles import OpenConsoles, OpenSession, pause_after
+from kvmtui.ui.widgets.bars import keys_line
 from kvmtui.ui.widgets.console_pane import ConsolePane
+from kvmtui.ui.widgets.console_search import ConsoleSearchField
+
+if TYPE_CHECKING:
+    from kvmtui.ui.console_terminal import ConsoleTerminal
 
 
 class ConsolePanel(Vertical):
-    """Shows one VM's console at a time."""
+    """All open consoles, one of them in sight, or none."""
 
-    @dataclass
-    class Closed(Message):
-        """The user left the console."""
-
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self,
+        open_session: OpenSession,
+        where: Callable[[str, str], str],
+        left: Callable[[], None],
+        changed: Callable[[], None],
+        glyphs: Glyphs,
+        *,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        """`where` words a VM and its host's key; `left` is called when the keys shall be the table's again, `changed`
+        when the screen has to be divided anew or offers other keys.
+        """
         super().__init__()
-        self._engine = engine
-        self._key: VmKey | None = None
-        self._title = ""
+        self._consoles = OpenConsoles(open_session, clock)
+        self._where, self._left, self._changed = where, left, changed
+        self._glyphs, self._clock = glyphs, clock
+        self._tabs, self._title = Static("", id="console-tabs"), Static("", id="console-title")
+        self.pane = ConsolePane(self._typed, self._pasted, self._pane_moved)
+        self._field = ConsoleSearchField(self._look_for, self._search_left)
+        self._in_sight = False
+        self._prefix = False
+        self._layout = Layout.BELOW
+        self._frame_timer: Timer | None = None
+        self._commands: dict[Command, Callable[[ConsoleTerminal, int], None]] = {
+            Command.SEND_PREFIX: lambda terminal, _: terminal.send(b"\x1d"),
+            Command.LEAVE: lambda terminal, _: self._leave(terminal),
+            Command.HIDE: lambda *_: self._hide(),
+            Command.TABLE: lambda *_: self._to_table(),
+            Command.TAB: lambda _, number: self._show(*self._consoles.all[number - 1 : number]),
+            Command.STEP: lambda _, steps: self._show(self._consoles.neighbour(steps)),
+            Command.LAYOUT: lambda *_: self._next_layout(),
+            Command.SEARCH: lambda terminal, _: self._search(terminal),
+            Command.SCROLL: lambda _, pages: self.pane.scroll_pages(pages),
+            Command.COPY: lambda terminal, _: self._copy(terminal, terminal.copy_text()),
+            Command.RESIZE: lambda terminal, _: terminal.tell_size(),
+            Command.LOG: lambda terminal, _: terminal.toggle_log(),
+            Command.BREAK: lambda terminal, _: terminal.send_break(),
+            Command.HELP: lambda *_: self._help(),
+        }
 
     def compose(self) -> ComposeResult:
         """Lay the panel out."""
-        yield Static("", id="console-title")
-        yield ConsolePane()
+        yield self._tabs
+        yield self._title
+        yield self.pane
+        yield self._field
 
-    def open(self, key: VmKey, title: str) -> None:
-        """Attach to a VM's console and give it the keys."""
-        from kvmtui.ui.emulator import EmulatorUnavailable
-
-        if key != self._key:
-            self.pane.detach()
-        self._key, self._title = key, title
-        self.query_one("#console-title", Static).update(
-            Content.assemble(
-                (f" console of {title} ", "bold $primary"), ("  ^] leaves · Enter wakes a silent one", "dim")
-            )
-        )
-        session = self._engine.open_console(key, self._woke)
-        try:
-            self.pane.attach(session, title)
-        except EmulatorUnavailable as error:
-            session.close()
-            self.query_one("#console-title", Static).update(Content.styled(f" no console: {error}", "$text-error"))
+    # What the screen asks
 
     @property
-    def pane(self) -> ConsolePane:
-        """The terminal."""
-        return self.query_one(ConsolePane)
+    def in_sight(self) -> bool:
+        """Whether a console is shown; if not, open ones are named in one line."""
+        return self._in_sight
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether the keys go to the console in sight, or to its search."""
+        return self._in_sight and self.screen.focused in (self.pane, self._field)
+
+    @property
+    def layout_now(self) -> Layout:
+        """Where the console in sight is: beside the table only where there is room."""
+        return self._layout.in_columns(self.screen.size.width)
+
+    def open(self, key: VmKey, vm_name: str, device: str | None = None) -> None:
+        """Show a VM's console and give it the keys; the one that is open, if there is one."""
+        terminal = self._consoles.open(key, vm_name, device, self.pane.console_size, self._woke)
+        self._in_sight = True
+        self._show(terminal)
+        # At once: a key typed next is meant for the guest, and must not be taken for an action on a VM.
+        self.screen.set_focus(self.pane)
+        self._changed()
+        self.wake()
+
+    def _place_parts(self) -> None:
+        """Show and hide the parts, as they are needed now."""
+        self.display = bool(self._consoles.all)
+        self._tabs.display = len(self._consoles.all) > 1 or not self._in_sight
+        self._title.display = self._in_sight
+        self.pane.display = self._in_sight
+        if not self._in_sight:
+            self._field.close()
+        self.set_class(not self._in_sight, "-hidden")
+
+    # Output
 
     def wake(self) -> None:
-        """Take what the guest wrote."""
-        self.pane.wake()
+        """Take what the sessions have; called on the UI thread whenever there may be output."""
+        if self._frame_timer is None:
+            self._frame()
 
     def _woke(self) -> None:
         if self.is_running:
             self.screen.post_message(ConsoleWoke())
 
-    @on(ConsolePane.LeaveRequested)
-    def _leave(self) -> None:
-        self.pane.detach()
-        self.post_message(self.Closed())
+    def _frame(self) -> None:
+        """Emulate for a few milliseconds, draw, and pause until the next frame if there may be more."""
+        self._frame_timer = None
+        start_s = self._clock()
+        busy = self._consoles.feed()
+        self._draw()
+        if busy:
+            # The next frame looks at the sessions whether or not they woke us meanwhile: no wake-up can be lost.
+            self._frame_timer = self.set_timer(pause_after(self._clock() - start_s), self._frame)
 
-    @on(ConsolePane.ReattachRequested)
-    def _reattach(self) -> None:
-        if self._key is not None:
-            self.open(self._key, self._title)
+    # Drawing
 
-    @on(ConsolePane.PasteRequested)
-    def _paste(self, message: ConsolePane.PasteRequested) -> None:
-        from kvmtui.ui.screens.ask import ConfirmScreen
+    def _show(self, terminal: "ConsoleTerminal | None" = None) -> None:
+        """Show another console, if there is that one."""
+        if terminal is not None:
+            self._consoles.choose(terminal)
+            self._field.close()
+            self.pane.show(terminal)
+            self._draw()
 
-        lines = message.text.count("\n") + 1
-        question = ConfirmScreen(
-            f"Paste {lines} lines into {self._title}?", (), "The guest's shell runs each line.", destructive=False
-        )
+    def _draw(self) -> None:
+        """Draw what has changed."""
+        if not (self._consoles.all or self.display):
+            return
+        from kvmtui.ui.console_words import notice, tabs_line, title_line
+
+        shown = self._consoles.chosen
+        if shown is not None and self._in_sight:
+            shown.unseen = shown.rang = False
+            where = self._where(shown.vm_name, shown.key.host)
+            self.pane.tell(notice(shown, where))
+            self.pane.draw()
+            if self._prefix:
+                title = keys_line(choices(), PINNED_CHOICES, self.size.width)
+            else:
+                title = title_line(
+                    shown, where, has_keys=self.has_keys, types_search=self._field.display, glyphs=self._glyphs
+                )
+            self._title.set_class(self._prefix, "-prefix")
+            _update(self._title, title)
+        tabs = tabs_line(self._consoles.all, shown, in_sight=self._in_sight, glyphs=self._glyphs)
+        _update(self._tabs, tabs)
+        self._place_parts()
+
+    def _pane_moved(self) -> None:
+        if self.is_mounted:
+            if not self.pane.has_focus:
+                self._prefix = False
+            self._draw()
+            self._changed()
+
+    # Input
+
+    def _typed(self, event: events.Key) -> None:
+        """Do what a key means here: to the console after the prefix, else to its search, else to the guest."""
+        terminal, prefix = self._consoles.chosen, self._prefix
+        self._prefix = False
+        if terminal is None:
+            return
+        if prefix:
+            row = BY_KEY.get(event.key)
+            if row is not None:
+                terminal.remark = ""
+                self._prefix = row.repeats
+                self._commands[row.command](terminal, row.argument)
+        elif event.key == PREFIX_KEY:
+            self._prefix = True
+        elif terminal.search is not None:
+            self._search_key(terminal, SEARCH_BY_KEY.get(event.key))
+        elif terminal.live:
+            terminal.remark, terminal.skipped_bytes = "", 0
+            terminal.type(event)
+        else:
+            terminal.answer(event.key)
+            self.wake()
+        self._draw()
+
+    def _pasted(self, text: str) -> None:
+        """Send one line at once; ask about more than that, or a line end that would run it."""
+        terminal, self._prefix = self._consoles.chosen, False
+        if terminal is None or not terminal.live or terminal.search is not None:
+            return
+        if "\n" not in text and "\r" not in text:
+            terminal.paste(text)
+            self._draw()
+            return
 
         def agreed(answer: bool | None) -> None:
             if answer:
-                message.pane.paste(message.text)
+                terminal.paste(text)
+                self._draw()
 
-        self.app.push_screen(question, agreed)
+        from kvmtui.ui.screens.ask import ConfirmScreen
+
+        where = self._where(terminal.vm_name, terminal.key.host)
+        lines = len(text.splitlines())
+        question = f"Paste {lines} line{'' if lines == 1 else 's'} into {where}?"
+        asks = ConfirmScreen(question, (), "The guest's shell runs each line.", destructive=False)
+        self.app.push_screen(asks, agreed)
+
+    # Commands
+
+    def _leave(self, terminal: "ConsoleTerminal") -> None:
+        # Back to the table also where there are other consoles: what is typed next is meant for none of them.
+        self._in_sight = False
+        self._consoles.close(terminal)
+        self.pane.show(self._consoles.chosen)
+        self._draw()
+        self._left()
+
+    def _hide(self) -> None:
+        self._in_sight = False
+        self._draw()
+        self._left()
+
+    def _to_table(self) -> None:
+        if self.layout_now is Layout.FULL:
+            self._hide()
+            return
+        self._draw()
+        self._left()
+
+    def _next_layout(self) -> None:
+        self._layout = self._layout.after(self.screen.size.width)
+        self._changed()
+
+    def _copy(self, terminal: "ConsoleTerminal", text: str) -> None:
+        if not text:
+            terminal.remark = "nothing to copy"
+            return
+        self.app.copy_to_clipboard(text)
+        lines = text.count("\n") + 1
+        terminal.remark = f"{lines} line{'' if lines == 1 else 's'} copied, where the terminal allows it"
+
+    def _help(self) -> None:
+        from kvmtui.ui.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen("Console"))
+
+    # Search
+
+    def _search(self, terminal: "ConsoleTerminal") -> None:
+        field = self._field
+        field.value = ""
+        terminal.start_search()
+        field.open()
+
+    def _look_for(self, text: str) -> None:
+        if self._consoles.chosen is not None:
+            self._consoles.chosen.start_search().look_for(text)
+            self._draw()
+
+    def _search_left(self, goes_on: bool) -> None:
+        # At once: the next key is for the matches, or the guest.
+        self.screen.set_focus(self.pane)
+        self._field.close()
+        if self._consoles.chosen is not None and not goes_on:
+            self._consoles.chosen.end_search()
+        self._draw()
+
+    def _search_key(self, terminal: "ConsoleTerminal", command: SearchCommand | None) -> None:
+        search = terminal.start_search()
+        match command:
+            case SearchCommand.OLDER:
+                search.step(1)
+            case SearchCommand.NEWER:
+                search.step(-1)
+            case SearchCommand.COPY:
+                selected = next((match.y for match in search.matches if match.selected), None)
+                self._copy(terminal, "" if selected is None else terminal.copy_text(selected, 1))
+            case SearchCommand.AGAIN:
+                self._search(terminal)
+            case SearchCommand.PAGE_UP:
+                self.pane.scroll_pages(-1)
+            case SearchCommand.PAGE_DOWN:
+                self.pane.scroll_pages(1)
+            case SearchCommand.END:
+                terminal.end_search()
+
+    def on_unmount(self) -> None:
+        """Close the sessions with the panel."""
+        self._consoles.close_all()
+
+
+def _update(line: Static, content: Content) -> None:
+    if line.content != content:
+        line.update(content)

@@ -1,0 +1,137 @@
+"""One stream to a serial console, on a lane of its own: opened, written to at the guest's pace, closed."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.hypervisor.lanes import Lane, Opener
+from kvmtui.hypervisor.protocol import Connection, ConsoleStream
+
+_PIECE_BYTES = 256
+_BYTES_PER_S = 20_000
+"""How fast a paste is sent. An emulated UART took 50,000 a second without a loss from a guest that runs under TCG."""
+_UNSENT_BYTES = 4 * 1024 * 1024
+
+
+class AttachmentOwner(Protocol):
+    """Whom an attachment tells; called from foreign threads, must only take note."""
+
+    def opened(self, attachment: "Attachment", error: BaseException | None) -> None:
+        """Take note that it is open, or why not."""
+
+    def output(self, attachment: "Attachment", data: bytes) -> None:
+        """Take what the guest wrote."""
+
+    def ended(self, attachment: "Attachment", reason: str) -> None:
+        """Take note that nothing more will come."""
+
+    def told(self, attachment: "Attachment", text: str) -> None:
+        """Take what came of a break."""
+
+
+class Attachment:
+    """A console opened once; any thread may call any method, and none waits for the host."""
+
+    def __init__(self, name: str, opener: Opener, owner: AttachmentOwner, takes_pastes: Callable[[], bool]) -> None:
+        """`takes_pastes` tells whether the guest executes, so that it can take more than its UART holds."""
+        self._owner = owner
+        self._takes_pastes = takes_pastes
+        self._lane = Lane(f"console {name}", opener)
+        self._stream: ConsoleStream | None = None
+        self._closed = False
+        self._unsent = bytearray()
+        self._sending = False
+        self._lock = threading.Lock()
+
+    def open(self, uuid: str, device: str | None, *, force: bool) -> None:
+        """Attach; the owner is told of the outcome."""
+
+        def attach(connection: Connection) -> None:
+            self._stream = connection.open_console(uuid, _Sink(self, self._owner), device, force=force)
+            if self._closed:
+                self._stream.close()
+
+        future = self._lane.submit(attach)
+        future.add_done_callback(lambda done: self._owner.opened(self, done.exception()))
+
+    def write(self, data: bytes) -> bool:
+        """Send bytes to the guest when it takes them; return whether there was room to keep them until then."""
+        with self._lock:
+            if len(self._unsent) + len(data) > _UNSENT_BYTES:
+                return False
+            self._unsent += data
+        self.go_on()
+        return True
+
+    def go_on(self) -> None:
+        """Send what waits, if anything does."""
+        with self._lock:
+            if self._sending or not self._unsent or self._held():
+                return
+            self._sending = True
+        self._lane.submit(self._send)
+
+    def send_break(self) -> None:
+        """Let the guest see a break on the line; the owner is told of the outcome."""
+
+        def send(_: Connection) -> None:
+            try:
+                told = self._stream.send_break() if self._stream is not None else ""
+            except HypervisorError as error:
+                told = f"no break was sent: {error}"
+            self._owner.told(self, told)
+
+        self._lane.submit(send)
+
+    def close(self) -> None:
+        """End it, dropping what has not been sent."""
+        with self._lock:
+            self._closed = True
+            self._unsent.clear()
+        self._lane.submit(lambda _: None if self._stream is None else self._stream.close())
+        self._lane.close()
+
+    def abandon(self) -> None:
+        """Give it up: its host does not answer."""
+        self._closed = True
+        self._lane.abandon()
+
+    def _held(self) -> bool:
+        # A guest that stands still takes what its UART and the host's buffers hold. libvirtd then reads nothing more
+        # from this connection, the keepalive included, and after half a minute it is dead.
+        return len(self._unsent) > _PIECE_BYTES and not self._takes_pastes()
+
+    def _send(self, _: Connection) -> None:
+        """Send a piece, rest, and queue up again: what else is to be done on the lane comes between."""
+        with self._lock:
+            piece = bytes(self._unsent[:_PIECE_BYTES])
+            if not piece or self._stream is None or self._held():
+                self._sending = False
+                return
+        try:
+            sent = self._stream.write(piece)
+        except HypervisorError as error:
+            self._owner.ended(self, str(error))
+            return
+        with self._lock:
+            del self._unsent[:sent]
+            more = bool(self._unsent)
+        if more:
+            time.sleep(len(piece) / _BYTES_PER_S)
+        self._lane.submit(self._send)
+
+
+class _Sink:
+    """A `ConsoleSink` that tells the owner which attachment speaks."""
+
+    def __init__(self, attachment: Attachment, owner: AttachmentOwner) -> None:
+        self._attachment = attachment
+        self._owner = owner
+
+    def output(self, data: bytes) -> None:
+        self._owner.output(self._attachment, data)
+
+    def ended(self, reason: str) -> None:
+        self._owner.ended(self._attachment, reason)

@@ -1,0 +1,78 @@
+"""What is said about consoles: the title line, the line of tabs, and the notice below a guest's last line. Pure."""
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from kvmtui.engine.consoles import ConsoleState
+from kvmtui.ui.console_keys import PREFIX, search_choices
+from kvmtui.ui.console_terminal import ConsoleTerminal
+from kvmtui.ui.glyphs import Glyphs
+
+_STATES = {ConsoleState.OPENING: "opening", ConsoleState.WAITING: "waiting", ConsoleState.HELD: "held by another"}
+
+
+_FIELD_CHOICES = (("Enter", "to the matches"), ("Esc", "end"))
+
+
+def title_line(terminal: ConsoleTerminal, where: str, *, has_keys: bool, types_search: bool, glyphs: Glyphs) -> Content:
+    """Return the line above a console; `where` is "web1 on h1"."""
+    parts = [Content.styled(f" console of {where}", "bold $primary")]
+    if terminal.search is not None:
+        return Content("").join([*parts, Content("   "), _search_words(terminal, types_search)])
+    facts: list[tuple[str, str]] = []
+    if terminal.state is not ConsoleState.OPEN:
+        facts.append((_STATES.get(terminal.state, "ended"), "$text-warning"))
+    if terminal.remark:
+        facts.append((terminal.remark, "$text-accent"))
+    if terminal.skipped_bytes:
+        facts.append((f"{max(1, terminal.skipped_bytes // 1000)} kB skipped", "$text-warning"))
+    if below := terminal.emulator.lines_below:
+        facts.append((f"{below} line{'' if below == 1 else 's'} back", "$text-accent"))
+    if terminal.log is not None and not terminal.remark:
+        facts.append(("logging", "$text-accent"))
+    if not facts and terminal.silent:
+        facts.append(("Enter wakes a silent one", "dim"))
+    facts.append((f"{PREFIX} for its keys" if has_keys else "c types to it", "dim"))
+    between = Content.styled(f" {glyphs.dot} ", "dim")
+    return Content("").join([*parts, Content("   "), between.join(Content.styled(*fact) for fact in facts)])
+
+
+def _search_words(terminal: ConsoleTerminal, types_search: bool) -> Content:
+    search = terminal.search
+    if search is None or not search.total:
+        found = "not found" if search is not None and search.text else "search"
+    else:
+        found = f"{(search.selected or 0) + 1} of {search.total}"
+    choices = _FIELD_CHOICES if types_search else search_choices()
+    keys = [Content.assemble((key, "bold $text-primary"), (f" {label}", "dim")) for key, label in choices]
+    return Content("  ").join([Content.styled(found, "$text-accent"), *keys])
+
+
+def tabs_line(
+    terminals: Sequence[ConsoleTerminal], shown: ConsoleTerminal | None, *, in_sight: bool, glyphs: Glyphs
+) -> Content:
+    """Return one line that names all consoles, and marks those with something new."""
+    parts = [] if in_sight else [Content.styled(" consoles ", "dim")]
+    for number, terminal in enumerate(terminals, 1):
+        chosen = in_sight and terminal is shown
+        parts.append(Content.styled(f" {number} {terminal.vm_name} ", "bold $primary" if chosen else ""))
+        if terminal.rang and not chosen:
+            parts.append(Content.styled("! ", "bold $text-warning"))
+        elif terminal.unseen and not chosen:
+            parts.append(Content.styled(f"{glyphs.marked} ", "$text-accent"))
+    return Content("").join(parts)
+
+
+def notice(terminal: ConsoleTerminal, where: str) -> str:
+    """Return what has to be said below the guest's last line, and what can be done; nothing for an open console."""
+    reason = terminal.message.rstrip(".")
+    match terminal.state:
+        case ConsoleState.WAITING:
+            return f"waiting: {reason or 'not there'}. It is attached again by itself; {PREFIX} q leaves."
+        case ConsoleState.HELD:
+            reason = reason or "another client has this console open"
+            return f"{reason}.\nTake over the console of {where}? y/N ({PREFIX} q leaves)"
+        case ConsoleState.ENDED:
+            return f"ended: {reason or 'closed'}. r attaches again, {PREFIX} q leaves."
+    return ""

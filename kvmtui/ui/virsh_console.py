@@ -1,0 +1,37 @@
+"""The console where there is no terminal emulator for the platform: the screen is given to `virsh console`."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from textual.app import App, SuspendNotSupported
+
+# virsh hands the guest's bytes to the terminal as they are: undo what a program there may have set. Leave the
+# alternate screen, reset softly, no mouse, no bracketed paste.
+_CALM = "\x18\x1b[?1049l\x1b[!p\x1b[?1000;1002;1003;1006;2004l\x1b[m"
+
+
+def run_virsh_console(app: App[Any], uri: str, uuid: str, where: str, why: str) -> str:
+    """Suspend the app, attach to the console in the foreground, and return what to say afterwards.
+
+    `where` is "web1 on h1", `why` says why there is no console inside. No shell is involved.
+    """
+    virsh = shutil.which("virsh")
+    if virsh is None:
+        return f"no console: {why}; and virsh is not installed"
+    try:
+        with app.suspend():
+            print(f"{why}.\nvirsh console of {where}; ^] leaves and returns to kvmtui.", flush=True)  # noqa: T201
+            # ^C before virsh has the terminal ends virsh, not kvmtui. An ignored signal would be inherited.
+            before = signal.signal(signal.SIGINT, lambda *_: None)
+            try:
+                code = subprocess.run([virsh, "-c", uri, "console", uuid], check=False).returncode  # noqa: S603
+            finally:
+                signal.signal(signal.SIGINT, before)
+            sys.stdout.write(_CALM)
+            sys.stdout.flush()
+    except SuspendNotSupported:
+        return f"no console: {why}; and this terminal cannot be given to virsh"
+    return f"virsh console of {where}: {'left' if code == 0 else f'ended with code {code}'}"

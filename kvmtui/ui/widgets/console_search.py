@@ -1,0 +1,42 @@
+"""The line in which is typed what to look for in a console."""
+
+from collections.abc import Callable
+
+from textual.binding import Binding
+from textual.widgets import Input
+
+
+class ConsoleSearchField(Input):
+    """Searches with every key, before the next key is looked at."""
+
+    BINDINGS = [  # noqa: RUF012
+        Binding("down,up,tab", "submit", "to the matches", show=False),
+        Binding("escape", "drop", "end the search", show=False),
+    ]
+
+    def __init__(self, changed: Callable[[str], None], left: Callable[[bool], None]) -> None:
+        """`changed` gets what is typed; `left` is called at the end, with whether the search shall go on."""
+        super().__init__(placeholder="search screen and scrollback", compact=True, select_on_focus=True)
+        self._changed, self._left = changed, left
+
+    def open(self) -> None:
+        """Show the line and take the keys."""
+        self.display = True
+        self.screen.set_focus(self)
+
+    def close(self) -> None:
+        """Hide the line."""
+        self.display = False
+
+    def watch_value(self, value: str) -> None:
+        """Search for what is typed so far."""
+        if self.display and self.is_mounted:
+            self._changed(value)
+
+    async def action_submit(self) -> None:
+        """Give the keys to the matches."""
+        self._left(bool(self.value))
+
+    def action_drop(self) -> None:
+        """End the search."""
+        self._left(False)

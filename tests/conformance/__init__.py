@@ -1,0 +1,1 @@
+"""The console's emulator compared with tmux, on recorded output of real programs."""
