@@ -86,10 +86,8 @@ class Attachment:
         self._lane.submit(send)
 
     def close(self) -> None:
-        """End it, dropping what has not been sent."""
-        with self._lock:
-            self._closed = True
-            self._unsent.clear()
+        """End it after the piece that is being sent; the rest is dropped with the lane."""
+        self._closed = True
         self._lane.submit(lambda _: None if self._stream is None else self._stream.close())
         self._lane.close()
 

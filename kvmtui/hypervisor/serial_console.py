@@ -36,6 +36,7 @@ class LibvirtConsole:
 
     def __init__(self, connection: Any, domain: Any, sink: ConsoleSink, device: str | None, *, force: bool) -> None:
         self._module = libvirt()
+        self._connection = connection
         self._domain = domain
         self._device = device
         self._sink = sink
@@ -61,6 +62,8 @@ class LibvirtConsole:
             self._happened,
             None,
         )
+        # A stream does not hear that its connection is gone.
+        connection.registerCloseCallback(lambda *_: self._end("the connection to the host broke"), None)
 
     def write(self, data: bytes) -> int:
         """Send bytes to the guest and return how many were taken; blocks while the daemon takes none."""
@@ -74,7 +77,7 @@ class LibvirtConsole:
     def send_break(self) -> str:
         """Let the guest see a break on the line, which only QEMU's own monitor can do; waits for QEMU."""
         with translated():
-            if self._domain.connect().getType() != "QEMU":
+            if self._connection.getType() != "QEMU":
                 raise NotSupported("only QEMU can send a break")
             consoles = parse_definition(self._domain.XMLDesc(0), (), 0.0).consoles
             device = self._device or next(iter(consoles), "serial0")
@@ -91,6 +94,7 @@ class LibvirtConsole:
         if self._finish():
             self._quietly(self._stream.eventRemoveCallback)
         self._quietly(self._stream.abort)
+        self._quietly(self._connection.unregisterCloseCallback)
 
     def _happened(self, _stream: Any, events: int, _opaque: Any) -> None:
         # Runs in libvirt's loop: an exception here would be printed over the screen.

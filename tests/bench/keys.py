@@ -53,7 +53,7 @@ def measure_keys(rounds: int) -> Mapping[str, float]:
             ("converting", dashboard(1000, "--converting")),
         ):
             with settled(command, 2.0) as program:
-                taken[name] += _cursor_keys(program, samples, lambda: random.uniform(0.05, 0.25))  # noqa: S311
+                taken[name] += cursor_keys(program, samples, lambda: random.uniform(0.05, 0.25))  # noqa: S311
     middle = {name: median(times) for name, times in taken.items()}
     late = {name: percentile(times, 0.95) for name, times in taken.items()}
     return {
@@ -77,8 +77,12 @@ def _bare_keys(program: Program, count: int) -> list[float]:
     return taken
 
 
-def _cursor_keys(
-    program: Program, count: int, pause_s: Callable[[], float], patience_s: float = _PATIENCE_S
+def cursor_keys(
+    program: Program,
+    count: int,
+    pause_s: Callable[[], float],
+    patience_s: float = _PATIENCE_S,
+    name: Callable[[int], str] = vm_name,
 ) -> list[float]:
     """Return the times from `j` to the cursor on the next VM: a refresh draws it too, but on the VM before."""
     taken: list[float] = []
@@ -88,7 +92,7 @@ def _cursor_keys(
         down = row is not None and row < _DOWN
         wanted = row + 1 if row is not None and down else 0
         at_s = program.press("j" if down else "g")
-        painted_s = program.wait(lambda wanted=wanted: _cursor_on(program, wanted), patience_s)  # type: ignore[misc]
+        painted_s = program.wait(lambda wanted=wanted: _cursor_on(program, name(wanted)), patience_s)  # type: ignore[misc]
         if down:
             taken.append((painted_s or at_s + patience_s) - at_s)
         # After an unanswered key it is not known where the cursor is; `g` will tell.
@@ -98,15 +102,15 @@ def _cursor_keys(
     return taken
 
 
-def _cursor_on(program: Program, vm: int) -> bool:
-    return any(program.line(row).startswith(f"{CURSOR} {vm_name(vm)} ") for row in range(program.rows))
+def _cursor_on(program: Program, vm: str) -> bool:
+    return any(program.line(row).startswith(f"{CURSOR} {vm} ") for row in range(program.rows))
 
 
 def measure_slow_link(rounds: int) -> Mapping[str, float]:
     """Press a key now and then while the terminal takes 16 kB/s."""
     taken: list[float] = []
     with settled(dashboard(1000, ticks=80), 6.0, bytes_per_s=_LINK_BYTES_PER_S) as program:
-        taken += _cursor_keys(program, 5 * rounds, lambda: random.uniform(0.6, 1.6), _LINK_PATIENCE_S)  # noqa: S311
+        taken += cursor_keys(program, 5 * rounds, lambda: random.uniform(0.6, 1.6), _LINK_PATIENCE_S)  # noqa: S311
     return {"keys/16kB-link/median": 1000 * median(taken), "keys/16kB-link/max": 1000 * max(taken)}
 
 

@@ -250,6 +250,17 @@ def test_read_only_opens_none(lab: Lab, guests: tuple[GuestSpec, GuestSpec]) -> 
     looking.stop()
 
 
+def test_it_comes_back_when_the_daemon_does(lab: Lab, guests: tuple[GuestSpec, GuestSpec], screen: OpenScreen) -> None:
+    shown = screen(guests[1])
+    shown.clear()
+    shown.type("kept=$((6 * 7))\r")
+    lab.h1.restart_libvirtd()
+    shown.become(ConsoleState.WAITING)
+    shown.become(ConsoleState.OPEN)
+    shown.type("\x15echo still-$kept\r")
+    shown.see("still-42")
+
+
 def test_it_stays_through_a_reboot_and_comes_back_after_a_start(
     lab: Lab, guests: tuple[GuestSpec, GuestSpec], screen: OpenScreen
 ) -> None:

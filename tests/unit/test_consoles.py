@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -144,6 +145,44 @@ def test_while_it_waits_nothing_is_tried(
         bench.engine.tick()
     assert False not in opened
     assert seen.look().state is ConsoleState.WAITING
+
+
+def test_what_fails_again_and_again_is_tried_less_and_less(
+    bench: Bench, open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[float] = []
+
+    def breaks(*_: object) -> None:
+        attempts.append(bench.clock())
+        raise LinkLost("broken pipe")
+
+    monkeypatch.setattr("kvmtui.hypervisor.demo.connection.DemoConsole", breaks)
+    seen = open_console("web1")
+    for _ in range(60):
+        seen.wait(ConsoleState.WAITING)
+        bench.clock.advance(1)
+        bench.engine.tick()
+    pauses = [second - first for first, second in pairwise(attempts)]
+    assert len(pauses) >= 3
+    assert all(later > earlier for earlier, later in pairwise(pauses[:4]))
+
+
+def test_the_end_of_a_stream_that_was_replaced_is_nothing(bench: Bench, open_console: OpenConsole) -> None:
+    seen, key = open_console("web1"), bench.demo.find("web1")
+    seen.wait(ConsoleState.OPEN)
+    old = seen.console._attachment
+    assert old is not None
+    perform(bench, Verb.FORCE_OFF, key)
+    perform(bench, Verb.START, key)
+    seen.wait(ConsoleState.WAITING)
+    seen.tick_until(ConsoleState.OPEN)
+    seen.text = ""
+    seen.console.ended(old, "late")
+    seen.console.output(old, b"late")
+    seen.console.told(old, "late")
+    output = seen.look()
+    assert (output.state, output.message) == (ConsoleState.OPEN, "")
+    assert "late" not in seen.text
 
 
 def test_a_reboot_does_not_end_it(bench: Bench, open_console: OpenConsole) -> None:

@@ -44,6 +44,31 @@ def test_what_cannot_be_read_is_said(xml: str) -> None:
         parse_definition(xml, (), 1.0)
 
 
+_FIRST = "<serial type='pty'><alias name='serial0'/></serial>"
+_SAME = "<console type='pty'><target type='serial'/><alias name='serial0'/></console>"
+_VIRTIO = "<console type='pty'><target type='virtio'/><alias name='console1'/></console>"
+
+
+@pytest.mark.parametrize(
+    ("devices", "consoles"),
+    [
+        ("", ()),
+        (_FIRST + _SAME, ("serial0",)),
+        (_FIRST + "<serial type='pty'><alias name='ua-log'/></serial>" + _SAME, ("serial0", "ua-log")),
+        (_FIRST + _SAME + _VIRTIO, ("serial0", "console1")),
+        # What is not a pseudo-terminal cannot be opened.
+        ("<serial type='tcp'><alias name='serial0'/></serial>", ()),
+        ("<serial type='file'><alias name='serial0'/></serial><serial type='pty'/>", ("serial1",)),
+        # A VM that is off has no aliases yet.
+        ("<serial type='pty'/><serial type='pty'/><console type='pty'><target type='serial'/></console>",
+         ("serial0", "serial1")),
+        ("<serial type='pty'><alias name='a&#x9b;b'/></serial>", ("a\ufffdb",)),
+    ],
+)  # fmt: skip
+def test_consoles(devices: str, consoles: tuple[str, ...]) -> None:
+    assert parse_definition(f"<domain><devices>{devices}</devices></domain>", (), 1.0).consoles == consoles
+
+
 def test_strange_values_are_unknown() -> None:
     xml = "<domain><devices><memballoon><stats period='-5e99'/></memballoon><disk/></devices></domain>"
     config = parse_definition(xml, (), 1.0)

@@ -623,6 +623,40 @@ def test_a_console_belongs_to_one_and_ends_with_its_vm(demo: Demo) -> None:
         demo.h1.open_console(uuid, Sink())
 
 
+def test_a_console_that_is_forced_open_ends_the_other(demo: Demo) -> None:
+    uuid, first, second = demo.backend.uuid("web1"), Sink(), Sink()
+    demo.h1.open_console(uuid, first)
+    demo.open(H1).open_console(uuid, second, force=True)
+    assert first.reason == "another client took the console over"
+    assert "login" in second.text
+
+
+def test_a_guest_floods_until_it_is_interrupted(demo: Demo) -> None:
+    sink = Sink()
+    console = demo.h1.open_console(demo.backend.uuid("web1"), sink)
+    console.write(b"yes no\r")
+    sink.text = ""
+    demo.clock.advance(0.1)
+    assert len(sink.text) > 90_000
+    assert set(sink.text.split()) == {"no"}
+    console.write(b"\x03")
+    sink.text = ""
+    demo.clock.advance(1)
+    assert sink.text == ""
+    console.write(b"echo on\r")
+    assert "\r\non\r\n" in sink.text
+
+
+def test_a_closed_console_floods_nobody(demo: Demo) -> None:
+    sink = Sink()
+    console = demo.h1.open_console(demo.backend.uuid("web1"), sink)
+    console.write(b"yes\r")
+    console.close()
+    sink.text = ""
+    demo.clock.advance(1)
+    assert sink.text == ""
+
+
 def test_what_is_typed_to_a_paused_guest_waits(demo: Demo) -> None:
     uuid, sink = demo.backend.uuid("web1"), Sink()
     console = demo.h1.open_console(uuid, sink)
