@@ -68,6 +68,11 @@ class Screen:
         self.type("\x15clear\r")
         self.wait(lambda: len(self.text.split()) == 1 and self.text.endswith("#"), "a prompt alone")
 
+    def run(self, command: str) -> None:
+        """Type a command that says nothing, and wait until the shell reads again."""
+        self.type(f"{command}\r")
+        self.wait(lambda: command in self.text and self.text.endswith("#"), "a prompt again")
+
     def wait(self, condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
         deadline_s = time.monotonic() + seconds
         while not condition():
@@ -214,7 +219,7 @@ def test_virsh_that_holds_it_is_told_of_and_taken_over(
 def test_a_break(lab: Lab, guests: tuple[GuestSpec, GuestSpec], screen: OpenScreen) -> None:
     shown = screen(guests[0])
     shown.clear()
-    shown.type("echo 1 >/proc/sys/kernel/sysrq\r")
+    shown.run("echo 1 >/proc/sys/kernel/sysrq")
     shown.console.send_break()
     shown.wait(lambda: bool(shown.text) and any("break sent" in message for message in shown.messages), "the outcome")
     # What follows a break on the line is a command to the kernel.
@@ -253,7 +258,7 @@ def test_read_only_opens_none(lab: Lab, guests: tuple[GuestSpec, GuestSpec]) -> 
 def test_it_comes_back_when_the_daemon_does(lab: Lab, guests: tuple[GuestSpec, GuestSpec], screen: OpenScreen) -> None:
     shown = screen(guests[1])
     shown.clear()
-    shown.type("kept=$((6 * 7))\r")
+    shown.run("kept=$((6 * 7))")
     lab.h1.restart_libvirtd()
     shown.become(ConsoleState.WAITING)
     shown.become(ConsoleState.OPEN)
@@ -287,7 +292,7 @@ def test_it_follows_a_live_migration_that_another_client_makes(
 ) -> None:
     shown = screen(guests[0])
     shown.clear()
-    shown.type("kept=$((6 * 7))\r")
+    shown.run("kept=$((6 * 7))")
     lab.h1.virsh("migrate", "--live", "--p2p", "--persistent", "--undefinesource", guests[0].uuid, lab.h2.uri)
     shown.wait(lambda: bool(shown.text) and shown.output.key == VmKey(lab.h2.uri, guests[0].uuid), "the new host")
     shown.become(ConsoleState.OPEN)

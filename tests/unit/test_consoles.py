@@ -156,7 +156,7 @@ def test_what_fails_again_and_again_is_tried_less_and_less(
         attempts.append(bench.clock())
         raise LinkLost("broken pipe")
 
-    monkeypatch.setattr("kvmtui.hypervisor.demo.connection.DemoConsole", breaks)
+    monkeypatch.setattr("kvmtui.hypervisor.demo.console.DemoConsole", breaks)
     seen = open_console("web1")
     for _ in range(60):
         seen.wait(ConsoleState.WAITING)
