@@ -116,7 +116,7 @@ class Engine:
         """Look at the hosts more or less often; return the new interval in seconds."""
         for poller in self._pollers.values():
             poller.interval_s = min(MAX_INTERVAL_S, max(MIN_INTERVAL_S, poller.interval_s * factor))
-        self.refresh()
+            poller.wake()
         return max(poller.interval_s for poller in self._pollers.values())
 
     def show_interest(self, selected: VmKey | None, visible: Iterable[VmKey]) -> None:

@@ -120,6 +120,16 @@ class HostPoller:
     def attend(self) -> None:
         """Take the answer if one has come, give up what does not return, and ask again when it is time."""
         now_s = time.monotonic()
+        try:
+            self._go_on(now_s)
+        finally:
+            # Also after a defect: what is always due would be attended without end.
+            sooner_s = self._asked_at_s + (_CALL_DEADLINE_S if self._asked is not None else _EARLIEST_S)
+            self.due_at_s = self._next_s(now_s)
+            if self._asked is not None or self._woken:
+                self.due_at_s = max(now_s, min(self.due_at_s, sooner_s))
+
+    def _go_on(self, now_s: float) -> None:
         if self._asked is not None:
             if self._asked.done or now_s >= self._asked_at_s + _CALL_DEADLINE_S:
                 self._take(self._asked)
@@ -130,10 +140,6 @@ class HostPoller:
         due_at_s = min(self.due_at_s, self._asked_at_s + _EARLIEST_S) if self._woken else self.due_at_s
         if self._asked is None and now_s >= due_at_s:
             self.ask()
-        sooner_s = self._asked_at_s + (_CALL_DEADLINE_S if self._asked is not None else _EARLIEST_S)
-        self.due_at_s = self._next_s(now_s)
-        if self._asked is not None or self._woken:
-            self.due_at_s = min(self.due_at_s, sooner_s)
 
     def _next_s(self, now_s: float) -> float:
         """Return when the next tick is: at whole multiples of the period, so that all hosts tell at once."""
@@ -171,8 +177,9 @@ class HostPoller:
     def _look(self) -> Callable[[Connection], _Look]:
         """Return what is to be called on the watch lane."""
         interval_s, facts_due = self._stretched_s, self._link is not Link.UP
-        flags_due = facts_due or self._flags_due or self._clock() - self._flags_at_s >= _FLAGS_EVERY_S
-        self._flags_due = False
+        # Another thread may set it at any time, and what it tells of must not get lost.
+        woken, self._flags_due = self._flags_due, False
+        flags_due = facts_due or woken or self._clock() - self._flags_at_s >= _FLAGS_EVERY_S
         asked = [*{*self.sampler.silent, *self._deep.suspects()}]
 
         def look(connection: Connection) -> _Look:
@@ -199,6 +206,7 @@ class HostPoller:
         except (LinkLost, ConnectFailed, CallTimedOut) as error:
             self._lost(error)
         except HypervisorError as error:
+            self._flags_due = True
             if self._link is Link.UP:
                 self._problem = clean(str(error))
             else:

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from kvmtui.engine.poller import HostPoller
@@ -32,17 +33,23 @@ class Watch:
     def _run(self, pollers: Collection[HostPoller]) -> None:
         while True:
             due_at_s = min((poller.due_at_s for poller in pollers), default=threading.TIMEOUT_MAX)
-            try:
-                called = self._calls.get(timeout=min(threading.TIMEOUT_MAX, max(0.0, due_at_s - time.monotonic())))
-            except Empty:
-                now_s = time.monotonic()
-                for poller in pollers:
-                    if poller.due_at_s <= now_s:
-                        _attend(poller)
-                continue
-            if called is None:
+            called = self._called(min(threading.TIMEOUT_MAX, max(0.0, due_at_s - time.monotonic())))
+            if None in called:
                 return
-            _attend(called)
+            # However often one host calls, all others have their turn.
+            now_s = time.monotonic()
+            for poller in pollers:
+                if poller in called or poller.due_at_s <= now_s:
+                    _attend(poller)
+
+    def _called(self, wait_s: float) -> set[HostPoller | None]:
+        """Return the pollers that called, after waiting so long for one at most; None among them is the end."""
+        called: set[HostPoller | None] = set()
+        with suppress(Empty):
+            called.add(self._calls.get(timeout=wait_s))
+            while True:
+                called.add(self._calls.get_nowait())
+        return called
 
 
 def _attend(poller: HostPoller) -> None:

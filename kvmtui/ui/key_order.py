@@ -64,7 +64,9 @@ class OrderedKeysApp(App[ReturnType]):
         self._sent_at_s = None
         while self._waiting and self._sent_at_s is None:
             event, target = self._waiting.popleft(), self.focused or self.screen
-            if isinstance(event, events.Key) and isinstance(target, TakesKeys) and target.take_key(event.key):
+            # A click that came before the key may still be on its way, by the queues of the screen and the widget.
+            first = not target.message_queue_size and not self.screen.message_queue_size
+            if first and isinstance(event, events.Key) and isinstance(target, TakesKeys) and target.take_key(event.key):
                 # Of keys that came together only where they lead to is painted, and none where the terminal is behind.
                 if not self._waiting and not self.message_queue_size and not terminal_busy(self):
                     paint_now(target)

@@ -12,6 +12,7 @@ import logging
 import os
 from codecs import getincrementaldecoder
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final
 
 from textual._parser import Parser
@@ -103,6 +104,8 @@ class QuietDriver(LinuxDriver):
     def _readable(self) -> None:
         try:
             data = os.read(self.fileno, _READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
         except OSError:
             data = b""
         if data:
@@ -117,7 +120,7 @@ class QuietDriver(LinuxDriver):
         parser = self._parser
         if parser is None:
             return
-        for event in (*(parser.feed(text) if text else ()), *parser.tick()):
+        for event in chain(parser.feed(text) if text else (), parser.tick()):
             self.process_message(event)
         if self._escape is not None:
             self._escape.cancel()

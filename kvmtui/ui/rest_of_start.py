@@ -32,8 +32,7 @@ def _finish() -> None:
     for name in MODULES:
         try:
             import_module(name)
-        except ImportError:
-            # Who needs it will tell the user.
+        except Exception:  # noqa: BLE001 - who needs it will tell the user; the collector is needed in any case
             _log.exception("cannot be loaded: %s", name)
     # What is there by now stays: the collector need not look at it again.
     gc.freeze()

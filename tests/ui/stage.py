@@ -23,6 +23,7 @@ from kvmtui.model.migration import MigrationRequest
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.glyphs import UNICODE, Glyphs
+from kvmtui.ui.messages import CursorSettled
 from kvmtui.ui.screens.main import MainScreen
 from kvmtui.ui.widgets.bars import KeyBar, StatusLine
 from kvmtui.ui.widgets.vm_table import VmTable
@@ -156,6 +157,12 @@ class Stage:
         key = self.key(name)
         self.table.select(key)
         await self.until(lambda: self.table.selected == key)
+        await self.let_cursor_rest()
+
+    async def let_cursor_rest(self) -> None:
+        """Let the time pass after which what depends on the cursor follows it."""
+        self.main.post_message(CursorSettled())
+        await self.until(lambda: self.main._settle_due is None)
 
     # What there is
 

@@ -122,7 +122,9 @@ class QuickTable(TakesKeys, Table):
         return key == "j"
 
     def on_key(self, event: events.Key) -> None:
-        self.seen.append(event.key)
+        # By the long way, when something is in front of the key.
+        if not self.take_key(event.key):
+            self.seen.append(event.key)
 
 
 class QuickProgram(Program):

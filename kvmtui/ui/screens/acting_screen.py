@@ -99,7 +99,7 @@ class ActingScreen(Screen[None]):
         self.query_one(StatusLine).note = Note(text, tone, command)
 
     def cursor_lost(self, name: str) -> None:
-        """Take note that the VM under the cursor has vanished, and the cursor stands on another."""
+        """Take note that the VM under the cursor is not in the table any more, and the cursor stands on another."""
         self._gone = (name, self._engine.clock())
 
     def open_console(self, key: VmKey, name: str) -> None:

@@ -50,8 +50,8 @@ _TICK_S, _SLOW_TICK_S = 1.05, 5.0
 link, where there are no graphs."""
 _MOMENT_S = 0.05
 """The hosts tell one after the other: what comes within a moment is drawn at once."""
-_SETTLED_S = 0.1
-"""How long after a key what depends on the cursor, but is not the cursor, follows it."""
+_SETTLED_S = 0.3
+"""How long after the last of its keys the cursor is at rest, and what depends on it follows."""
 _FIXED_LINES = 5
 """Title, status, keys, and the empty lines around the table."""
 _TABLE_LEAST = 3
@@ -151,12 +151,11 @@ class MainScreen(ActingScreen):
         selected, before = table.selected, self.selected
         self._hand_down(self._engine.fleet)
         # A VM that migrated leaves its old host before the migration is known to have ended: the cursor goes along.
-        if selected is not None and self.fleet.vm(selected) is None:
-            twin = self._twin(selected)
-            if twin is not None:
-                table.select(twin)
-            elif before is not None:
-                self.cursor_lost(before.name)
+        twin = self._twin(selected) if selected is not None and self.fleet.vm(selected) is None else None
+        if twin is not None:
+            table.select(twin)
+        if before is not None and table.selected not in (selected, twin):
+            self.cursor_lost(before.name)
         if self._follow is not None and self.fleet.vm(self._follow) is not None:
             table.select(self._follow)
             self._follow = None
@@ -219,15 +218,14 @@ class MainScreen(ActingScreen):
     def _bring_up_to_date(self) -> None:
         """Let the clock and the selected VM's figures follow; what else changes anyway is sent along with them."""
         self.query_one(TitleBar).tick(self._wall_clock(), seconds=self._glyphs.graphs)
-        self._follow_cursor()
+        self._follow_cursor(rests=self._settle_due is None)
         if self._tick_due is not None:
             self._tick_due.cancel()
         self._tick_due = self._post_in(_TICK_S if self._glyphs.graphs else _SLOW_TICK_S, TimePassed())
 
-    def _follow_cursor(self) -> None:
+    def _follow_cursor(self, *, rests: bool) -> None:
         """Show the VM under the cursor in detail; its definition is asked for only when the cursor has come to rest."""
         detail, key = self._detail, self._table.selected
-        rests = detail.key == key
         detail.key = key
         detail.vm_config = self._configs.get(self.fleet.vm(key), self.now_s, ask=rests)
 
@@ -237,12 +235,16 @@ class MainScreen(ActingScreen):
     @on(VmTable.VisibleChanged)
     def _settle_soon(self) -> None:
         # The cursor is painted first, and of many keys only where they lead to counts.
-        if self._settle_due is None:
-            self._settle_due = self._post_in(_SETTLED_S, CursorSettled())
+        if self._settle_due is not None:
+            self._settle_due.cancel()
+        self._settle_due = self._post_in(_SETTLED_S, CursorSettled())
 
     @on(CursorSettled)
     def _settle(self) -> None:
-        self._settle_due = None
+        if self._settle_due is not None:
+            self._settle_due.cancel()
+            self._settle_due = None
+        self._follow_cursor(rests=True)
         self._engine.show_interest(self._table.selected, self._table.visible_keys)
         self._show_keys()
 
@@ -358,12 +360,12 @@ class MainScreen(ActingScreen):
 
     def action_zoom(self, steps: int) -> None:
         """Show more or less of the past in the graphs."""
-        self._follow_cursor()
+        self._follow_cursor(rests=self._settle_due is None)
         self._detail.zoom(steps)
 
     def action_read_past(self, columns: int) -> None:
         """Read the graphs at an earlier or later time."""
-        self._follow_cursor()
+        self._follow_cursor(rests=self._settle_due is None)
         self._detail.mark(columns)
 
     def action_change_interval(self, factor: float) -> None:
