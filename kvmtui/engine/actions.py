@@ -67,7 +67,7 @@ class Actions:
             # A guest that ignores a shutdown can be asked again, or forced off; then only that is told of.
             for flight in earlier:
                 if flight.following:
-                    self._close(flight)
+                    self._end(flight, Outcome.UNKNOWN, f"not followed any further: {action.label} was asked for")
             deadline_s = None if action.own_lane else self._clock() + _ANSWER_DEADLINE_S
             flight = _Flight(request, self._store.begin(key, action.pending), deadline_s)
             self._flights.append(flight)

@@ -76,7 +76,7 @@ class DeepSchedule:
             return picked
         self._others_at_s = now_s
         span_s = max(interval_s, _OTHERS_PAUSE_S)
-        most = min(most - len(picked), self._affordable(_SHARE_FOR_OTHERS, span_s))
+        most = min(max(1, most - len(picked)), self._affordable(_SHARE_FOR_OTHERS, span_s))
         return picked + self._others({*on_screen, *silent}, age_s, most, span_s)
 
     def _affordable(self, share: float, interval_s: float) -> int:

@@ -35,6 +35,9 @@ class HostSampler:
         self._now = LightColumns()
         self._base = LightColumns()
         """What the next rates are reckoned from, in the order of `_now`."""
+        self._net_at_s: list[float] = []
+        """When the network counters of `_base` were read; CPU times have their own times."""
+        self._bulk_cpu = False
         self._counted_at_s = -inf
         self._still = 0
         """For how many samples no counter has moved."""
@@ -58,19 +61,19 @@ class HostSampler:
 
     def light(self, sample: LightSample, interval_s: float) -> None:
         """Take in a light sample; `interval_s` is the tick at which they come."""
-        self._place(sample.columns)
+        self._place(sample)
         if sample.taken_at_s - self._counted_at_s >= _EARLY_SHARE * interval_s:
-            self._count(sample.taken_at_s, 3 * interval_s + 1)
+            self._count(sample, interval_s)
             self._counted_at_s = sample.taken_at_s
         if self._deep.lapse(sample.taken_at_s, self.silent):
             self._changed = True
         self._remember(sample.taken_at_s, interval_s)
 
-    def _place(self, new: LightColumns) -> None:
+    def _place(self, sample: LightSample) -> None:
         """Take names and states; where VMs came or went, bring what is kept into the new order."""
-        old, self._now = self._now, new
+        new, old = sample.columns, self._now
         if new.uuid != old.uuid or new.id != old.id:
-            self._align(old, new)
+            self._align(old, new, sample.taken_at_s)
         # The very objects are kept as long as they say the same, so that what is compared is compared at once.
         same: dict[str, Any] = {
             name: before
@@ -80,7 +83,7 @@ class HostSampler:
         self._changed = self._changed or len(same) < len(_SHOWN)
         self._now = new._replace(**same)
 
-    def _align(self, old: LightColumns, new: LightColumns) -> None:
+    def _align(self, old: LightColumns, new: LightColumns, taken_at_s: float) -> None:
         if new.uuid != old.uuid:
             self._index = {uuid: at for at, uuid in enumerate(new.uuid)}
         self._still = 0
@@ -97,29 +100,38 @@ class HostSampler:
         self._base = LightColumns.of(
             rows[at] if at >= 0 else row for at, row in zip(run, zip(*new, strict=True), strict=True)
         )
+        self._net_at_s = [self._net_at_s[at] if at >= 0 else taken_at_s for at in run]
         self._deep.align(new.uuid, {uuid for uuid, at in zip(new.uuid, run, strict=True) if at >= 0})
         for uuid in [*self.silent, *self.jobs]:
             if uuid not in self._index:
                 self.silent.pop(uuid, None)
                 self.jobs.pop(uuid, None)
 
-    def _count(self, at_s: float, gap_s: float) -> None:
+    def _count(self, sample: LightSample, interval_s: float) -> None:
         """Reckon the rates since the last sample but for those that came early."""
-        old, new = self._base, self._now
+        old, new, at_s, gap_s = self._base, self._now, sample.taken_at_s, 3 * interval_s + 1
+        if sample.bulk_cpu is not self._bulk_cpu:
+            # One may be of the control group and the other of the process: nothing can be said across them.
+            self._bulk_cpu = sample.bulk_cpu
+            old = old._replace(cpu_time_ns=(nan,) * len(old.cpu_time_ns))
         counters = (new.cpu_time_ns, new.net_in_bytes, new.net_out_bytes, new.net_names)
         still = counters == (old.cpu_time_ns, old.net_in_bytes, old.net_out_bytes, old.net_names)
         self._still = self._still + 1 if still and at_s - self._counted_at_s <= gap_s else 0
         # By then all rates are of two samples that stood still, and the same as those to come.
         if self._still <= _SETTLED:
-            self._reckon(old, new, gap_s)
-        self._base = new
+            self._reckon(old, new, at_s, (_EARLY_SHARE * interval_s, gap_s))
+        self._base, self._net_at_s = new, [at_s] * len(new.uuid)
         if len(self._recent) < _RECENT or any(column is not self._cpu for column in self._recent):
             self._changed = True
         self._recent.append(self._cpu)
 
-    def _reckon(self, old: LightColumns, new: LightColumns, gap_s: float) -> None:
-        elapsed_s = [seconds if 0 < seconds <= gap_s else nan for seconds in map(sub, new.cpu_at_s, old.cpu_at_s)]
-        cpu = rates(old.cpu_time_ns, new.cpu_time_ns, elapsed_s, _NS_PER_S)
+    def _reckon(self, old: LightColumns, new: LightColumns, at_s: float, limits_s: tuple[float, float]) -> None:
+        """Reckon rates over times within limits; a VM that came with an early sample has to wait for its first."""
+        least_s, most_s = limits_s
+        cpu_s = [seconds if least_s <= seconds <= most_s else nan for seconds in map(sub, new.cpu_at_s, old.cpu_at_s)]
+        cpu = rates(old.cpu_time_ns, new.cpu_time_ns, cpu_s, _NS_PER_S)
+        # Not known since when means over a lost link, where the CPU's time is not known either.
+        elapsed_s = [at_s - since_s if least_s <= at_s - since_s <= most_s else nan for since_s in self._net_at_s]
         names = old.net_names, new.net_names
         net_in = devices_rates(*names, old.net_in_bytes, new.net_in_bytes, elapsed_s)
         net_out = devices_rates(*names, old.net_out_bytes, new.net_out_bytes, elapsed_s)
@@ -149,8 +161,13 @@ class HostSampler:
 
     def deep(self, samples: Iterable[DeepVm]) -> None:
         """Take in what a deep sample brought."""
-        active = self._now.id
-        known = [new for new in samples if (at := self._index.get(new.uuid)) is not None and active[at] != -1]
+        ids = self._now.id
+        # An answer that comes late may be of a run that has ended meanwhile.
+        known = [
+            new
+            for new in samples
+            if (at := self._index.get(new.uuid)) is not None and ids[at] != -1 and new.id in (None, ids[at])
+        ]
         if self._deep.take(known, self._index):
             self._changed = True
 
@@ -178,6 +195,7 @@ class HostSampler:
     def gap(self) -> None:
         """Forget counters: after a lost link nothing can be said of the time between."""
         self._base = self._base._replace(cpu_at_s=(nan,) * len(self._base.cpu_at_s))
+        self._net_at_s = [nan] * len(self._net_at_s)
         self._counted_at_s = self._remembered_at_s = -inf
         self._deep.gap()
         self._node = None

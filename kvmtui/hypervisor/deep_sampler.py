@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from kvmtui.hypervisor.library import libvirt
@@ -48,7 +49,7 @@ class DeepSampler:
                     self._processes.pop(uuid, None)
                     ready.pop(uuid, None)
                     self._sought[uuid] = run
-                samples.append(deep_vm(uuid, taken_at_s, wall_s, stats, ready.get(uuid)))
+                samples.append(replace(deep_vm(uuid, taken_at_s, wall_s, stats, ready.get(uuid)), id=run))
         self._seek()
         return samples
 

@@ -79,13 +79,17 @@ class LightSampler:
         self._each_tick: list[_Listed] = []
         """Those whose CPU time only the daemon knows."""
         self._round_trip_s = 0.0
+        self._bulk_cpu = False
 
     def sample(self, interval_s: float) -> LightSample:
         """Return a sample of all VMs; raises `libvirtError`."""
         started_s = time.monotonic()
         self._connection.getLibVersion()
         self._round_trip_s = _smoothed(self._round_trip_s, time.monotonic() - started_s)
-        bulk_cpu = self._round_trip_s * len(self._each_tick) > _ROUND_TRIP_SHARE * interval_s
+        # How many they are is not known at first, when it matters most: a far host would not answer in time.
+        count = len(self._each_tick) if self._listed else self._connection.numOfDomains()
+        bearable_s = _ROUND_TRIP_SHARE * interval_s / (2 if self._bulk_cpu else 1)
+        self._bulk_cpu = bulk_cpu = self._round_trip_s * count > bearable_s
         groups, flags = self._module.VIR_DOMAIN_STATS_STATE | self._module.VIR_DOMAIN_STATS_INTERFACE, 0
         if bulk_cpu:
             groups |= self._module.VIR_DOMAIN_STATS_CPU_TOTAL
@@ -94,11 +98,12 @@ class LightSampler:
         rows = self._match(self._connection.getAllDomainStats(groups, flags))
         most = math.ceil(len(rows) * interval_s / _SIZE_EVERY_S)
         if bulk_cpu:
-            most = min(most, int(_ROUND_TRIP_SHARE * interval_s / self._round_trip_s))
+            most = max(1, int(_ROUND_TRIP_SHARE * interval_s / self._round_trip_s))
         self._ask(rows, most, bulk_cpu)
         self._each_tick = [vm for vm in self._listed.values() if vm.process is None and vm.id != -1]
         self._find_processes()
-        vms = [_row(vm, stats, taken_at_s, bulk_cpu) for key, (vm, stats) in rows.items() if key in self._listed]
+        known = [(vm, stats) for vm, stats in rows.values() if bulk_cpu or vm.asked_at_s]
+        vms = [_row(vm, stats, taken_at_s, bulk_cpu) for vm, stats in known]
         return LightSample(taken_at_s, self._round_trip_s, bulk_cpu, LightColumns.of(vms))
 
     def _match(self, answer: list[tuple[Any, Mapping[str, Any]]]) -> dict[_Key, tuple[_Listed, Mapping[str, Any]]]:
@@ -109,7 +114,7 @@ class LightSampler:
             key = domain.UUIDString() if number == -1 else number
             vm = self._listed.get(key)
             if vm is None:
-                vm = _Listed(domain, number)
+                vm = self._listed[key] = _Listed(domain, number)
             elif number == -1:
                 # Only a VM that does not run can be renamed.
                 vm.read_name(domain)
@@ -119,10 +124,14 @@ class LightSampler:
         return rows
 
     def _ask(self, rows: Mapping[_Key, tuple[_Listed, Any]], most: int, bulk_cpu: bool) -> None:
-        """Ask all new VMs, those whose CPU time is not known otherwise, and up to `most` others in turn."""
-        keys = [key for key in rows if key not in self._listed]
+        """Ask new VMs, up to `most` others in turn, and those whose CPU time is not known otherwise; where they are far
+        no more than `most` altogether.
+        """
+        keys: list[_Key] = [key for key, (vm, _) in rows.items() if not vm.asked_at_s]
         keys += islice(self._listed, most)
-        if not bulk_cpu:
+        if bulk_cpu:
+            del keys[most:]
+        else:
             keys += [vm.id for vm in self._each_tick if vm.id in rows]
         for key in dict.fromkeys(keys):
             vm = rows[key][0]
@@ -130,7 +139,7 @@ class LightSampler:
             try:
                 _, _, vm.memory_kib, vm.vcpus, vm.cpu_time_ns = vm.domain.info()
             except self._module.libvirtError as error:
-                # A VM that vanished meanwhile is left out; the next sample does not list it.
+                # It vanished meanwhile; the next sample does not list it.
                 if isinstance(translate(error, self._connection), VmGone):
                     continue
                 raise

@@ -23,6 +23,8 @@ class QemuProcess:
     """Monotonic time."""
     _is_vcpu: dict[str, bool] = field(default_factory=dict)
     """Of every thread."""
+    _new: frozenset[str] = frozenset()
+    """Threads seen once: their names are read again, for a thread names itself a moment after it is there."""
 
     def cpu_time_ns(self) -> float:
         """Return the CPU time of all its threads, the figure of libvirt's `info()`; NaN when it has ended."""
@@ -40,9 +42,11 @@ class QemuProcess:
         tasks = f"{proc}/{self.pid}/task"
         try:
             threads = os.listdir(tasks)
-            if self._is_vcpu.keys() != set(threads):
+            if self._new or self._is_vcpu.keys() != set(threads):
+                known = {thread: is_vcpu for thread, is_vcpu in self._is_vcpu.items() if thread not in self._new}
+                self._new = frozenset(thread for thread in threads if thread not in self._is_vcpu)
                 self._is_vcpu = {
-                    thread: self._is_vcpu[thread] if thread in self._is_vcpu else _is_vcpu(f"{tasks}/{thread}/comm")
+                    thread: known[thread] if thread in known else _is_vcpu(f"{tasks}/{thread}/comm")
                     for thread in threads
                 }
             vcpus = [thread for thread, is_vcpu in self._is_vcpu.items() if is_vcpu]

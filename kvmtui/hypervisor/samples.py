@@ -23,7 +23,9 @@ class LightVm(NamedTuple):
     state: VmState
     reason: str
     vcpus: int
+    """0: not asked yet, on a far host."""
     memory_allocated_bytes: int
+    """0: not asked yet."""
     cpu_time_ns: float
     """CPU time used since the QEMU process started; NaN where it was not told."""
     cpu_at_s: float
@@ -103,6 +105,8 @@ class DeepVm:
     rss_bytes: int | None
     disk_read_bytes: Mapping[str, int] | None
     disk_write_bytes: Mapping[str, int] | None
+    id: int | None = None
+    """The run it was taken of; None: the present one, whichever that is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """Which VMs are shown: a small language of words and conditions.
 
-A VM is shown when all terms match: words (part of the name), `re:PATTERN`, `!term`, `state=running`, `host=h1`,
-`cpu>50` `mem>80` `ready>5` in percent, `net>10M` `disk>1G` in bytes per second. A term that is not finished being
-typed matches everything, so that the table does not empty under the typing hand.
+A VM is shown when all terms match: words (part of the name), `re:PATTERN`, `!term`, `state=running`, `host=h1` or
+`host=h*`, `cpu>50` `mem>80` `ready>5` in percent, `net>10M` `disk>1G` in bytes per second. A term that is not finished
+being typed matches everything, so that the table does not empty under the typing hand.
 """
 
 import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from math import isnan, nan
 
 from kvmtui.model.host_vms import HostVms
@@ -34,6 +35,11 @@ class Filter:
         """Return which of the VMs are shown, in their order."""
         columns = [test(vms, host_name) for test in self.tests]
         return [all(row) for row in zip(*columns, strict=True)] if columns else [True] * len(vms)
+
+
+def nothing(text: str) -> Filter:
+    """Return the filter that shows no VM: of what makes no sense, nobody knows what it would show."""
+    return Filter(text.strip(), (lambda vms, host: [False] * len(vms),))
 
 
 def _percent(fractions: Sequence[float]) -> list[float]:
@@ -72,13 +78,15 @@ _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([a-z%/]*)", re.IGNORECASE)
 _FACTORS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 
 
-def parse_filter(text: str) -> Filter:
-    """Return the filter `text` stands for.
+def parse_filter(text: str, *, finished: bool = False) -> Filter:
+    """Return the filter `text` stands for; `finished` says that nothing more is typed.
 
     Raises:
-        FilterError: A term is finished and makes no sense.
+        FilterError: A term makes no sense, or is not whole although it is finished.
     """
     terms = [_term(term) for term in text.split()]
+    if finished and None in terms:
+        raise FilterError(f"{text.split()[terms.index(None)]} is not finished")
     return Filter(text.strip(), tuple(test for test in terms if test is not None))
 
 
@@ -133,7 +141,8 @@ def _field(name: str, sign: str, text: str) -> Test | None:
     if not wanted:
         return None
     if name == "host":
-        return lambda vms, host: [host.casefold().startswith(wanted)] * len(vms)
+        # Not by its beginning: h1 is not to stand for h10 as well.
+        return lambda vms, host: [fnmatchcase(host.casefold(), wanted)] * len(vms)
     if name == "name":
         return lambda vms, host: [name.casefold().startswith(wanted) for name in vms.names]
     # "shut off" cannot be typed with its space, so spaces do not count.

@@ -138,7 +138,9 @@ class Vm:
     saved: bool | None = None
     """Whether a managed save image waits, from which the next start resumes."""
     vcpus: int = 0
+    """0: not known yet."""
     memory_allocated_bytes: int = 0
+    """0: not known yet."""
     cpu_cores: float | None = None
     """CPU time used per time: 1.5 is one and a half host CPUs."""
     cpu_recent: tuple[float | None, ...] = ()

@@ -115,10 +115,14 @@ def state_texts(row: Row) -> tuple[Tone, tuple[str, ...]]:
     vm, dots = row.vm, row.glyphs.ellipsis if not row.glyphs.ascii else "..."
     if row.stale:
         return Tone.STALE, (f"was {vm.state}", "was off" if vm.state is VmState.SHUT_OFF else vm.state)
-    if row.pending:
+    silent_since_s = vm.monitor_silent_since_s
+    if row.pending and silent_since_s is None:
         return Tone.BUSY, (row.pending + dots,)
-    if vm.monitor_silent_since_s is not None:
-        span = duration(row.now_s - vm.monitor_silent_since_s)
+    if silent_since_s is not None:
+        span = duration(row.now_s - silent_since_s)
+        if row.pending:
+            # Why it takes so long.
+            return Tone.ERROR, (f"{row.pending}, monitor silent {span}", f"{row.pending}, silent", f"silent {span}")
         return Tone.ERROR, (f"monitor silent {span}", f"silent {span}", "silent")
     if vm.job is not None:
         verb = {"migration": "migrating"}.get(vm.job.operation, vm.job.operation)
@@ -166,7 +170,7 @@ _MEMORY_WHOLE = 6
 def _memory(row: Row, width: int) -> list[Run]:
     vm, tone = row.vm, Tone.TEXT if row.vm.state.active else Tone.MUTED
     used = vm.memory if vm.state.active else None
-    share = part(used.used_bytes if used else None, vm.memory_allocated_bytes)
+    share = part(used.used_bytes if used else None, vm.memory_allocated_bytes or None)
     whole: list[Run] = [(f"{share.whole:>4}", Tone.MUTED), (f" {share.unit:<1}", Tone.MUTED)]
     if used is None:
         return whole
@@ -192,7 +196,8 @@ def _rate_column(
 
 def _up(row: Row, width: int) -> list[Run]:
     vm = row.vm
-    up_s = None if vm.started_at_s is None or not vm.state.active else row.now_s - vm.started_at_s
+    known = vm.started_at_s is not None and vm.state.active and not row.stale
+    up_s = row.now_s - vm.started_at_s if known and vm.started_at_s is not None else None
     return quantity(duration(up_s), row.glyphs)
 
 

@@ -240,7 +240,7 @@ async def test_a_key_for_a_vm_that_has_just_vanished_hits_no_other() -> None:
         stage.backend.remove_vm(H1, stage.key("web1").uuid)
         await stage.look()
         await stage.press("p")
-        await stage.see("web1 is gone and the cursor on another VM")
+        await stage.see("web1 is not here any more and the cursor on another VM")
         assert stage.engine.submitted == []
 
 

@@ -152,7 +152,7 @@ def test_an_expensive_host_is_asked_less() -> None:
     picked = pick(schedule, never, now_s=6.0, selected="vm30", visible=SCREEN)
     assert picked[0] == "vm30"
     assert 3 <= len(picked) <= 5
-    assert set(picked) <= set(SCREEN)
+    assert len(set(picked) - set(SCREEN)) == 1
 
 
 def test_a_big_host_is_not_gone_through() -> None:

@@ -112,14 +112,15 @@ def test_a_guest_that_ignores_a_shutdown_is_told_of(bench: Bench) -> None:
     for _ in range(50):
         bench.clock.advance(1)
     bench.engine.tick()
-    # It can still be forced off, which ends the following.
+    # It can still be forced off, which ends the following, and both are told of.
     bench.submit("force_off", "web2")
-    bench.wait_until(lambda: bench.results, "a result")
-    assert (bench.results[0].request.action.id, bench.results[0].outcome) == ("force_off", Outcome.DONE)
+    bench.wait_until(lambda: len(bench.results) == 2, "both results")
+    told = [(result.request.action.id, result.outcome) for result in bench.results]
+    assert told == [("shutdown", Outcome.UNKNOWN), ("force_off", Outcome.DONE)]
     for _ in range(60):
         bench.clock.advance(1)
     bench.engine.tick()
-    assert len(bench.results) == 1
+    assert len(bench.results) == 2
 
 
 def test_following_ends_after_a_while(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvmtui.model.filter import FilterError, parse_filter
+from kvmtui.model.filter import FilterError, nothing, parse_filter
 from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import Vm, VmState
 from tests.ui.fleets import GIB, MIB, make_vm
@@ -48,7 +48,10 @@ def matches(text: str, vm: Vm) -> bool:
         ("state=shutoff", False),
         ("!state=paused", True),
         ("host=h1", True),
-        ("host=H", True),
+        ("host=H1", True),
+        ("host=H*", True),
+        ("host=h", False),
+        ("host=?1", True),
         ("host=h2", False),
         ("cpu>50", True),
         ("cpu>143.5", False),
@@ -63,7 +66,7 @@ def matches(text: str, vm: Vm) -> bool:
         ("net>10MiB/s", True),
         ("disk>1k", False),
         ("disk<1k", True),
-        ("web cpu>50 !state=paused host=h", True),
+        ("web cpu>50 !state=paused host=h1", True),
         # not finished
         ("!", True),
         ("re:", True),
@@ -120,3 +123,14 @@ def test_errors_say_what_is_wrong(text: str, says: str) -> None:
 
 def test_keeps_its_text() -> None:
     assert parse_filter(" web  ").text == "web"
+
+
+@pytest.mark.parametrize("text", ["re:[", "cpu>", "!", "web re:("])
+def test_what_is_not_finished_when_all_is_typed_is_wrong(text: str) -> None:
+    parse_filter(text)
+    with pytest.raises(FilterError, match="not finished"):
+        parse_filter(text, finished=True)
+
+
+def test_what_makes_no_sense_shows_nothing() -> None:
+    assert nothing("foo=1").matches(HostVms.of([VM, OFF]), "h1") == [False, False]

@@ -10,7 +10,7 @@ import pytest
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.engine.watch import Watch
-from kvmtui.hypervisor.errors import LinkLost
+from kvmtui.hypervisor.errors import HypervisorError, LinkLost
 from kvmtui.hypervisor.lanes import HostLanes
 from kvmtui.hypervisor.samples import DeepVm, Flags, LightColumns, LightSample, LightVm, NodeSample
 from kvmtui.model.history import History
@@ -80,12 +80,14 @@ class Bench:
         self.connection = Connection()
         self.published: list[Host] = []
         self.after_ticks = 0
+        self.defect: Exception | None = None
         self.called = threading.Semaphore(0)
         connection = self.connection
         openers = dict.fromkeys(("watch", "deep", "act"), lambda: connection)
+        self.lanes = HostLanes("demo://h1", openers)  # type: ignore[arg-type]
         self.poller = HostPoller(
             "demo://h1",
-            HostLanes("demo://h1", openers),  # type: ignore[arg-type]
+            self.lanes,
             HostSampler("demo://h1", History()),
             self.published.append,
             interval_s=1.0,
@@ -97,11 +99,25 @@ class Bench:
 
     def _after_tick(self) -> None:
         self.after_ticks += 1
+        if self.defect is not None:
+            raise self.defect
 
     def answer(self) -> None:
         """Wait until the look that is under way calls, and attend to it."""
         assert self.called.acquire(timeout=PATIENCE_S)
         self.poller.attend()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a lane."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline_s
+            threading.Event().wait(0.002)
+
+    def attended(self) -> Host:
+        """Attend, and return the host as it was told last."""
+        self.poller.attend()
+        return self.host
 
     @property
     def host(self) -> Host:
@@ -192,6 +208,16 @@ def test_a_look_that_does_not_return_is_given_up(bench: Bench) -> None:
     assert bench.host.link is Link.DOWN
     assert "no answer" in bench.host.problem
     assert len(bench.host.vms) == 1
+    assert bench.lanes.hanging("watch") == 1
+    # The next attempt has a lane of its own, and the deep figures, too, are asked for anew.
+    bench.connection.gate.set()
+    deep_asked = len(bench.connection.deep_asked)
+    bench.time.now_s += 10
+    bench.poller.attend()
+    bench.until(lambda: len(bench.published) > 0 and bench.attended().link == Link.UP)
+    bench.time.now_s += 10
+    bench.poller.attend()
+    bench.until(lambda: bench.attended() is not None and len(bench.connection.deep_asked) > deep_asked)
 
 
 def test_a_lost_link_is_told_and_tried_again_when_it_is_time(bench: Bench) -> None:
@@ -219,6 +245,35 @@ def test_a_defect_is_told_and_does_not_end_the_watching(bench: Bench) -> None:
     bench.poller.attend()
     bench.answer()
     assert (bench.host.link, bench.host.problem) == (Link.UP, "")
+
+
+def test_a_defect_after_a_tick_is_not_met_again_before_the_next(bench: Bench) -> None:
+    bench.connection.error = LinkLost("cut")
+    bench.poller.attend()
+    bench.answer()
+    assert bench.host.link is Link.DOWN
+    bench.defect = RuntimeError("oops")
+    bench.poller._next_try_at_s = bench.time.now_s + 100
+    with pytest.raises(RuntimeError):
+        bench.time.now_s += 1
+        bench.poller.attend()
+    assert bench.poller.due_at_s > bench.time.now_s
+
+
+def test_what_an_event_tells_of_is_not_lost_with_a_look_that_fails(bench: Bench) -> None:
+    bench.poller.attend()
+    bench.answer()
+    flags_read = bench.connection.flags_read
+    bench.connection.error = HypervisorError("busy")
+    bench.poller.wake()
+    bench.time.now_s += 1
+    bench.answer()
+    bench.answer()
+    bench.connection.error = None
+    bench.time.now_s += 1
+    bench.poller.attend()
+    bench.answer()
+    assert bench.connection.flags_read == flags_read + 1
 
 
 class Attended:

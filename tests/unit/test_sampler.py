@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import nan
 from typing import Any
 
@@ -295,3 +296,42 @@ def test_a_vm_that_starts_among_those_that_stand_still_gets_its_rates(sampler: H
         run = 1 if second < 5 else 2
         sampler.light(sample(second, light_vm(second, 0, uuid="a"), light_vm(second, 0, uuid="b", vm_id=run)), 1)
     assert [sampler.vms()[uuid].cpu_recent[-6:] for uuid in "ab"] == [(0, 0, 0, 0, 0, 0), (0, None, 0, 0, 0, 0)]
+
+
+def test_a_deep_answer_of_a_run_that_has_ended_is_dropped(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0, vm_id=1), 1)
+    sampler.light(light(11, 0, vm_id=2), 1)
+    sampler.deep([replace(deep(10.5, 0, 0), id=1)])
+    assert sampler.vms()["u"].memory is None
+    sampler.deep([replace(deep(11.5, 0, 0), id=2)])
+    assert sampler.vms()["u"].memory is not None
+
+
+def test_no_rate_is_made_across_two_ways_to_ask(sampler: HostSampler) -> None:
+    sampler.light(light(10, 0, net_in=0), 1)
+    sampler.light(light(11, SECOND_NS, net_in=100), 1)
+    sampler.light(replace(light(12, 900 * SECOND_NS, net_in=200), bulk_cpu=True), 1)
+    vm = sampler.vms()["u"]
+    assert (vm.cpu_cores, vm.net_in_bytes_per_s) == (None, 100)
+    sampler.light(replace(light(13, 901 * SECOND_NS, net_in=300), bulk_cpu=True), 1)
+    assert sampler.vms()["u"].cpu_cores == 1.0
+
+
+def test_network_rates_are_of_the_time_between_the_bulk_calls(sampler: HostSampler) -> None:
+    def late(at_s: float, cpu_at_s: float, net_in: int) -> LightSample:
+        nets: dict[str, Any] = {"net_names": ("a",), "net_in_bytes": (net_in,), "net_out_bytes": (net_in,)}
+        return sample(at_s, light_vm(cpu_at_s, 0, **nets))
+
+    # The first look took its time to come to this VM.
+    sampler.light(late(10, 13.0, 0), 1)
+    sampler.light(late(14, 14.0, 4000), 1)
+    assert sampler.vms()["u"].net_in_bytes_per_s == 1000
+
+
+def test_a_vm_that_came_with_an_event_waits_for_a_rate_worth_the_name(sampler: HostSampler) -> None:
+    sampler.light(sample(10, light_vm(10, 0, uuid="a")), 1)
+    sampler.light(sample(10.4, light_vm(10.4, 0, uuid="a"), light_vm(10.4, 0, uuid="b")), 1)
+    sampler.light(sample(10.8, *(light_vm(10.8, SECOND_NS // 10, uuid=uuid) for uuid in "ab")), 1)
+    assert sampler.vms()["b"].cpu_cores is None
+    sampler.light(sample(11.8, *(light_vm(11.8, SECOND_NS, uuid=uuid) for uuid in "ab")), 1)
+    assert sampler.vms()["b"].cpu_cores == pytest.approx(0.9)

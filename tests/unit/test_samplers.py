@@ -1,7 +1,10 @@
 """What the light and the deep sampler ask, on a connection that counts."""
 
 from math import isnan, nan
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from kvmtui.hypervisor.deep_sampler import DeepSampler
 from kvmtui.hypervisor.library import libvirt
@@ -43,6 +46,9 @@ class Connection:
 
     def getLibVersion(self) -> int:  # noqa: N802
         return 9_000_000
+
+    def numOfDomains(self) -> int:  # noqa: N802
+        return len(self.domains)
 
     def getAllDomainStats(self, groups: int, flags: int) -> list[tuple[Domain, dict[str, int]]]:  # noqa: N802
         return [(domain, {"state.state": 1 if domain.id != -1 else 5, "cpu.time": 55}) for domain in self.domains]
@@ -167,3 +173,32 @@ def test_ready_times_of_an_earlier_run_are_not_told() -> None:
 
 def test_the_group_is_the_one_libvirt_means() -> None:
     assert libvirt().VIR_DOMAIN_STATS_VCPU == VCPU
+
+
+def test_a_far_host_is_not_asked_vm_by_vm_at_the_first_look_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    domains = running(250)
+    sampler = LightSampler(Connection(*domains), None)
+    now_s = 0.0
+
+    def monotonic() -> float:
+        nonlocal now_s
+        # Every second reading is at the end of a round trip.
+        now_s += 0.05
+        return now_s
+
+    monkeypatch.setattr("kvmtui.hypervisor.light_sampler.time", SimpleNamespace(monotonic=monotonic))
+    sample = sampler.sample(1.0)
+    assert sample.bulk_cpu
+    assert sum(domain.asked for domain in domains) <= 5
+    # All are listed, and what was not asked is not known.
+    assert len(sample.vms) == 250
+    assert {vm.vcpus for vm in sample.vms} == {0, 2}
+    for _ in range(60):
+        sample = sampler.sample(1.0)
+    assert {vm.vcpus for vm in sample.vms} == {2}
+    assert min(domain.asked for domain in domains) == 1
+
+
+def test_a_deep_sample_tells_which_run_it_is_of() -> None:
+    (sample,) = DeepSampler(Connection(*running(1)), None).sample(running(1))
+    assert sample.id == 1

@@ -117,7 +117,8 @@ class ActingScreen(Screen[None]):
             name, at_s = self._gone
             self._gone = None
             if self._engine.clock() - at_s < _MOVED_S:
-                self.note(f"{name} is gone and the cursor on another VM: press the key again", "$text-warning")
+                text = f"{name} is not here any more and the cursor on another VM: press the key again"
+                self.note(text, "$text-warning")
                 return
         plan = acting.plan(actions, vms, self.shown_fleet, read_only=self._engine.read_only)
         if plan.action is None:
@@ -160,6 +161,8 @@ class ActingScreen(Screen[None]):
             self.query_one(StatusLine).note = Note("nothing was done")
 
     def _submit(self, plan: acting.Plan) -> None:
+        # What stands there is of an action before, and would be read as the outcome of this.
+        self.query_one(StatusLine).note = Note("")
         for request in plan.requests:
             self._engine.submit(request)
         self._table.clear_marks()

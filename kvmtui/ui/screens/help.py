@@ -7,13 +7,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
 from kvmtui import __version__
 from kvmtui.model.actions import ACTIONS, Danger
 from kvmtui.ui.console_keys import console_help
 from kvmtui.ui.keymap import MOVE_KEYS, VIEW_KEYS
+from kvmtui.ui.screens.reading import ReadingScreen
 
 _INDENT = 13
 _TERMS = (
@@ -25,14 +25,10 @@ _TERMS = (
 )
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(ReadingScreen):
     """Shows all keys, those of the group `first` before the others."""
 
-    BINDINGS = [  # noqa: RUF012
-        Binding("escape,q,question_mark,f1", "dismiss", "close", show=False),
-        Binding("j,down", "scroll(1)", show=False),
-        Binding("k,up", "scroll(-1)", show=False),
-    ]
+    BINDINGS = [Binding("question_mark,f1", "dismiss", "close", show=False)]  # noqa: RUF012
 
     def __init__(self, first: str = "") -> None:
         super().__init__()
@@ -45,10 +41,6 @@ class HelpScreen(ModalScreen[None]):
             with VerticalScroll(can_focus=False):
                 yield _Lines(self._first)
             yield Label("Esc closes", classes="hint", markup=False)
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
 class _Lines(Static):
@@ -79,7 +71,7 @@ def _help(width: int, first: str) -> Content:
     groups["Console"] = [(keys, "", text) for keys, text in console_help()]
     groups["Filter"] = [
         ("web !old", "", "names with web and without old"),
-        ("state=run", "", "by state; also host=h1"),
+        ("state=run", "", "by state; also host=h1, host=h*"),
         ("cpu>50", "", "by percent; also mem> ready> and net>10M disk>1M"),
         ("re:^db", "", "by regular expression"),
     ]

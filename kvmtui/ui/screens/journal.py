@@ -7,8 +7,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Label, Static
+
+from kvmtui.ui.screens.reading import ReadingScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,10 @@ class Entry:
     command: str
 
 
-class JournalScreen(ModalScreen[None]):
+class JournalScreen(ReadingScreen):
     """Lists results, the newest first."""
 
-    BINDINGS = [  # noqa: RUF012
-        Binding("escape,q,J", "dismiss", "close", show=False),
-        Binding("j,down", "scroll(1)", show=False),
-        Binding("k,up", "scroll(-1)", show=False),
-    ]
+    BINDINGS = [Binding("J", "dismiss", "close", show=False)]  # noqa: RUF012
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         super().__init__()
@@ -41,10 +38,6 @@ class JournalScreen(ModalScreen[None]):
             with VerticalScroll(can_focus=False):
                 yield Static(_lines(self._entries))
             yield Label("Esc closes", classes="hint", markup=False)
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
 def _lines(entries: Sequence[Entry]) -> Content:

@@ -347,10 +347,7 @@ class MainScreen(ActingScreen):
         self._detail.marked = PRESENT
 
     def _filter_changed(self, wanted: Filter | None, problem: str) -> None:
-        if problem:
-            self.query_one(StatusLine).note = Note(problem, "$text-error")
-            return
-        self.query_one(StatusLine).note = Note("")
+        self.query_one(StatusLine).note = Note(problem, "$text-error") if problem else Note("")
         self._table.filter = wanted
 
     def _focus_table(self) -> None:

@@ -35,7 +35,9 @@ class TitleBar(Widget):
     def watch_fleet(self, fleet: Fleet) -> None:
         """Count; most fleets have the same numbers as the one before."""
         hosts = fleet.hosts.values()
-        vms, running = sum(len(host.vms) for host in hosts), sum(host.running for host in hosts)
+        # Of a host that is down nobody knows what runs there now.
+        running = sum(host.running for host in hosts if host.link is not Link.DOWN)
+        vms = sum(len(host.vms) for host in hosts)
         self.counts = (len(hosts), vms, running, sum(host.link is Link.DOWN for host in hosts))
 
     def tick(self, now: datetime, *, seconds: bool = True) -> None:

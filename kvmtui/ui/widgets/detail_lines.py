@@ -7,7 +7,7 @@ from kvmtui.model.actions import BY_ID
 from kvmtui.model.history import COARSE_STEP_S, FINE, Metric
 from kvmtui.model.vm import Job, MemorySource, Vm, VmConfig, VmKey
 from kvmtui.ui.columns import Row, state_texts
-from kvmtui.ui.format import Quantity, age, duration, part, percent, rate, size
+from kvmtui.ui.format import UNKNOWN, Quantity, age, duration, part, percent, rate, size
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.paint import Run, Tone, cells, fit
 from kvmtui.ui.widgets.graph import Plot, Series, columns_per_cell, meter, nice_maximum
@@ -90,9 +90,9 @@ def off_lines(vm: Vm, config: VmConfig | None) -> list[list[Run]]:
             (key, Tone.SORTED),
             (f" {does}.", Tone.MUTED),
         ],
-        [("vCPUs ", Tone.MUTED), (str(vm.vcpus), Tone.TEXT), ("   memory ", Tone.MUTED)],
+        [("vCPUs ", Tone.MUTED), (str(vm.vcpus or UNKNOWN), Tone.TEXT), ("   memory ", Tone.MUTED)],
     ]
-    lines[1].append((str(size(vm.memory_allocated_bytes)), Tone.TEXT))
+    lines[1].append((str(size(vm.memory_allocated_bytes or None)), Tone.TEXT))
     if config is None:
         return lines
     disks = [f"{disk.target} {disk.shown_path or '(empty)'}" for disk in config.disks] or ["none"]
@@ -184,7 +184,7 @@ class Plots:
         note = f"ready {percent(vm.ready_fraction, decimals=1)}" if vm.ready_fraction is not None else ""
         return Plot(
             "CPU",
-            (Series(values, Quantity(percent(cores).number, f"of {vm.vcpus * 100} %")),),
+            (Series(values, Quantity(percent(cores).number, f"of {vm.vcpus * 100} %" if vm.vcpus else "%")),),
             vm.vcpus or 1,
             note="" if window.marked != PRESENT else note,
             warning=(cores or 0.0) >= _HOT * (vm.vcpus or 1),
@@ -196,7 +196,7 @@ class Plots:
     def _memory(self, vm: Vm, window: Window) -> Plot:
         values = self._read(vm, Metric.MEMORY_BYTES, window)
         used = self._at(values, vm.memory.used_bytes if vm.memory else None, window)
-        share = part(used, vm.memory_allocated_bytes)
+        share = part(used, vm.memory_allocated_bytes or None)
         note, about = "not known", ""
         if vm.memory is not None:
             rss = vm.memory.source is MemorySource.RSS

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from textual.binding import Binding
 from textual.widgets import Input
 
-from kvmtui.model.filter import Filter, FilterError, parse_filter
+from kvmtui.model.filter import Filter, FilterError, nothing, parse_filter
 
 
 class FilterField(Input):
@@ -31,10 +31,13 @@ class FilterField(Input):
 
     def watch_value(self, value: str) -> None:
         """Apply what is typed so far."""
+        self._apply(value, finished=False)
+
+    def _apply(self, value: str, *, finished: bool) -> None:
         try:
-            self._changed(parse_filter(value) if value.strip() else None, "")
+            self._changed(parse_filter(value, finished=finished) if value.strip() else None, "")
         except FilterError as error:
-            self._changed(None, str(error))
+            self._changed(nothing(value), str(error))
 
     def action_keep(self) -> None:
         """Go back to the table; the filter stays, and so does the line that shows it."""
@@ -42,7 +45,8 @@ class FilterField(Input):
         self._left()
 
     async def action_submit(self) -> None:
-        """Do the same on Enter."""
+        """Do the same on Enter; what is not finished then is wrong."""
+        self._apply(self.value, finished=True)
         self.action_keep()
 
     def action_drop(self) -> None:
