@@ -352,16 +352,51 @@ async def test_the_filter_works_as_it_is_typed_and_letters_are_no_actions() -> N
         assert stage.engine.submitted == []
 
 
-async def test_a_filter_that_cannot_be_read_says_so_and_changes_nothing() -> None:
+async def test_a_filter_that_cannot_be_read_says_so_and_shows_nothing() -> None:
     async with dashboard() as stage:
         await stage.press("slash", "w")
         assert stage.names == ["web1", "web2", "win1"]
         await stage.press("=", "1")
-        assert stage.names == ["web1", "web2", "win1"]
         assert "nothing is called 'w'" in stage.status
+        # Nor can anything be done with all of it.
+        assert stage.names == []
+        assert stage.line("No VM matches w=1")
+        await stage.press("enter", "*")
+        assert not stage.table.marked
+        await stage.press("slash", *["backspace"] * 3, *"re:[")
+        assert stage.names == ALL
+        await stage.press("enter")
+        assert stage.names == []
+        assert "not finished" in stage.status
         await stage.press("escape")
         assert stage.names == ALL
         assert stage.status == ""
+
+
+async def test_a_key_after_a_click_is_for_the_vm_that_was_clicked() -> None:
+    async with dashboard() as stage:
+        wanted = stage.names.index("db1")
+        y = stage.table.region.y + 1 + wanted
+        # All of it at once, as a slow link lets it through.
+        for kind in (events.MouseDown, events.MouseUp):
+            stage.app.post_message(kind(stage.table, 20, y, 0, 0, 1, False, False, False, 20, y))
+        stage.type_at_once("j", "p")
+        await stage.until(lambda: stage.engine.submitted)
+        assert stage.engine.submitted == [f"pause {stage.names[wanted + 1]}"]
+
+
+async def test_a_key_does_not_go_to_the_neighbour_of_a_vm_that_the_filter_hides_meanwhile() -> None:
+    async with dashboard() as stage:
+        await stage.press("slash", *"state=run", "enter")
+        await stage.put_cursor_on("cache1")
+        name = stage.selected
+        key = stage.key("cache1")
+        stage.backend.open(key.host, read_only=False).perform(Verb.FORCE_OFF, key.uuid)
+        await stage.look()
+        assert stage.selected != name
+        await stage.press("p")
+        assert stage.engine.submitted == []
+        assert f"{name} is not here any more" in stage.status
 
 
 async def test_escape_while_typing_closes_the_filter() -> None:
