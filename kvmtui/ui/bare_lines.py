@@ -13,12 +13,14 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from kvmtui.ui.glyphs import UNICODE, Glyphs
+from kvmtui.ui.known_textual import known
 from kvmtui.ui.paint import TONE_CLASSES, Palette, Run
 
 # What `Widget.refresh` and the screen's answer to it do in this Textual, and `BareLines` does itself.
-_SCREEN_IS_KNOWN = "_set_dirty" in Widget.refresh.__code__.co_names and {"_dirty_widgets", "check_idle"} <= {
-    *Screen._on_update.__code__.co_names
-}
+_SCREEN_IS_KNOWN = known(
+    (Widget, "refresh", {"_set_dirty"}),
+    (Screen, "_on_update", {"_dirty_widgets", "check_idle"}),
+)
 
 
 class BareLines(Widget):

@@ -26,6 +26,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from kvmtui.ui.cell_output import Piece, ShownCells
+from kvmtui.ui.known_textual import strange
 from kvmtui.ui.sequences import move_cursor
 
 _log = logging.getLogger(__name__)
@@ -53,8 +54,7 @@ def strange_shape() -> str:
     for function, parameters in _SHAPES:
         if tuple(inspect.signature(function).parameters) != parameters:
             return f"{function.__qualname__} has other parameters"
-    missing = _LOOKED_AT.difference(App._display.__code__.co_names)
-    return f"App._display does not use {', '.join(sorted(missing))}" if missing else ""
+    return strange((App, "_display", _LOOKED_AT))
 
 
 def strange_version() -> str:

@@ -5,28 +5,16 @@ everything before it that waits in these queues. For a key that is a third of it
 alone, and only where this is a Textual that is known.
 """
 
-from typing import Any, Final
-
 from textual.screen import Screen
 from textual.widget import Widget
 
-_LOOKED_AT: Final = (
-    (Widget._check_refresh, {"_repaint_required", "Update"}),
-    (Screen._on_update, {"_dirty_widgets", "add"}),
-    (Screen._on_timer_update, {"_update_timer", "pause", "_dirty_widgets", "update_widgets", "_compositor_refresh"}),
+from kvmtui.ui.known_textual import known
+
+_KNOWN = known(
+    (Widget, "_check_refresh", {"_repaint_required", "Update"}),
+    (Screen, "_on_update", {"_dirty_widgets", "add"}),
+    (Screen, "_on_timer_update", {"_update_timer", "pause", "_dirty_widgets", "update_widgets", "_compositor_refresh"}),
 )
-
-
-def _known() -> bool:
-    return all(names <= set(_names(function)) for function, names in _LOOKED_AT)
-
-
-def _names(function: Any) -> tuple[str, ...]:
-    names: tuple[str, ...] = function.__code__.co_names
-    return names
-
-
-_KNOWN = _known()
 
 
 def paint_now(widget: Widget) -> None:

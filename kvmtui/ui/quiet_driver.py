@@ -8,7 +8,6 @@ this module, it first looks whether this is a Textual it knows, and when in doub
 
 import asyncio
 import contextvars
-import logging
 import os
 from codecs import getincrementaldecoder
 from collections.abc import Callable
@@ -23,27 +22,18 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
-_log = logging.getLogger(__name__)
+from kvmtui.ui.known_textual import Relied, known
 
 _READ_BYTES = 4096
-_LOOKED_AT: Final = (
-    (LinuxDriver.start_application_mode, {"Thread", "_run_input_thread", "_key_thread", "start"}),
-    (LinuxDriver._run_input_thread, {"run_input_thread"}),
-    (LinuxDriver.run_input_thread, {"XTermParser", "feed", "tick", "fileno", "exit_event", "_debug"}),
-    (LinuxDriver.disable_input, {"_key_thread", "exit_event", "join"}),
-    (LinuxDriver.stop_application_mode, {"disable_input"}),
-    (Driver.send_message, {"_app", "_loop", "_post_message"}),
-    (Parser.tick, {"_timeout_time", "get_time"}),
+_RELIED: Final[tuple[Relied, ...]] = (
+    (LinuxDriver, "start_application_mode", {"Thread", "_run_input_thread", "_key_thread", "start"}),
+    (LinuxDriver, "_run_input_thread", {"run_input_thread"}),
+    (LinuxDriver, "run_input_thread", {"XTermParser", "feed", "tick", "fileno", "exit_event", "_debug"}),
+    (LinuxDriver, "disable_input", {"_key_thread", "exit_event", "join"}),
+    (LinuxDriver, "stop_application_mode", {"disable_input"}),
+    (Driver, "send_message", {"_app", "_loop", "_post_message"}),
+    (Parser, "tick", {"_timeout_time", "get_time"}),
 )
-"""Functions that are replaced or relied on, and the names by which they do what is done here in their place."""
-
-
-def strange_driver() -> str:
-    """Return what is not as expected in this Textual, or nothing."""
-    for function, names in _LOOKED_AT:
-        if missing := names.difference(function.__code__.co_names):
-            return f"{function.__qualname__} does not use {', '.join(sorted(missing))}"
-    return ""
 
 
 class QuietDriverApp(App[ReturnType]):
@@ -52,11 +42,7 @@ class QuietDriverApp(App[ReturnType]):
     def get_driver_class(self) -> type[Driver]:
         """Return the quiet driver where Textual would take its own for Linux."""
         driver = super().get_driver_class()
-        if driver is LinuxDriver:
-            if not (reason := strange_driver()):
-                return QuietDriver
-            _log.warning("keys are read by Textual: %s", reason)
-        return driver
+        return QuietDriver if driver is LinuxDriver and known(*_RELIED) else driver
 
 
 class QuietDriver(LinuxDriver):
