@@ -356,6 +356,7 @@ async def test_a_filter_that_cannot_be_read_says_so_and_shows_nothing() -> None:
     async with dashboard() as stage:
         await stage.press("slash", "w")
         assert stage.names == ["web1", "web2", "win1"]
+        assert stage.line("3 of 12 VMs")
         await stage.press("=", "1")
         assert "nothing is called 'w'" in stage.status
         # Nor can anything be done with all of it.

@@ -173,10 +173,14 @@ class MainScreen(ActingScreen):
         self._table.set_reactive(VmTable.now_s, now_s)
         self._detail.set_reactive(VmDetail.now_s, now_s)
         self.fleet = fleet
+        self._count_shown()
         hosts = fleet.hosts.values()
         if (divided := (len(hosts), sum(len(host.vms) for host in hosts))) != self._divided:
             self._divided = divided
             self._divide_height()
+
+    def _count_shown(self) -> None:
+        self.query_one(TitleBar).shown = None if self._table.filter is None else self._table.shown_count
 
     @on(ActionFinished)
     def _action_finished(self, message: ActionFinished) -> None:
@@ -349,6 +353,7 @@ class MainScreen(ActingScreen):
     def _filter_changed(self, wanted: Filter | None, problem: str) -> None:
         self.query_one(StatusLine).note = Note(problem, "$text-error") if problem else Note("")
         self._table.filter = wanted
+        self._count_shown()
 
     def _focus_table(self) -> None:
         # At once, not at the next turn of the loop: the key after this one is meant for the table.

@@ -29,6 +29,8 @@ class TitleBar(Widget):
     fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
     counts: reactive[tuple[int, int, int, int]] = reactive((0, 0, 0, 0))
     """Hosts, VMs, those that run, and hosts that are down."""
+    shown: reactive[int | None] = reactive(None)
+    """How many VMs a filter lets through; None: there is none."""
     clock: reactive[str] = reactive("")
     mode: reactive[str] = reactive("")
 
@@ -49,7 +51,9 @@ class TitleBar(Widget):
         hosts, vms, running, down = self.counts
         parts = [
             Content.styled(" kvmtui ", "bold $primary"),
-            Content.styled(f" {_count(hosts, 'host')} · {_count(vms, 'VM')} · {running} running", ""),
+            Content.styled(f" {_count(hosts, 'host')} · ", ""),
+            Content.styled("" if self.shown is None else f"{self.shown} of ", "$text-warning"),
+            Content.styled(f"{_count(vms, 'VM')} · {running} running", ""),
         ]
         if down:
             parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))

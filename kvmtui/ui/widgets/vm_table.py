@@ -90,6 +90,11 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
         return tuple(self._rows.keys[top : top + self._page])
 
     @property
+    def shown_count(self) -> int:
+        """How many VMs the filter lets through."""
+        return len(self._rows.keys)
+
+    @property
     def shown_keys(self) -> tuple[VmKey, ...]:
         """All VMs the filter lets through, in the order of the table."""
         return tuple(self._rows.keys)
