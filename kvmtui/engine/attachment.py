@@ -1,5 +1,6 @@
 """One stream to a serial console, on a lane of its own: opened, written to at the guest's pace, closed."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.hypervisor.lanes import Lane, Opener
 from kvmtui.hypervisor.protocol import Connection, ConsoleStream
 
+_log = logging.getLogger(__name__)
+_INTERRUPT = b"\x03"
 _PIECE_BYTES = 256
 _BYTES_PER_S = 20_000
 """How fast a paste is sent. An emulated UART took 50,000 a second without a loss from a guest that runs under TCG."""
@@ -59,6 +62,9 @@ class Attachment:
     def write(self, data: bytes) -> bool:
         """Send bytes to the guest when it takes them; return whether there was room to keep them until then."""
         with self._lock:
+            if data == _INTERRUPT:
+                # It is meant to stop what has not got there yet, too.
+                self._unsent.clear()
             if len(self._unsent) + len(data) > _UNSENT_BYTES:
                 return False
             self._unsent += data
@@ -88,13 +94,20 @@ class Attachment:
     def close(self) -> None:
         """End it after the piece that is being sent; the rest is dropped with the lane."""
         self._closed = True
-        self._lane.submit(lambda _: None if self._stream is None else self._stream.close())
+        # A lane that never got in is not to knock again only to close nothing; a stream that comes late closes itself.
+        if self._stream is not None:
+            self._lane.submit(lambda _: None if self._stream is None else self._stream.close())
         self._lane.close()
 
     def abandon(self) -> None:
         """Give it up: its host does not answer."""
         self._closed = True
         self._lane.abandon()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it has been given up and its call still has not returned."""
+        return self._lane.abandoned and self._lane.alive
 
     def _held(self) -> bool:
         # A guest that stands still takes what its UART and the host's buffers hold. libvirtd then reads nothing more
@@ -113,7 +126,13 @@ class Attachment:
         except HypervisorError as error:
             self._owner.ended(self, str(error))
             return
+        except Exception:  # noqa: BLE001 - a console that takes no more keys must not look open
+            _log.exception("writing to a console")
+            self._owner.ended(self, "an internal error; run with --log FILE to see it")
+            return
         with self._lock:
+            # It may have been dropped meanwhile.
+            sent = min(sent, len(self._unsent))
             del self._unsent[:sent]
             more = bool(self._unsent)
         if more:

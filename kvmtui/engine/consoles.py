@@ -1,5 +1,6 @@
 """Open consoles: each outlives the streams it is made of, for guests restart, move and lose their hosts."""
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -25,9 +26,14 @@ from kvmtui.model.clean import clean_message
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.vm import VmKey
 
+_log = logging.getLogger(__name__)
 _BUFFER_BYTES = 1024 * 1024
 _OPEN_DEADLINE_S = 15.0
 _BACKOFF_MAX_S = 30.0
+_SOUND_S = 5.0
+"""A stream that lasted so long was in order."""
+_CLOSE_LINGERS_S, _LINK_LINGERS_S = 5.0, 40.0
+"""How long libvirtd may hold a session that was closed, and one whose link broke: its keepalive takes half a minute."""
 # After these the same may succeed in a moment, when the VM runs again or its host is back.
 _PASSING = (LinkLost, ConnectFailed, CallTimedOut, InvalidState, VmGone)
 
@@ -74,8 +80,19 @@ class ConsoleHosts:
 class Console:
     """One console session; any thread may call any method, and none waits for a host."""
 
-    def __init__(self, key: VmKey, device: str | None, hosts: ConsoleHosts, wake: Callable[[], None]) -> None:
-        """`wake` is called from a foreign thread when there is something to take."""
+    def __init__(
+        self,
+        key: VmKey,
+        device: str | None,
+        hosts: ConsoleHosts,
+        wake: Callable[[], None],
+        let_go: dict[VmKey, float],
+    ) -> None:
+        """`wake` is called from a foreign thread when there is something to take.
+
+        `let_go` is shared by all consoles: until when a host may still hold a session of ours that has ended.
+        """
+        self._let_go = let_go
         self._key = key
         self._device = device
         self._hosts = hosts
@@ -116,6 +133,7 @@ class Console:
 
     def take_over(self) -> None:
         """Attach to a console that is held, ending the other client's session."""
+        _log.info("intent take over the console of %s on %s", *reversed(self._key))
         self._attach(self._key, force=True, was=ConsoleState.HELD)
 
     def reattach(self) -> None:
@@ -130,6 +148,7 @@ class Console:
         with self._lock:
             attachment = self._attachment if self._state is ConsoleState.OPEN else None
         if attachment is not None:
+            _log.info("intent break on the console of %s on %s", *reversed(self._key))
             attachment.send_break()
 
     def close(self) -> None:
@@ -138,6 +157,7 @@ class Console:
             self._closed = True
             attachment, self._attachment = self._attachment, None
         if attachment is not None:
+            self._let_go[self._key] = self._hosts.clock() + _CLOSE_LINGERS_S
             attachment.close()
 
     def watch(self) -> None:
@@ -159,7 +179,7 @@ class Console:
             if found is None:
                 if reason := why_absent(fleet, key, since_s):
                     self._change(attachment, state, reason, was=state)
-            elif passed_s >= (min(_BACKOFF_MAX_S, 2.0 ** (self._failures - 1)) if self._failures else 0.0):
+            elif passed_s >= self._pause_s() and not attachment.hangs:
                 self._attach(found, force=False, was=state)
 
     # What an attachment tells, from its lane or from libvirt's own loop.
@@ -168,8 +188,7 @@ class Console:
         """Take note that an attachment is open, or why not."""
         if error is None:
             # It may have ended already.
-            if self._change(attachment, ConsoleState.OPEN, "", was=ConsoleState.OPENING):
-                self._failures = 0
+            self._change(attachment, ConsoleState.OPEN, "", was=ConsoleState.OPENING)
         elif isinstance(error, HypervisorError):
             self._failed(attachment, error)
         else:
@@ -192,7 +211,11 @@ class Console:
 
     def ended(self, attachment: Attachment, reason: str) -> None:
         """Take note of a stream's end, and have its host looked at: what was seen before does not tell why."""
+        lasted_s = self._hosts.clock() - self._since_s
         if self._change(attachment, ConsoleState.WAITING, reason):
+            # One that ends as it begins is tried less and less, as one that does not begin.
+            self._failures = self._failures + 1 if lasted_s < _SOUND_S else 0
+            self._let_go[self._key] = self._hosts.clock() + _LINK_LINGERS_S
             attachment.close()
             self._hosts.look(self._key.host)
 
@@ -202,6 +225,7 @@ class Console:
             if attachment is not self._attachment or self._state is not ConsoleState.OPEN:
                 return
             self._message = clean_message(text)
+        _log.info("console of %s: %s", self._key.uuid, text)
         self._wake()
 
     # Steps from one state to the next.
@@ -227,6 +251,8 @@ class Console:
         self._failures += 1
         if isinstance(error, _PASSING):
             changed = self._change(attachment, ConsoleState.WAITING, str(error))
+        elif isinstance(error, ConsoleBusy) and self._hosts.clock() < self._let_go.get(self._key, -inf):
+            changed = self._change(attachment, ConsoleState.WAITING, "the host has not let go of the last session yet")
         elif isinstance(error, ConsoleBusy):
             changed = self._change(
                 attachment,
@@ -256,6 +282,10 @@ class Console:
             self._wake()
         return True
 
+    def _pause_s(self) -> float:
+        """Return how long to wait before the next try."""
+        return min(_BACKOFF_MAX_S, 2.0 ** min(self._failures - 1, 10)) if self._failures else 0.0
+
     def _executes(self) -> bool:
         vm = self._hosts.fleet().vm(self._key)
         return vm is not None and vm.state.executing
@@ -276,11 +306,12 @@ class Consoles:
     def __init__(self, hosts: ConsoleHosts) -> None:
         self._hosts = hosts
         self._open: tuple[Console, ...] = ()
+        self._let_go: dict[VmKey, float] = {}
         self._lock = threading.Lock()
 
     def open(self, key: VmKey, wake: Callable[[], None], device: str | None) -> Console:
         """Open a VM's serial console."""
-        console = Console(key, device, self._hosts, wake)
+        console = Console(key, device, self._hosts, wake, self._let_go)
         with self._lock:
             self._open = (*self._open, console)
         return console
@@ -291,7 +322,10 @@ class Consoles:
             with self._lock:
                 self._open = tuple(console for console in self._open if not console.closed)
         for console in self._open:
-            console.watch()
+            try:
+                console.watch()
+            except Exception:  # noqa: BLE001 - a defect here must not keep the fleet from anybody
+                _log.exception("console of %s", console)
 
     def close(self) -> None:
         """End all sessions."""

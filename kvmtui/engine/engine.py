@@ -211,9 +211,9 @@ class Engine:
         return refuse if self.read_only else self._opener(uri, read_only=False)
 
     def _fleet_changed(self) -> None:
+        self.listeners.fleet_changed()
         if self._consoles is not None:
             self._consoles.watch()
-        self.listeners.fleet_changed()
 
     def _after_tick(self, uri: str) -> Callable[[], None]:
         def watch() -> None:

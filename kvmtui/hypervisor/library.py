@@ -101,7 +101,11 @@ def open_uri(uri: str, *, read_only: bool) -> Any:
     try:
         connection = opener(_quiet_ssh(uri))
     except module.libvirtError as error:
-        raise errors.ConnectFailed(clean_message(error.get_error_message() or str(error))) from error
+        failure = translate(error)
+        # Who may not is not let in by trying again.
+        if isinstance(failure, errors.NotPermitted):
+            raise failure from error
+        raise errors.ConnectFailed(str(failure)) from error
     # Some drivers have no keepalive.
     with suppress(module.libvirtError):
         connection.setKeepAlive(_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kvmtui.hypervisor.definition import parse_definition
-from kvmtui.hypervisor.errors import ConsoleBusy, NoConsole, NotSupported
+from kvmtui.hypervisor.errors import ConsoleBusy, LinkLost, NoConsole, NotSupported
 from kvmtui.hypervisor.library import libvirt, translate, translated
 from kvmtui.hypervisor.protocol import ConsoleSink
 from kvmtui.model.clean import clean
@@ -48,12 +48,15 @@ class LibvirtConsole:
         try:
             domain.openConsole(device, self._stream, flags)
         except self._module.libvirtError as error:
+            failure = translate(error, connection)
+            if isinstance(failure, LinkLost):
+                raise failure from error
             # virDomainOpenConsole in qemu_driver.c: what it says when the device is in use, and when there is none
             # or one that is not a pseudo-terminal.
             if error.get_error_code() == self._module.VIR_ERR_OPERATION_FAILED:
-                raise ConsoleBusy(str(translate(error))) from error
+                raise ConsoleBusy(str(failure)) from error
             if error.get_error_code() == self._module.VIR_ERR_INTERNAL_ERROR:
-                raise NoConsole(str(translate(error))) from error
+                raise NoConsole(str(failure)) from error
             raise
         self._stream.eventAddCallback(
             self._module.VIR_STREAM_EVENT_READABLE

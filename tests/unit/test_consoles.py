@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from kvmtui.engine.attachment import Attachment
 from kvmtui.engine.consoles import Console, ConsoleOutput, ConsoleState
 from kvmtui.engine.whereabouts import find_vm, why_absent
-from kvmtui.hypervisor.errors import LinkLost
+from kvmtui.hypervisor.errors import ConnectFailed, LinkLost
 from kvmtui.model.actions import Verb
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
@@ -165,6 +166,85 @@ def test_what_fails_again_and_again_is_tried_less_and_less(
     pauses = [second - first for first, second in pairwise(attempts)]
     assert len(pauses) >= 3
     assert all(later > earlier for earlier, later in pairwise(pauses[:4]))
+
+
+def test_what_has_failed_for_days_is_still_tried_and_harms_nobody(bench: Bench, open_console: OpenConsole) -> None:
+    seen, key = open_console("web1"), bench.demo.find("web1")
+    seen.wait(ConsoleState.OPEN)
+    perform(bench, Verb.FORCE_OFF, key)
+    seen.wait(ConsoleState.WAITING)
+    seen.console._failures = 5000
+    perform(bench, Verb.START, key)
+    seen.tick_until(ConsoleState.OPEN)
+
+
+def test_a_defect_in_one_console_keeps_the_fleet_from_nobody(
+    bench: Bench, open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = open_console("web1")
+    other = open_console("web2")
+    other.wait(ConsoleState.OPEN)
+    told: list[bool] = []
+    bench.engine.listeners.fleet_changed = lambda: told.append(True)
+    monkeypatch.setattr(seen.console, "watch", lambda: 1 / 0)
+    bench.engine.tick()
+    assert told
+    assert {host.problem for host in bench.engine.fleet.hosts.values()} == {""}
+
+
+def test_a_host_that_refuses_is_knocked_at_once_an_attempt(
+    bench: Bench, open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[bool] = []
+    real = bench.demo.open
+
+    def refuse(uri: str, *, read_only: bool, on_event: Callable[[], None] | None = None) -> object:
+        if not read_only:
+            opened.append(True)
+            raise ConnectFailed("refused")
+        return real(uri, read_only=read_only, on_event=on_event)
+
+    monkeypatch.setattr(bench.demo, "open", refuse)
+    seen = open_console("web1")
+    seen.wait(ConsoleState.WAITING)
+    lane = seen.console._attachment
+    assert lane is not None
+    bench.wait_until(lambda: not lane._lane.alive, "its lane to end")
+    assert len(opened) == 1
+
+
+def test_while_a_call_hangs_no_other_is_made(
+    bench: Bench, open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = open_console("web1")
+    seen.wait(ConsoleState.OPEN)
+    perform(bench, Verb.FORCE_OFF, bench.demo.find("web1"))
+    seen.wait(ConsoleState.WAITING)
+    # A lane that has been given up, and whose call does not return.
+    monkeypatch.setattr(Attachment, "hangs", True)
+    perform(bench, Verb.START, bench.demo.find("web1"))
+    for _ in range(5):
+        bench.clock.advance(10)
+        bench.engine.tick()
+    assert seen.look().state is ConsoleState.WAITING
+    monkeypatch.setattr(Attachment, "hangs", False)
+    seen.tick_until(ConsoleState.OPEN)
+
+
+def test_our_own_last_session_is_waited_for_and_not_taken_for_anothers(bench: Bench, open_console: OpenConsole) -> None:
+    key = bench.demo.find("web1")
+    first = open_console("web1")
+    first.wait(ConsoleState.OPEN)
+    attachment = first.console._attachment
+    assert attachment is not None
+    first.console.close()
+    bench.wait_until(lambda: not attachment._lane.alive, "its end")
+    hold(bench, key)
+    second = open_console("web1")
+    second.wait(ConsoleState.WAITING)
+    assert "not let go of the last session" in second.look().message
+    # In the end it is another's after all.
+    second.tick_until(ConsoleState.HELD)
 
 
 def test_the_end_of_a_stream_that_was_replaced_is_nothing(bench: Bench, open_console: OpenConsole) -> None:
@@ -374,6 +454,16 @@ def test_a_paste_is_sent_in_pieces_and_whole(bench: Bench, line: Stream, open_co
     bench.wait_until(lambda: len(b"".join(line.pieces)) >= len(text), "all of it")
     assert b"".join(line.pieces) == text
     assert max(map(len, line.pieces)) <= 256
+
+
+def test_ctrl_c_overtakes_a_paste(bench: Bench, line: Stream, open_console: OpenConsole) -> None:
+    seen = open_console("web1")
+    seen.wait(ConsoleState.OPEN)
+    seen.console.write(b"x" * 100_000)
+    bench.wait_until(lambda: line.pieces, "a first piece")
+    seen.console.write(b"\x03")
+    bench.wait_until(lambda: line.pieces[-1] == b"\x03", "the interrupt")
+    assert sum(map(len, line.pieces)) < 50_000
 
 
 def test_what_is_not_sent_is_dropped_when_the_session_closes(

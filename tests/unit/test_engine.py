@@ -108,7 +108,9 @@ def test_a_shutdown_is_followed_until_the_guest_is_off(bench: Bench) -> None:
 def test_a_guest_that_ignores_a_shutdown_is_told_of(bench: Bench) -> None:
     bench.demo.ignore_shutdown(bench.demo.uuid("web2"))
     bench.submit("shutdown", "web2")
-    bench.wait_until(lambda: bench.engine.fleet.pending, "pending")
+    actions = bench.engine._actions
+    assert actions is not None
+    bench.wait_until(lambda: any(flight.following for flight in actions._flights), "it to be followed")
     for _ in range(50):
         bench.clock.advance(1)
     bench.engine.tick()
