@@ -53,7 +53,7 @@ class ConfirmScreen(ExpiringScreen[bool]):
     BINDINGS = [  # noqa: RUF012
         Binding("y", "yes", "yes", show=False),
         Binding("n", "cancel", "no", show=False),
-        Binding("left,right,h,l", "app.focus_next", "other", show=False),
+        Binding("left,right", "app.focus_next", "other", show=False),
     ]
 
     def __init__(self, question: str, vms: Sequence[str], consequence: str, *, destructive: bool) -> None:
