@@ -44,7 +44,7 @@ class ConsoleKey:
     description: str = ""
     """What the help says."""
     repeats: bool = False
-    """Whether the next key is for the console, too."""
+    """Whether it needs no prefix right after another that repeats."""
 
 
 CONSOLE_KEYS: tuple[ConsoleKey, ...] = (
@@ -61,11 +61,13 @@ CONSOLE_KEYS: tuple[ConsoleKey, ...] = (
     *(ConsoleKey(str(number), Command.TAB, number) for number in range(1, 10)),
     ConsoleKey("tab", Command.TABLE, 0, "Tab", "table", "give the keys to the table; the console stays in sight"),
     ConsoleKey("l", Command.LOG, 0, "l", "log", "log what the guest writes to a file, or stop that"),
-    ConsoleKey("b", Command.BREAK, 0, "b", "break", "send a break, where the hypervisor can"),
+    ConsoleKey("b", Command.BREAK, 0, "b", "break", "send a break, where the hypervisor can; asks first"),
     ConsoleKey(PREFIX_KEY, Command.SEND_PREFIX, 0, PREFIX, "send it", "send ^] itself"),
     ConsoleKey("question_mark", Command.HELP, 0, "?", "help", "this help"),
 )
 BY_KEY = {row.key: row for row in CONSOLE_KEYS}
+REPEATED = ", ".join(f"{row.written} {row.label}" for row in CONSOLE_KEYS if row.repeats and row.written)
+"""What the title line adds while some keys need no prefix."""
 CONSOLE_FOOTER = ((f"{PREFIX} q", "leave"), (f"{PREFIX} h", "hide"), (f"{PREFIX} ?", "all keys of the console"))
 """What the key bar says while the keys are the guest's."""
 

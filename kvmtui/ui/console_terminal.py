@@ -15,7 +15,7 @@ from kvmtui.ui.open_consoles import FEED_BUDGET_S
 
 _MIN_PIECE, _MAX_PIECE = 256, 64 << 10
 _MEANT_S = 1.0
-"""For how long after a question has come up by itself a key is taken for meant for the guest."""
+"""How long a question must have been in sight, and no key typed, before a key is taken for meant for it."""
 _CAN = b"\x18"
 _LIVE = frozenset({ConsoleState.OPENING, ConsoleState.OPEN})
 
@@ -56,8 +56,6 @@ class ConsoleTerminal:
         self.emulator = Emulator(*size, self.send)
         self.session: ConsoleSession | None = None
         self.state = ConsoleState.OPENING
-        self.state_since_s = clock()
-        """When it came to stand like this, by `clock`."""
         self.message = ""
         """Why it is not open, and what to do."""
         self.remark = ""
@@ -71,6 +69,7 @@ class ConsoleTerminal:
         self.log: ConsoleLog | None = None
         self.search: EmulatorSearch | None = None
         self._clock = clock
+        self._question, self._quiet_since_s = "", clock()
         self._backlog = memoryview(b"")
         self._after_backlog: tuple[ConsoleState, str] = (self.state, "")
         self._stopped = False
@@ -134,7 +133,7 @@ class ConsoleTerminal:
     def _stand(self, state: ConsoleState, message: str) -> None:
         self.rang = self.emulator.take_bell() or self.rang
         if state is not self.state:
-            self.state, self.state_since_s = state, self._clock()
+            self.state = state
             self.unseen = self.unseen or state not in _LIVE
         self.message = message
         self._stopped = self._stopped or state not in _LIVE
@@ -166,14 +165,26 @@ class ConsoleTerminal:
         if self.session is not None and self.live:
             self.session.send_break()
 
-    def answer(self, key: str) -> None:
-        """Take a key for an answer to what is said about a console that is not open."""
+    def ask(self, question: str) -> None:
+        """Note the question that is in sight now; empty: none is."""
+        if question != self._question:
+            self._question, self._quiet_since_s = question, self._clock()
+
+    def end_quiet(self) -> bool:
+        """Note that a key came, and return whether it was meant for the question in sight."""
+        # Who types ahead does not stop for a second, and cannot have read what came up meanwhile.
+        now_s = self._clock()
+        meant = bool(self._question) and now_s - self._quiet_since_s >= _MEANT_S
+        self._quiet_since_s = now_s
+        return meant
+
+    def answer(self, key: str, *, meant: bool) -> None:
+        """Take a key for an answer to what is said about a console that is not open; see `end_quiet` for `meant`."""
         if self.session is None:
             return
         if self.state is ConsoleState.ENDED and key == "r":
             self.session.reattach()
-        asked_long_ago = self._clock() - self.state_since_s >= _MEANT_S
-        if self.state is ConsoleState.HELD and key == "y" and asked_long_ago:
+        if self.state is ConsoleState.HELD and key == "y" and meant:
             self.session.take_over()
 
     # Log, search, end

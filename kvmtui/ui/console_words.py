@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from kvmtui.engine.consoles import ConsoleState
-from kvmtui.ui.console_keys import PREFIX, search_choices
+from kvmtui.ui.console_keys import PREFIX, REPEATED, search_choices
 from kvmtui.ui.console_terminal import ConsoleTerminal
 from kvmtui.ui.glyphs import Glyphs
 
@@ -15,8 +15,10 @@ _STATES = {ConsoleState.OPENING: "opening", ConsoleState.WAITING: "waiting", Con
 _FIELD_CHOICES = (("Enter", "to the matches"), ("Esc", "end"))
 
 
-def title_line(terminal: ConsoleTerminal, where: str, *, has_keys: bool, types_search: bool, glyphs: Glyphs) -> Content:
-    """Return the line above a console; `where` is "web1 on h1"."""
+def title_line(
+    terminal: ConsoleTerminal, where: str, *, has_keys: bool, repeats: bool, types_search: bool, glyphs: Glyphs
+) -> Content:
+    """Return the line above a console; `where` is "web1 on h1", `repeats` says that some keys need no prefix now."""
     parts = [Content.styled(f" console of {where}", "bold $primary")]
     if terminal.search is not None:
         return Content("").join([*parts, Content("   "), _search_words(terminal, types_search)])
@@ -33,6 +35,8 @@ def title_line(terminal: ConsoleTerminal, where: str, *, has_keys: bool, types_s
         facts.append(("logging", "$text-accent"))
     if not facts and terminal.silent:
         facts.append(("Enter wakes a silent one", "dim"))
+    if repeats:
+        facts.append((REPEATED, "dim"))
     facts.append((f"{PREFIX} for its keys" if has_keys else "c types to it", "dim"))
     between = Content.styled(f" {glyphs.dot} ", "dim")
     return Content("").join([*parts, Content("   "), between.join(Content.styled(*fact) for fact in facts)])
@@ -62,6 +66,11 @@ def tabs_line(
         elif terminal.unseen and not chosen:
             parts.append(Content.styled(f"{glyphs.marked} ", "$text-accent"))
     return Content("").join(parts)
+
+
+def break_question(where: str) -> str:
+    """Return what is asked in the title line before a break is sent; what must be read comes first."""
+    return f"Send a break to {where}? y/N   libvirt then marks the VM tainted"
 
 
 def notice(terminal: ConsoleTerminal, where: str) -> str:

@@ -1,6 +1,6 @@
 """The consoles that are open, which of them is the chosen one, and how they share the UI's time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kvmtui.model.vm import VmKey
@@ -27,13 +27,24 @@ class OpenConsoles:
         self.chosen: ConsoleTerminal | None = None
 
     def open(
-        self, key: VmKey, vm_name: str, device: str | None, size: tuple[int, int], wake: Callable[[], None]
+        self,
+        key: VmKey,
+        vm_name: str,
+        device: str | None,
+        devices: Sequence[str],
+        size: tuple[int, int],
+        wake: Callable[[], None],
     ) -> "ConsoleTerminal":
-        """Return the open console of a VM, or a new one; raises `EmulatorUnavailable`."""
+        """Return the open console of a VM, or a new one; raises `EmulatorUnavailable`.
+
+        `devices` are those of its definition, none while that is not known.
+        """
         from kvmtui.ui.console_terminal import ConsoleTerminal
 
+        first = devices[0] if devices else None
         for terminal in self.all:
-            if terminal.key == key and device in (None, terminal.device):
+            # What was opened before the definition was known is on the first device: two sessions on it would fight.
+            if terminal.key == key and device in (None, terminal.device or first):
                 return terminal
         terminal = ConsoleTerminal(key, vm_name, size, self._clock, device)
         self.all.append(terminal)

@@ -13,21 +13,24 @@ from textual.app import App, SuspendNotSupported
 _CALM = "\x18\x1b[?1049l\x1b[!p\x1b[?1000;1002;1003;1006;2004l\x1b[m"
 
 
-def run_virsh_console(app: App[Any], uri: str, uuid: str, where: str, why: str) -> str:
+def run_virsh_console(app: App[Any], uri: str, uuid: str, device: str | None, where: str, why: str) -> str:
     """Suspend the app, attach to the console in the foreground, and return what to say afterwards.
 
-    `where` is "web1 on h1", `why` says why there is no console inside. No shell is involved.
+    `device` is one of its `VmConfig.consoles`, None: the first; `where` is "web1 on h1", `why` says why there is no
+    console inside. No shell is involved.
     """
     virsh = shutil.which("virsh")
     if virsh is None:
         return f"no console: {why}; and virsh is not installed"
+    # Safe: only where libvirt sees to it that nobody else has the console.
+    command = [virsh, "-c", uri, "console", uuid, "--safe", *(("--devname", device) if device else ())]
     try:
         with app.suspend():
             print(f"{why}.\nvirsh console of {where}; ^] leaves and returns to kvmtui.", flush=True)  # noqa: T201
             # ^C before virsh has the terminal ends virsh, not kvmtui. An ignored signal would be inherited.
             before = signal.signal(signal.SIGINT, lambda *_: None)
             try:
-                code = subprocess.run([virsh, "-c", uri, "console", uuid], check=False).returncode  # noqa: S603
+                code = subprocess.run(command, check=False).returncode  # noqa: S603
             finally:
                 signal.signal(signal.SIGINT, before)
             sys.stdout.write(_CALM)

@@ -1,5 +1,7 @@
 """One console in the panel: output shows, every key but one is the guest's, and what is not open says why."""
 
+from unittest.mock import patch
+
 import pytest
 from textual import events
 
@@ -9,6 +11,9 @@ from kvmtui.ui.widgets.console_pane import guest_gets_key
 from tests.ui.consoles import PREFIX, WEB1, ConsoleApp, press, until
 
 SIZE = (60, 12)
+
+
+HELD = ConsoleOutput(b"", state=ConsoleState.HELD, message="Active console session exists")
 
 
 def ended(data: bytes, message: str) -> ConsoleOutput:
@@ -163,11 +168,72 @@ async def test_a_held_console_asks_before_taking_over() -> None:
         await press(pilot, "y")
         assert session.asked == [], "typed before the question could be read"
         now = 2.0
-        await press(pilot, "n", "enter", "escape")
-        assert session.asked == []
+        await press(pilot, "n", "enter", "escape", "y")
+        assert session.asked == [], "typed on"
+        now = 4.0
         await press(pilot, "y")
         assert session.asked == ["take over"]
         assert session.written == b""
+
+
+async def test_typing_ahead_never_takes_a_console_over() -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"", state=ConsoleState.OPENING))
+        await pilot.pause()
+        app.tell(HELD)
+        await until(pilot, lambda: "Take over" in app.lines[-1])
+        for key in "systemctl y yy":
+            now += 0.5
+            await press(pilot, "space" if key == " " else key)
+        now += 0.5
+        await press(pilot, PREFIX, "pageup", "y")
+        assert session.asked == []
+
+
+async def test_a_question_that_came_up_unseen_is_not_answered_at_once() -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"$ "))
+        app.attach(ConsoleOutput(b"$ "), key=VmKey("h1", "db1"))
+        await pilot.pause()
+        app.tell(HELD)
+        await pilot.pause()
+        now += 60
+        await press(pilot, PREFIX, "1", "y")
+        assert "Take over" in app.lines[-1]
+        assert session.asked == []
+        # Nor where it is seen again, after a look at another console, at the table or at the help.
+        for *away, back in ((PREFIX, "2", PREFIX + " 1"), (PREFIX, "tab", ""), (PREFIX, "question_mark", "escape")):
+            await press(pilot, *away)
+            now += 60
+            if back:
+                await press(pilot, *back.split())
+            else:
+                app.panel.open(WEB1, "web1")
+            await press(pilot, "y")
+            assert session.asked == []
+        now += 1
+        await press(pilot, "y")
+        assert session.asked == ["take over"]
+
+
+async def test_a_question_below_a_dialog_is_not_seen() -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"$ "))
+        await press(pilot, PREFIX, "question_mark")
+        app.tell(HELD)
+        await pilot.pause()
+        now += 60
+        await press(pilot, "escape", "y")
+        assert session.asked == []
+        now += 1
+        await press(pilot, "y")
+        assert session.asked == ["take over"]
 
 
 async def test_a_console_follows_its_vm() -> None:
@@ -276,3 +342,15 @@ async def test_a_session_wakes_the_panel() -> None:
         session.wake()
         await until(pilot, lambda: app.lines == ["hello"])
         assert app.terminal.key == WEB1
+
+
+async def test_a_session_that_wakes_the_panel_after_the_end_does_no_harm() -> None:
+    class Closed:
+        def call_soon_threadsafe(self, *arguments: object) -> None:
+            raise RuntimeError("Event loop is closed")
+
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE):
+        with patch("kvmtui.ui.widgets.console_panel.asyncio.get_running_loop", Closed):
+            session = app.attach()
+        session.wake()

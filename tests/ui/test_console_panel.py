@@ -129,13 +129,26 @@ async def test_scrolling_by_key_goes_on_without_the_prefix() -> None:
         height = app.pane.size.height
         await press(pilot, PREFIX, "pageup", "pageup")
         assert app.lines[-1] == f"line {79 - 2 * (height - 1)}"
-        await press(pilot, "pagedown", "escape")
+        await press(pilot, "pagedown")
         assert app.lines[-1] == f"line {79 - (height - 1)}"
         assert f"{height - 1} lines back" in app.title_line
+        assert "PgUp PgDn scroll" in app.title_line
         assert session.written == b""
-        await press(pilot, "pageup")
-        assert session.written == b"\x1b[5~"
+        await press(pilot, "escape", "pageup")
+        assert session.written == b"\x1b\x1b[5~"
         assert app.lines[-1] == "line 79"
+        assert "PgUp" not in app.title_line
+
+
+async def test_what_is_typed_after_scrolling_is_the_guests() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"$ "))
+        await press(pilot, PREFIX, "pageup", "b", "c", "q", "pagedown")
+        assert session.asked == []
+        assert session.written == b"bcq\x1b[6~"
+        await press(pilot, PREFIX, "pageup", PREFIX, "h")
+        assert app.left == 1
 
 
 async def test_the_guests_stty_is_told_the_size_on_demand_only() -> None:
@@ -149,16 +162,60 @@ async def test_the_guests_stty_is_told_the_size_on_demand_only() -> None:
         assert session.written == b"stty rows %d cols 70\r" % app.pane.size.height
 
 
-async def test_a_break_is_sent_and_its_outcome_shown() -> None:
-    app = ConsoleApp()
+async def test_a_break_is_asked_about_and_its_outcome_shown() -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
     async with app.run_test(size=SIZE) as pilot:
         session = app.attach(ConsoleOutput(b"$ "))
         await press(pilot, PREFIX, "b")
+        assert app.title_line == " Send a break to web1 on h1? y/N   libvirt then marks the VM tainted"
+        await press(pilot, "y")
+        assert session.asked == [], "typed before the question could be read"
+        now += 1
+        await press(pilot, "y")
         assert session.asked == ["break"]
+        assert session.written == b""
         app.tell(ConsoleOutput(b"", message="this hypervisor cannot send a break"))
         await until(pilot, lambda: "cannot send a break" in app.title_line)
         await press(pilot, "a")
         assert "break" not in app.title_line
+
+
+@pytest.mark.parametrize("key", ["n", "escape", "enter", "c", "b"])
+async def test_another_key_sends_no_break(key: str) -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"$ "))
+        await press(pilot, PREFIX, "b")
+        now += 60
+        await press(pilot, key)
+        assert "Send a break" not in app.title_line
+        now += 60
+        await press(pilot, "y")
+        assert session.asked == []
+        assert session.written == b"y"
+
+
+async def test_a_break_is_not_sent_where_the_question_was_left() -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"$ "))
+        await press(pilot, PREFIX, "b")
+        app.tell(ConsoleOutput(b"", state=ConsoleState.HELD, message="another client"))
+        await until(pilot, lambda: "Send a break" not in app.title_line)
+        app.tell(ConsoleOutput(b""))
+        await until(pilot, lambda: app.terminal.live)
+        await press(pilot, PREFIX, "b")
+        app.query_one("#outside").focus()
+        await pilot.pause()
+        app.pane.focus()
+        await pilot.pause()
+        now += 60
+        await press(pilot, "y")
+        assert session.asked == []
+        assert session.written == b"y"
 
 
 async def test_copying_takes_what_is_in_sight() -> None:
@@ -333,6 +390,24 @@ async def test_an_open_console_that_ends_while_hidden_is_marked() -> None:
         await press(pilot, PREFIX, "h")
         app.tell(ConsoleOutput(b"", state=ConsoleState.ENDED, message="gone"))
         await until(pilot, lambda: "●" in app.tabs)
+
+
+async def test_the_first_device_has_one_tab_whether_or_not_it_was_named() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"$ "))
+        first, devices = app.terminal, ("serial0", "console1")
+        app.panel.open(WEB1, "web1", "serial0", devices)
+        assert app.terminal is first
+        app.panel.open(WEB1, "web1", "console1", devices)
+        second = app.terminal
+        assert second is not first
+        app.panel.open(WEB1, "web1", "serial0", devices)
+        assert app.terminal is first
+        app.panel.open(WEB1, "web1", "console1", devices)
+        assert app.terminal is second
+        await pilot.pause()
+        assert app.tabs == " 1 web1  2 web1 "
 
 
 # Search

@@ -763,6 +763,16 @@ async def test_of_several_devices_one_is_chosen() -> None:
         assert stage.engine.devices == ["serial1"]
 
 
+async def test_an_only_device_is_opened_by_its_name() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        config = stage.engine.read_config(stage.key("web1")).result(10)
+        with patch.object(ConfigReader, "get", return_value=replace(config, consoles=("console1",))):
+            await stage.press("c")
+            await stage.see("console of web1 on h1")
+        assert stage.engine.devices == ["console1"]
+
+
 @pytest.fixture
 def no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*arguments: object) -> None:
@@ -772,7 +782,17 @@ def no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_emulator")
-async def test_without_an_emulator_virsh_has_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("devices", "keys", "named"),
+    [
+        (None, (), ()),
+        (("console1",), (), ("--devname", "console1")),
+        (("serial0", "serial1"), ("down", "enter"), ("--devname", "serial1")),
+    ],
+)
+async def test_without_an_emulator_virsh_has_the_terminal(
+    devices: tuple[str, ...] | None, keys: tuple[str, ...], named: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     events: list[object] = []
 
     @contextmanager
@@ -791,10 +811,14 @@ async def test_without_an_emulator_virsh_has_the_terminal(monkeypatch: pytest.Mo
     monkeypatch.setattr(Dashboard, "suspend", suspend)
     async with dashboard() as stage:
         await stage.put_cursor_on("web1")
-        await stage.press("c")
-        await stage.says("virsh console of web1 on h1: left")
         uuid = stage.key("web1").uuid
-        assert events == ["suspended", ["/usr/bin/virsh", "-c", H1, "console", uuid], "resumed"]
+        config = stage.engine.read_config(stage.key("web1")).result(10)
+        known = None if devices is None else replace(config, consoles=devices)
+        with patch.object(ConfigReader, "get", return_value=known):
+            await stage.press("c", *keys)
+            await stage.says("virsh console of web1 on h1: left")
+        command = ["/usr/bin/virsh", "-c", H1, "console", uuid, "--safe", *named]
+        assert events == ["suspended", command, "resumed"]
         assert stage.app.focused is stage.table
 
 

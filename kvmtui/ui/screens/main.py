@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import ClassVar
@@ -275,28 +275,33 @@ class MainScreen(ActingScreen):
 
     def open_console(self, key: VmKey, name: str) -> None:
         """Show a VM's console and give it the keys."""
-        from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
+        config = self._configs.get(self.fleet.vm(key), self.now_s)
+        devices = [device for device in config.consoles if device] if config is not None else []
+        if len(devices) < 2:
+            self._open_device(key, name, devices[0] if devices else None, devices)
+            return
+
+        def chosen(device: str | None) -> None:
+            if device is not None:
+                self._open_device(key, name, device, devices)
+
         from kvmtui.ui.screens.device import DeviceScreen
 
-        where = acting.where(name, key.host, self.fleet)
+        self.app.push_screen(DeviceScreen(acting.where(name, key.host, self.fleet), devices), chosen)
+
+    def _open_device(self, key: VmKey, name: str, device: str | None, devices: Sequence[str]) -> None:
+        """Show one of a VM's consoles, or give the terminal to virsh where there is no emulator."""
+        from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
+
         try:
             load_emulator()
         except EmulatorUnavailable as error:
             from kvmtui.ui.virsh_console import run_virsh_console
 
-            self.note(run_virsh_console(self.app, key.host, key.uuid, where, str(error)), "$text-warning")
-            return
-        config = self._configs.get(self.fleet.vm(key), self.now_s)
-        devices = [device for device in config.consoles if device] if config is not None else []
-        if len(devices) < 2:
-            self._consoles.open(key, name)
-            return
-
-        def chosen(device: str | None) -> None:
-            if device is not None:
-                self._consoles.open(key, name, device)
-
-        self.app.push_screen(DeviceScreen(where, devices), chosen)
+            where = acting.where(name, key.host, self.fleet)
+            self.note(run_virsh_console(self.app, key.host, key.uuid, device, where, str(error)), "$text-warning")
+        else:
+            self._consoles.open(key, name, device, devices)
 
     def _console_changed(self) -> None:
         consoles = self._consoles

@@ -1,6 +1,10 @@
 """The consoles' place on the main screen: tabs, a title line and the terminal below it."""
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -33,6 +37,19 @@ if TYPE_CHECKING:
     from kvmtui.ui.console_terminal import ConsoleTerminal
 
 
+class _NextKey(Enum):
+    """What the next key is taken for."""
+
+    GUEST = auto()
+    """As usual: for the guest, a search, or the question about a console that is not open."""
+    COMMAND = auto()
+    """The prefix came."""
+    REPEAT = auto()
+    """A command that repeats was the last; every other key is as usual."""
+    BREAK = auto()
+    """Whether a break shall be sent is asked."""
+
+
 class ConsolePanel(Vertical):
     """All open consoles, one of them in sight, or none."""
 
@@ -57,7 +74,7 @@ class ConsolePanel(Vertical):
         self.pane = ConsolePane(self._typed, self._pasted, self._pane_moved)
         self._field = ConsoleSearchField(self._look_for, self._search_left)
         self._in_sight = False
-        self._prefix = False
+        self._next_key = _NextKey.GUEST
         self._layout = Layout.BELOW
         self._frame_timer: Timer | None = None
         self._commands: dict[Command, Callable[[ConsoleTerminal, int], None]] = {
@@ -73,7 +90,7 @@ class ConsolePanel(Vertical):
             Command.COPY: lambda terminal, _: self._copy(terminal, terminal.copy_text()),
             Command.RESIZE: lambda terminal, _: terminal.tell_size(),
             Command.LOG: lambda terminal, _: terminal.toggle_log(),
-            Command.BREAK: lambda terminal, _: terminal.send_break(),
+            Command.BREAK: lambda terminal, _: self._ask_break(terminal),
             Command.HELP: lambda *_: self._help(),
         }
 
@@ -101,9 +118,13 @@ class ConsolePanel(Vertical):
         """Where the console in sight is: beside the table only where there is room."""
         return self._layout.in_columns(self.screen.size.width)
 
-    def open(self, key: VmKey, vm_name: str, device: str | None = None) -> None:
-        """Show a VM's console and give it the keys; the one that is open, if there is one."""
-        terminal = self._consoles.open(key, vm_name, device, self.pane.console_size, self._woke)
+    def open(self, key: VmKey, vm_name: str, device: str | None = None, devices: Sequence[str] = ()) -> None:
+        """Show a VM's console and give it the keys; the one that is open, if there is one.
+
+        `devices` are those of its definition, none while that is not known.
+        """
+        wake = partial(self._woke, asyncio.get_running_loop())
+        terminal = self._consoles.open(key, vm_name, device, devices, self.pane.console_size, wake)
         self._in_sight = True
         self._show(terminal)
         # At once: a key typed next is meant for the guest, and must not be taken for an action on a VM.
@@ -128,9 +149,12 @@ class ConsolePanel(Vertical):
         if self._frame_timer is None:
             self._frame()
 
-    def _woke(self) -> None:
+    def _woke(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the output taken, called from a foreign thread."""
         if self.is_running:
-            self.screen.post_message(ConsoleWoke())
+            # The loop is closed when the app has ended meanwhile.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self.screen.post_message, ConsoleWoke())
 
     def _frame(self) -> None:
         """Emulate for a few milliseconds, draw, and pause until the next frame if there may be more."""
@@ -156,22 +180,37 @@ class ConsolePanel(Vertical):
         """Draw what has changed."""
         if not (self._consoles.all or self.display):
             return
-        from kvmtui.ui.console_words import notice, tabs_line, title_line
+        from kvmtui.ui.console_words import break_question, notice, tabs_line, title_line
 
-        shown = self._consoles.chosen
+        shown, question = self._consoles.chosen, ""
         if shown is not None and self._in_sight:
             shown.unseen = shown.rang = False
             where = self._where(shown.vm_name, shown.key.host)
-            self.pane.tell(notice(shown, where))
+            question = notice(shown, where)
+            self.pane.tell(question)
             self.pane.draw()
-            if self._prefix:
+            if self._next_key is _NextKey.BREAK and not shown.live:
+                self._next_key = _NextKey.GUEST
+            if self._next_key is _NextKey.COMMAND:
                 title = keys_line(choices(), PINNED_CHOICES, self.size.width)
+            elif self._next_key is _NextKey.BREAK:
+                question = break_question(where)
+                title = Content.styled(f" {question}", "bold $text-warning")
             else:
                 title = title_line(
-                    shown, where, has_keys=self.has_keys, types_search=self._field.display, glyphs=self._glyphs
+                    shown,
+                    where,
+                    has_keys=self.has_keys,
+                    repeats=self._next_key is _NextKey.REPEAT,
+                    types_search=self._field.display,
+                    glyphs=self._glyphs,
                 )
-            self._title.set_class(self._prefix, "-prefix")
+            self._title.set_class(self._next_key in (_NextKey.COMMAND, _NextKey.BREAK), "-prefix")
             _update(self._title, title)
+        # Seen is only what stands where the keys go, and has no dialog over it.
+        seen = self._in_sight and self.screen.is_active and self.screen.focused is self.pane
+        for terminal in self._consoles.all:
+            terminal.ask(question if seen and terminal is shown else "")
         tabs = tabs_line(self._consoles.all, shown, in_sight=self._in_sight, glyphs=self._glyphs)
         _update(self._tabs, tabs)
         self._place_parts()
@@ -179,7 +218,7 @@ class ConsolePanel(Vertical):
     def _pane_moved(self) -> None:
         if self.is_mounted:
             if not self.pane.has_focus:
-                self._prefix = False
+                self._next_key = _NextKey.GUEST
             self._draw()
             self._changed()
 
@@ -187,31 +226,36 @@ class ConsolePanel(Vertical):
 
     def _typed(self, event: events.Key) -> None:
         """Do what a key means here: to the console after the prefix, else to its search, else to the guest."""
-        terminal, prefix = self._consoles.chosen, self._prefix
-        self._prefix = False
+        terminal, taken_for = self._consoles.chosen, self._next_key
+        self._next_key = _NextKey.GUEST
         if terminal is None:
             return
-        if prefix:
-            row = BY_KEY.get(event.key)
+        meant = terminal.end_quiet()
+        row = BY_KEY.get(event.key)
+        repeated = taken_for is _NextKey.REPEAT and row is not None and row.repeats
+        if taken_for is _NextKey.COMMAND or repeated:
             if row is not None:
                 terminal.remark = ""
-                self._prefix = row.repeats
+                if row.repeats:
+                    self._next_key = _NextKey.REPEAT
                 self._commands[row.command](terminal, row.argument)
         elif event.key == PREFIX_KEY:
-            self._prefix = True
+            self._next_key = _NextKey.COMMAND
+        elif taken_for is _NextKey.BREAK:
+            self._answer_break(terminal, event.key, meant=meant)
         elif terminal.search is not None:
             self._search_key(terminal, SEARCH_BY_KEY.get(event.key))
         elif terminal.live:
             terminal.remark, terminal.skipped_bytes = "", 0
             terminal.type(event)
         else:
-            terminal.answer(event.key)
+            terminal.answer(event.key, meant=meant)
             self.wake()
         self._draw()
 
     def _pasted(self, text: str) -> None:
         """Send one line at once; ask about more than that, or a line end that would run it."""
-        terminal, self._prefix = self._consoles.chosen, False
+        terminal, self._next_key = self._consoles.chosen, _NextKey.GUEST
         if terminal is None or not terminal.live or terminal.search is not None:
             return
         if "\n" not in text and "\r" not in text:
@@ -222,7 +266,7 @@ class ConsolePanel(Vertical):
         def agreed(answer: bool | None) -> None:
             if answer:
                 terminal.paste(text)
-                self._draw()
+            self._draw()
 
         from kvmtui.ui.screens.ask import ConfirmScreen
 
@@ -266,10 +310,21 @@ class ConsolePanel(Vertical):
         lines = text.count("\n") + 1
         terminal.remark = f"{lines} line{'' if lines == 1 else 's'} copied, where the terminal allows it"
 
+    def _ask_break(self, terminal: "ConsoleTerminal") -> None:
+        # A break and a key are a command to a kernel (SysRq), and a crash is one of them.
+        if terminal.live:
+            self._next_key = _NextKey.BREAK
+
+    def _answer_break(self, terminal: "ConsoleTerminal", key: str, *, meant: bool) -> None:
+        if key == "y" and meant:
+            terminal.send_break()
+        elif key == "y":
+            self._next_key = _NextKey.BREAK
+
     def _help(self) -> None:
         from kvmtui.ui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen("Console"))
+        self.app.push_screen(HelpScreen("Console"), lambda _: self._draw())
 
     # Search
 
