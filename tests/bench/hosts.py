@@ -133,7 +133,7 @@ FIGURES = (
     Figure(
         "hosts/refresh",
         "x",
-        1 / 15,
+        1 / 20,
         f"CPU of libvirtd and {_VMS} QEMUs for a second's refresh, against one `virsh domstats`",
         measure_hosts,
     ),
