@@ -1,17 +1,11 @@
-"""Moving a VM between hosts: what is asked, how it stands, how it ended."""
+"""Moving a VM between hosts: what is asked, how it stands, how it ended, what can be done about it."""
 
 from dataclasses import dataclass
 from enum import Enum
 
+from kvmtui.model.migration_options import MigrationOptions
+from kvmtui.model.migration_progress import Progress
 from kvmtui.model.vm import Job, VmKey
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationOptions:
-    """How a VM is moved."""
-
-    copy_disks: bool = False
-    """Copy the writable disks to the destination; otherwise both hosts must see the same storage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +23,8 @@ class MigrationRequest:
 class Phase(Enum):
     """How far a migration is."""
 
+    QUEUED = "waiting its turn"
+    """As many as may are under way on one of its hosts."""
     STARTING = "starting"
     RUNNING = "running"
     VERIFYING = "verifying"
@@ -44,6 +40,43 @@ class Phase(Enum):
         return self in (Phase.DONE, Phase.CANCELLED, Phase.FAILED, Phase.UNKNOWN)
 
 
+class Steer(Enum):
+    """What can be done to a migration under way."""
+
+    DOWNTIME = "downtime"
+    """Allow the guest to stand still longer at the end; value: milliseconds."""
+    BANDWIDTH = "bandwidth"
+    """Value: MiB/s; 0: no limit."""
+    POST_COPY = "post-copy"
+    PAUSE_GUEST = "pause the guest"
+    """It then converges, and the guest goes on at the destination."""
+    ABORT = "abort"
+    """Also takes one out of the queue."""
+
+
+class RepairKind(Enum):
+    """What may be offered after a migration ended badly; never done without being asked for."""
+
+    RESUME_SOURCE = "resume it at the source"
+    RESUME_DESTINATION = "resume it at the destination"
+    DEFINE_DESTINATION = "define it at the destination"
+    UNDEFINE_SOURCE = "remove its definition from the source"
+    RECOVER_POST_COPY = "go on with post-copy"
+    ABORT_JOB = "abort the job that still stands at the source"
+    DELETE_COPIES = "delete the unfinished disk copies at the destination"
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One offered repair, safe by what both hosts have told."""
+
+    kind: RepairKind
+    consequence: str
+    """One sentence: what it does and why it is safe."""
+    command: str
+    """The virsh line that does the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One migration at one moment."""
@@ -51,9 +84,16 @@ class Migration:
     request: MigrationRequest
     phase: Phase
     started_at_s: float
+    ended_at_s: float | None = None
     job: Job | None = None
+    progress: Progress | None = None
     peer_to_peer: bool = True
+    adopted: bool = False
+    """Found under way when kvmtui started, or begun by somebody else: its options are not known."""
     message: str = ""
     """One cleaned line: what happened, or why not."""
     command: str = ""
     """The virsh line that does the same."""
+    steers: frozenset[Steer] = frozenset()
+    """What can be done to it now."""
+    repairs: tuple[Repair, ...] = ()

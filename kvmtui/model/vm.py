@@ -69,6 +69,16 @@ class Job:
     remaining_bytes: int | None = None
     bytes_per_s: float | None = None
     iteration: int | None = None
+    memory_total_bytes: int | None = None
+    memory_remaining_bytes: int | None = None
+    disk_total_bytes: int | None = None
+    disk_remaining_bytes: int | None = None
+    dirty_bytes_per_s: float | None = None
+    """How fast the guest writes to its memory: libvirt's memory_dirty_rate times memory_page_size."""
+    expected_downtime_s: float | None = None
+    throttle_fraction: float | None = None
+    """By how much auto-converge slows the guest down."""
+    post_copy_requests: int | None = None
 
     @property
     def progress(self) -> float | None:
