@@ -188,7 +188,13 @@ def _dashboard(settings: Settings) -> int:
             libvirt()
         except LibraryMissing as error:
             raise ConfigError(str(error)) from error
-        engine = Engine(LibvirtBackend(), settings.uris, interval_s=settings.interval_s, read_only=settings.read_only)
+        engine = Engine(
+            LibvirtBackend(),
+            settings.uris,
+            interval_s=settings.interval_s,
+            read_only=settings.read_only,
+            audited=True,
+        )
         # Hosts answer while Textual is being imported.
         engine.start()
     from kvmtui.ui.app import Dashboard

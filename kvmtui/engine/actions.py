@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kvmtui.engine.audit import Audit, Entry
 from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.store import Pending, Store
@@ -26,6 +27,7 @@ class _Flight:
     """One request under way."""
 
     request: ActionRequest
+    entry: Entry
     pending: Pending
     deadline_s: float | None
     call: Call | None = None
@@ -44,6 +46,7 @@ class Actions:
         pollers: Mapping[str, HostPoller],
         store: Store,
         finished: Callable[[ActionResult], None],
+        audit: Audit,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,6 +54,7 @@ class Actions:
         self._pollers = pollers
         self._store = store
         self._finished = finished
+        self._audit = audit
         self._clock = clock
         self._flights: list[_Flight] = []
         self._lock = threading.RLock()
@@ -69,7 +73,7 @@ class Actions:
                 if flight.following:
                     self._end(flight, Outcome.UNKNOWN, f"not followed any further: {action.label} was asked for")
             deadline_s = None if action.own_lane else self._clock() + _ANSWER_DEADLINE_S
-            flight = _Flight(request, self._store.begin(key, action.pending), deadline_s)
+            flight = _Flight(request, self._intent(request), self._store.begin(key, action.pending), deadline_s)
             self._flights.append(flight)
         _log.info("intent %s of %s (%s) on %s", action.id, request.vm_name, *reversed(key))
         poller = self._pollers[key.host]
@@ -85,6 +89,12 @@ class Actions:
         if action.has_job:
             flight.probe = JobProbe(poller, key.uuid, action.pending)
         flight.call.future.add_done_callback(lambda _: self._answered(flight))
+
+    def _intent(self, request: ActionRequest) -> Entry:
+        facts = getattr(self._store.fleet.hosts.get(request.key.host), "facts", None)
+        verb, *flags = (request.action.verb or request.action.id).split(" ")
+        host_uuid = "" if facts is None else facts.uuid
+        return self._audit.intent(verb, request.key, request.vm_name, host_uuid=host_uuid, flags=flags)
 
     def watch(self, host: str) -> None:
         """Look after deadlines, jobs and followed guests of one host; called by its poller after every tick."""
@@ -145,6 +155,8 @@ class Actions:
             self._end(flight, Outcome.UNKNOWN, message)
 
     def _end(self, flight: _Flight, outcome: Outcome, message: str) -> None:
+        # Also when it comes late: what was called unknown is then known.
+        flight.entry.outcome(outcome.value, message)
         if self._close(flight):
             self._report(flight.request, outcome, message)
         else:
@@ -191,6 +203,7 @@ def _perform(connection: Connection, flight: _Flight) -> None:
         raise _Changed("it is transient: it has no stored definition")
     if action.autostart is not None and now.autostart is not action.autostart:
         raise _Changed(f"autostart is {'on' if now.autostart else 'off'} already")
+    flight.entry.wait()
     if flight.ended:
         raise NotStarted("given up before the host answered")
     connection.perform(action.verb, request.key.uuid)

@@ -23,10 +23,12 @@ from kvmtui.model.vm import VmConfig, VmKey
 if TYPE_CHECKING:
     # Imported when the first is asked for: the first picture does not wait for what it does not show.
     from kvmtui.engine.actions import Actions
+    from kvmtui.engine.audit import Audit, Entry
     from kvmtui.engine.consoles import Console, Consoles
     from kvmtui.engine.migrations import Migrations
 
 T = TypeVar("T")
+_FLUSH_S = 0.5
 
 
 @dataclass(slots=True)
@@ -36,6 +38,8 @@ class Listeners:
     fleet_changed: Callable[[], None] = field(default=lambda: None)
     action_finished: Callable[[ActionResult], None] = field(default=lambda result: None)
     migration_changed: Callable[[Migration], None] = field(default=lambda migration: None)
+    trouble: Callable[[str], None] = field(default=lambda text: None)
+    """Something of kvmtui's own does not work; the text is one cleaned line."""
 
 
 class Engine:
@@ -48,9 +52,13 @@ class Engine:
         *,
         interval_s: float = 1.0,
         read_only: bool = False,
+        audited: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` is monotonic seconds; all times in the fleet are of this clock."""
+        """`clock` is monotonic seconds; all times in the fleet are of this clock.
+
+        With `audited` what is done is kept in the user's audit and the system's log, and not in memory alone.
+        """
         self.clock = clock
         self.read_only = read_only
         self.listeners = Listeners()
@@ -75,6 +83,10 @@ class Engine:
         for poller in self._pollers.values():
             poller.announce()
         self._started = False
+        self._audited = audited
+        self._audit: Audit | None = None
+        self._moving: dict[int, tuple[MigrationRequest, Entry]] = {}
+        """Migrations under way, by the identity of the request."""
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
         self._consoles: Consoles | None = None
@@ -85,6 +97,16 @@ class Engine:
         """The present fleet."""
         return self._store.fleet
 
+    @property
+    def audit(self) -> "Audit":
+        """What was done, by whom."""
+        if self._audit is None:
+            from kvmtui.engine.audit import Audit, audit_of_this_user
+
+            self._audit = audit_of_this_user() if self._audited else Audit()
+            self._audit.listener.trouble = lambda text: self.listeners.trouble(text)
+        return self._audit
+
     def start(self) -> None:
         """Start watching all hosts, if it has not been done."""
         if not self._started:
@@ -92,12 +114,14 @@ class Engine:
             self._watch.start(self._pollers.values())
 
     def stop(self) -> None:
-        """Let all threads end; waits for none, for one may hang in a call."""
+        """Let all threads end; waits for none, for one may hang in a call, but a moment for the audit."""
         self._watch.stop()
         if self._consoles is not None:
             self._consoles.close()
         for poller in self._pollers.values():
             poller.close()
+        if self._audit is not None:
+            self._audit.flush(_FLUSH_S)
 
     def tick(self, uris: Iterable[str] | None = None) -> None:
         """Look once at these hosts, or all, and wait for the answers: for tests, and before or without `start`."""
@@ -134,20 +158,27 @@ class Engine:
         if self._actions is None:
             from kvmtui.engine.actions import Actions
 
-            self._actions = Actions(self._pollers, self._store, self._action_finished, clock=self.clock)
+            self._actions = Actions(self._pollers, self._store, self._action_finished, self.audit, clock=self.clock)
         self._actions.submit(request)
 
     def migrate(self, request: MigrationRequest) -> None:
         """Start a migration; its states come by `listeners.migration_changed`."""
+        from kvmtui.engine.audit import chosen_options
+
         if self._migrations is None:
             from kvmtui.engine.migrations import Migrations
 
             self._migrations = Migrations(
                 self._pollers,
                 self._store,
-                lambda migration: self.listeners.migration_changed(migration),
+                self._migration_changed,
                 clock=self.clock,
             )
+        facts = self._store.fleet.hosts[request.key.host].facts
+        flags = (f"to={request.destination}", *chosen_options(request.options))
+        host_uuid = "" if facts is None else facts.uuid
+        entry = self.audit.intent("migrate", request.key, request.vm_name, host_uuid=host_uuid, flags=flags)
+        self._moving[id(request)] = request, entry
         self._migrations.start(request)
 
     def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
@@ -224,6 +255,11 @@ class Engine:
             self._pollers[uri].lanes.close_idle("act", "jobs")
 
         return watch
+
+    def _migration_changed(self, migration: Migration) -> None:
+        if migration.phase.ended and (moving := self._moving.pop(id(migration.request), None)) is not None:
+            moving[1].outcome(migration.phase.value, migration.message)
+        self.listeners.migration_changed(migration)
 
     def _action_finished(self, result: ActionResult) -> None:
         self._pollers[result.request.key.host].wake()

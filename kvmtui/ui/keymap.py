@@ -49,6 +49,7 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("x", "menu", "", "Act"),
     ViewKey("colon", "app.command_palette", "find a command by name", "Act", ": ^p"),
     ViewKey("J", "journal", "what was done", "View"),
+    ViewKey("A", "audit", "audit: who did what, over all sessions", "View"),
     ViewKey("plus", "change_interval(0.5)", "look more often", "View", "+"),
     ViewKey("minus", "change_interval(2)", "look less often", "View", "-"),
     ViewKey("ctrl+r", "refresh", "look again now", "View", "^r"),

@@ -40,3 +40,10 @@ class MigrationChanged(Message):
     """A migration went on or ended."""
 
     migration: Migration
+
+
+@dataclass
+class TroubleCame(Message):
+    """Something of kvmtui's own does not work."""
+
+    text: str

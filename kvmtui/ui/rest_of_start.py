@@ -11,6 +11,7 @@ MODULES = (
     "kvmtui.ui.screens.help",
     "kvmtui.ui.screens.menu",
     "kvmtui.ui.screens.journal",
+    "kvmtui.ui.screens.audit",
     "kvmtui.ui.screens.migrating",
     "kvmtui.ui.screens.device",
     "kvmtui.ui.console_terminal",

@@ -91,6 +91,14 @@ class ActingScreen(Screen[None]):
 
         self.app.push_screen(JournalScreen(tuple(self._journal)))
 
+    def action_audit(self) -> None:
+        """Show what was done over all sessions."""
+        from kvmtui.ui.screens.audit import AuditScreen
+
+        vm = self.selected
+        where = "" if vm is None else self._subject([vm])
+        self.app.push_screen(AuditScreen(self._engine.audit.read(), "" if vm is None else vm.key.uuid, where))
+
     def note(self, text: str, tone: str = "", command: str = "") -> None:
         """Say something and keep it in the journal."""
         from kvmtui.ui.screens.journal import Entry

@@ -33,6 +33,7 @@ from kvmtui.ui.messages import (
     FleetChanged,
     MigrationChanged,
     TimePassed,
+    TroubleCame,
 )
 from kvmtui.ui.screens.acting_screen import ActingScreen
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
@@ -105,6 +106,7 @@ class MainScreen(ActingScreen):
         listeners.fleet_changed = partial(self._fleet_published, asyncio.get_running_loop())
         listeners.action_finished = lambda result: self._tell(ActionFinished(result))
         listeners.migration_changed = lambda migration: self._tell(MigrationChanged(migration))
+        listeners.trouble = lambda text: self._tell(TroubleCame(text))
         self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
         self._focus_table()
         self._tick()
@@ -118,7 +120,7 @@ class MainScreen(ActingScreen):
             if due is not None:
                 due.cancel()
 
-    def _tell(self, message: ActionFinished | MigrationChanged) -> None:
+    def _tell(self, message: ActionFinished | MigrationChanged | TroubleCame) -> None:
         """Post a message from a foreign thread; after the end of the app there is nobody to tell."""
         if self.is_running:
             self.post_message(message)
@@ -198,6 +200,10 @@ class MainScreen(ActingScreen):
             self._follow_moved(migration)
         elif migration.message:
             self.query_one(StatusLine).note = Note(text, tone)
+
+    @on(TroubleCame)
+    def _trouble_came(self, message: TroubleCame) -> None:
+        self.note(message.text, "$text-warning")
 
     def _twin(self, key: VmKey) -> VmKey | None:
         """Return the same VM on another host, or None."""
