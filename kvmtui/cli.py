@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from kvmtui import __version__
-from kvmtui.config import ConfigError, Settings, check_demo, check_interval, check_uri, this_default_uri
+from kvmtui.config import (
+    ConfigError,
+    FileSettings,
+    HostSetting,
+    Settings,
+    check_demo,
+    check_interval,
+    check_uri,
+    config_file,
+    read_config,
+    this_default_uri,
+)
 from kvmtui.model.clean import clean
 
 T = TypeVar("T")
@@ -73,7 +84,7 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="kvmtui",
         description="Watch KVM hosts and act on their VMs from one terminal screen.",
-        epilog="Keys: press ? inside. Without -c: the URI that virsh would use.",
+        epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -85,6 +96,7 @@ def _parser() -> _Parser:
         type=_checked(check_uri, str),
         help="a host to watch, such as qemu+ssh://root@host/system; may be given several times",
     )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="read FILE instead of ~/.config/kvmtui/config.toml")
     parser.add_argument("--read-only", action="store_true", help="only look: connections that cannot change anything")
     parser.add_argument(
         "--interval",
@@ -130,21 +142,36 @@ def _settings(arguments: Sequence[str]) -> Settings:
     twice = {uri for uri in given.connect if given.connect.count(uri) > 1}
     if twice:
         raise ConfigError(f"-c {min(twice)} is given twice")
-    uris = tuple(given.connect)
-    if given.demo is None and not uris:
-        try:
-            uris = (check_uri(this_default_uri()),)
-        except ConfigError as error:
-            source = "VIRSH_DEFAULT_CONNECT_URI, LIBVIRT_DEFAULT_URI or libvirt.conf"
-            raise ConfigError(f"the default URI, from {source}: {error}") from error
+    file = _file_settings(given.config, demo=given.demo is not None)
+    low_bandwidth = given.low_bandwidth or file.low_bandwidth
     return Settings(
-        uris=uris,
+        hosts=() if given.demo is not None else _hosts(given.connect, file),
         read_only=given.read_only,
-        interval_s=given.interval or (_LOW_BANDWIDTH_INTERVAL_S if given.low_bandwidth else 1.0),
-        low_bandwidth=given.low_bandwidth,
+        interval_s=given.interval or file.interval_s or (_LOW_BANDWIDTH_INTERVAL_S if low_bandwidth else 1.0),
+        low_bandwidth=low_bandwidth,
         demo_vms=given.demo,
         log=given.log,
     )
+
+
+def _file_settings(file: Path | None, *, demo: bool) -> FileSettings:
+    if file is not None:
+        return read_config(file, required=True)
+    return FileSettings() if demo else read_config(config_file(os.environ, Path.home()), required=False)
+
+
+def _hosts(connect: Sequence[str], file: FileSettings) -> tuple[HostSetting, ...]:
+    if connect:
+        # A host that the file has read-only is that, however it is named.
+        known = {host.uri: host for host in file.hosts}
+        return tuple(known.get(uri, HostSetting(uri)) for uri in connect)
+    if file.hosts:
+        return file.hosts
+    try:
+        return (HostSetting(check_uri(this_default_uri())),)
+    except ConfigError as error:
+        source = "VIRSH_DEFAULT_CONNECT_URI, LIBVIRT_DEFAULT_URI or libvirt.conf"
+        raise ConfigError(f"the default URI, from {source}: {error}") from error
 
 
 def _start_log(file: Path | None) -> None:
@@ -190,9 +217,11 @@ def _dashboard(settings: Settings) -> int:
             raise ConfigError(str(error)) from error
         engine = Engine(
             LibvirtBackend(),
-            settings.uris,
+            [host.uri for host in settings.hosts],
             interval_s=settings.interval_s,
             read_only=settings.read_only,
+            read_only_hosts={host.uri for host in settings.hosts if host.read_only},
+            names={host.uri: host.name for host in settings.hosts if host.name},
             audited=True,
         )
         # Hosts answer while Textual is being imported.

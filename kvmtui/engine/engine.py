@@ -1,9 +1,10 @@
 """The engine: one object that the screen talks to; joins pollers, store, actions, migrations and consoles."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from kvmtui.config import MAX_INTERVAL_S, MIN_INTERVAL_S
@@ -17,7 +18,7 @@ from kvmtui.hypervisor.protocol import Backend, Connection
 from kvmtui.model.actions import ActionRequest, ActionResult
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
-from kvmtui.model.migration import Migration, MigrationRequest
+from kvmtui.model.migration import Migration, MigrationRequest, Phase
 from kvmtui.model.vm import VmConfig, VmKey
 
 if TYPE_CHECKING:
@@ -52,15 +53,19 @@ class Engine:
         *,
         interval_s: float = 1.0,
         read_only: bool = False,
+        read_only_hosts: Collection[str] = (),
+        names: Mapping[str, str] = MappingProxyType({}),
         audited: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` is monotonic seconds; all times in the fleet are of this clock.
 
+        `read_only` holds for all hosts, `read_only_hosts` has some by URI; `names` is what hosts are called on screen.
         With `audited` what is done is kept in the user's audit and the system's log, and not in memory alone.
         """
         self.clock = clock
         self.read_only = read_only
+        self._read_only_hosts = frozenset(uris if read_only else read_only_hosts)
         self.listeners = Listeners()
         self._backend = backend
         self._store = Store()
@@ -74,7 +79,8 @@ class Engine:
                 HostSampler(uri, self._histories[uri]),
                 self._store.publish,
                 interval_s=interval_s,
-                read_only=read_only,
+                read_only=uri in self._read_only_hosts,
+                name=names.get(uri, ""),
                 after_tick=self._after_tick(uri),
                 call_me=self._watch.call,
                 clock=clock,
@@ -179,6 +185,11 @@ class Engine:
         host_uuid = "" if facts is None else facts.uuid
         entry = self.audit.intent("migrate", request.key, request.vm_name, host_uuid=host_uuid, flags=flags)
         self._moving[id(request)] = request, entry
+        if request.destination in self._read_only_hosts:
+            # The destination is written to by whoever carries the migration, and no lane of ours would stop it.
+            message = "the destination is read-only for kvmtui"
+            self._migration_changed(Migration(request, Phase.FAILED, self.clock(), message=message))
+            return
         self._migrations.start(request)
 
     def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
@@ -226,7 +237,7 @@ class Engine:
             "watch": self._opener(uri, read_only=True, events=True),
             "deep": self._opener(uri, read_only=True),
             "jobs": self._opener(uri, read_only=True),
-            "act": self._opener(uri, read_only=self.read_only),
+            "act": self._opener(uri, read_only=uri in self._read_only_hosts),
         }
 
     def _opener(self, uri: str, *, read_only: bool, events: bool = False) -> Opener:
@@ -237,9 +248,12 @@ class Engine:
 
     def _console_opener(self, uri: str) -> Opener:
         def refuse() -> Connection:
-            raise NotPermitted("kvmtui was started with --read-only, and a console writes to the guest")
+            why = (
+                "kvmtui was started with --read-only" if self.read_only else "the configuration has this host read-only"
+            )
+            raise NotPermitted(f"{why}, and a console writes to the guest")
 
-        return refuse if self.read_only else self._opener(uri, read_only=False)
+        return refuse if uri in self._read_only_hosts else self._opener(uri, read_only=False)
 
     def _fleet_changed(self) -> None:
         self.listeners.fleet_changed()

@@ -58,11 +58,14 @@ class HostPoller:
         *,
         interval_s: float,
         read_only: bool,
+        name: str = "",
         after_tick: Callable[[], None] = lambda: None,
         call_me: Callable[["HostPoller"], None] = lambda poller: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`after_tick` is called after every tick, connected or not, by the thread that attends.
+        """`name` is what the host is called on screen; empty: as it calls itself.
+
+        `after_tick` is called after every tick, connected or not, by the thread that attends.
 
         `call_me` is called from any thread when the poller wants to be attended to; it must only take note.
         """
@@ -77,6 +80,7 @@ class HostPoller:
         self._call_me = call_me
         self._clock = clock
         self._read_only = read_only
+        self._name = name
         self._link = Link.CONNECTING
         self._facts: HostFacts | None = None
         self._problem = ""
@@ -251,7 +255,7 @@ class HostPoller:
         light = self._light
         return Host(
             key=self.uri,
-            name=self._facts.hostname if self._facts else default_name(self.uri),
+            name=self._name or (self._facts.hostname if self._facts else default_name(self.uri)),
             link=self._link,
             facts=self._facts,
             figures=self.sampler.figures,

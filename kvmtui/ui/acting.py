@@ -31,6 +31,8 @@ def refusal(action: Action, vm: Vm, host: Host | None, *, read_only: bool) -> st
     # A console only shows; but libvirt opens it on a writing connection alone.
     if read_only:
         return "kvmtui was started with --read-only"
+    if host.read_only:
+        return f"the configuration has {host.name} read-only"
     return action.refusal(vm)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kvmtui import __version__
-from kvmtui.cli import run
+from kvmtui.cli import _settings, run
+from kvmtui.config import HostSetting, this_default_uri
 from kvmtui.hypervisor.library import libvirt
 
 
@@ -32,6 +33,13 @@ def log_as_before() -> Iterator[None]:
         log.removeHandler(handler)
         handler.close()
     log.propagate, log.level = before[:2]
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep out what is configured on this machine; return where a file would be read."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return tmp_path / "kvmtui" / "config.toml"
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Tty:
@@ -65,6 +73,8 @@ WRONG: list[tuple[list[str], str]] = [
     (["--\x1b[2J\nx"], "unrecognized arguments"),
     (["--demo", "--log", "/nowhere/at/all"], "the log '/nowhere/at/all' cannot be written: No such file or directory"),
     (["--demo", "--log", "/"], "the log '/' cannot be written: Is a directory"),
+    (["--demo", "--config", "/nowhere/x\x1b"], "/nowhere/x\ufffd: no such file"),
+    (["--config", "/"], "/: it is not a file"),
     (["--demo"], "needs a terminal"),
     ([], "needs a terminal"),
 ]
@@ -79,6 +89,44 @@ def test_what_is_wrong_is_said_in_one_line(arguments: list[str], says: str, caps
     assert says in printed.err
     assert printed.err.count("\n") == 1
     assert printed.err.strip().isprintable()
+
+
+def test_the_configuration_file_gives_the_hosts(no_configuration: Path) -> None:
+    no_configuration.parent.mkdir()
+    no_configuration.write_text(
+        """
+        interval = 3
+        low_bandwidth = true
+        [[hosts]]
+        uri = "qemu+ssh://root@h1/system"
+        name = "rack 1"
+        read_only = true
+        [[hosts]]
+        uri = "qemu+ssh://root@h2/system"
+        """
+    )
+    h1, h2 = HostSetting("qemu+ssh://root@h1/system", "rack 1", True), HostSetting("qemu+ssh://root@h2/system")
+    settings = _settings([])
+    assert (settings.hosts, settings.interval_s, settings.low_bandwidth) == ((h1, h2), 3.0, True)
+    assert not settings.read_only
+    # What the command line says counts; but what the file has read-only stays so.
+    settings = _settings(["-c", "qemu:///system", "-c", h1.uri, "--interval", "2", "--read-only"])
+    assert (settings.hosts, settings.interval_s) == ((HostSetting("qemu:///system"), h1), 2.0)
+    assert settings.read_only
+    assert _settings(["--demo"]).hosts == ()
+    no_configuration.write_text("interval = 3\nhosts = []\n")
+    assert [host.uri for host in _settings([]).hosts] == [this_default_uri()]
+
+
+def test_a_configuration_file_that_is_wrong_is_said_in_one_line(
+    no_configuration: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    no_configuration.parent.mkdir()
+    no_configuration.write_text("interval = 3\ncolour = 1\n")
+    assert run([]) == 2
+    error = capsys.readouterr().err
+    assert f"{no_configuration}, line 2: 'colour' is not known" in error
+    assert error.count("\n") == 1
 
 
 def test_a_default_uri_that_makes_no_sense_is_told_where_from(
