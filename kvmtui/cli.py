@@ -22,6 +22,7 @@ from kvmtui.config import (
     this_default_uri,
 )
 from kvmtui.model.clean import clean
+from kvmtui.model.uris import risks, without_secrets
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         # Over the line that said that kvmtui is starting.
         clear = _CLEAR_LINE if sys.stderr.isatty() else ""
-        print(f"{clear}kvmtui: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{clear}kvmtui: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201
         return _USAGE_ERROR
 
 
@@ -104,6 +105,11 @@ def _parser() -> _Parser:
         type=_checked(check_interval, float),
         help=f"seconds between looks (default 1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f})",
     )
+    parser.add_argument(
+        "--trust-uris",
+        action="store_true",
+        help="do not ask about URIs that run a program or accept any host key",
+    )
     parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
     parser.add_argument(
         "--demo",
@@ -151,6 +157,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
         low_bandwidth=low_bandwidth,
         demo_vms=given.demo,
         log=given.log,
+        trust_uris=given.trust_uris,
     )
 
 
@@ -174,6 +181,13 @@ def _hosts(connect: Sequence[str], file: FileSettings) -> tuple[HostSetting, ...
         raise ConfigError(f"the default URI, from {source}: {error}") from error
 
 
+class _Discreet(logging.Formatter):
+    """Keeps secrets out of what is logged, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
 def _start_log(file: Path | None) -> None:
     root = logging.getLogger("kvmtui")
     root.propagate = False
@@ -186,9 +200,39 @@ def _start_log(file: Path | None) -> None:
         handler = logging.FileHandler(file, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"the log {str(file)!r} cannot be written: {error.strerror}") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+
+
+def _confirm(settings: Settings) -> None:
+    """Ask once about each URI that does more than connect; raises `ConfigError` unless all are agreed to."""
+    risky = [host.uri for host in settings.hosts if risks(host.uri)]
+    if not risky or settings.trust_uris:
+        return
+    from kvmtui.engine.trusted_uris import TrustedUris
+
+    trusted = TrustedUris()
+    for uri in risky:
+        if uri in trusted:
+            continue
+        shown = clean(without_secrets(uri), 1000)
+        reasons = [f"it {clean(risk, 1000)}" for risk in risks(uri)]
+        if not all(stream.isatty() for stream in (sys.stdin, sys.stderr)):
+            raise ConfigError(f"{shown}: {'; '.join(reasons)}; where nobody can be asked, --trust-uris allows it")
+        lines = [f"{_CLEAR_LINE}{shown}", *(f"  {reason}" for reason in reasons), "Connect to it from now on? [y/N] "]
+        sys.stderr.write("\n".join(lines))
+        sys.stderr.flush()
+        try:
+            answer = sys.stdin.readline()
+        except (KeyboardInterrupt, UnicodeDecodeError):
+            answer = ""
+        if answer.strip().lower() not in ("y", "yes"):
+            raise ConfigError(f"{shown} was not agreed to; nothing was connected")
+        try:
+            trusted.add(uri)
+        except OSError as error:
+            sys.stderr.write(f"That cannot be remembered, and will be asked again: {error.strerror}\n")
 
 
 def _dashboard(settings: Settings) -> int:
@@ -207,6 +251,7 @@ def _dashboard(settings: Settings) -> int:
         # All its hosts live in this process: more of them would take the time that the first picture needs.
         engine.tick(demo.uris[:1])
     else:
+        _confirm(settings)
         from kvmtui.hypervisor.errors import LibraryMissing
         from kvmtui.hypervisor.library import libvirt
         from kvmtui.hypervisor.libvirt_backend import LibvirtBackend

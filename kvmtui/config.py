@@ -52,6 +52,8 @@ class Settings:
     demo_vms: int | None = None
     """How many emulated VMs to show instead of real ones."""
     log: Path | None = None
+    trust_uris: bool = False
+    """Whether URIs that do more than connect are used without asking."""
 
 
 def check_uri(text: str) -> str:

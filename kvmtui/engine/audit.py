@@ -21,9 +21,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from kvmtui.engine.audit_file import AuditFile
+from kvmtui.engine.private_file import PrivateFile, state_folder
 from kvmtui.model.clean import clean, clean_message
-from kvmtui.model.uris import shown_uri, without_secrets
+from kvmtui.model.uris import without_secrets
 from kvmtui.model.vm import VmKey
 
 _log = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ class Audit:
 
     def __init__(self, file: Path | None = None, *, syslog: Path | None = None) -> None:
         """Without a file it is kept in memory only; `syslog` is the socket of the system's log."""
-        self._file = None if file is None else AuditFile(file)
+        self._file = None if file is None else PrivateFile(file)
         self._syslog_path = syslog
         self._syslog: socket.socket | None = None
         self._session = secrets.token_hex(4)
@@ -191,7 +191,7 @@ class Audit:
             acting_as=person.acting_as,
             tty=person.tty,
             ssh=person.ssh,
-            host=clean(shown_uri(key.host)),
+            host=clean(without_secrets(key.host)),
             host_uuid=clean(host_uuid, 40),
             vm_uuid=clean(key.uuid, 40),
             vm=clean(vm_name),
@@ -291,8 +291,7 @@ def chosen_options(options: Any) -> tuple[str, ...]:
 
 def audit_of_this_user() -> Audit:
     """Return the audit in the user's state folder (XDG), and in the system's log where there is one."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return Audit(state / "kvmtui" / "audit.jsonl", syslog=_SYSLOG)
+    return Audit(state_folder(os.environ, Path.home()) / "audit.jsonl", syslog=_SYSLOG)
 
 
 def _now() -> str:

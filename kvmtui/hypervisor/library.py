@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from kvmtui.hypervisor import errors
 from kvmtui.model.clean import clean_message
+from kvmtui.model.uris import hide_secrets_of, with_parameter, without_secrets
 
 _log = logging.getLogger(__name__)
 # Dead after interval x (count + 1) = 20 s without an answer.
 _KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT = 5, 3
+_ECHO_PROMPT = 6
 
 
 @cache
@@ -72,7 +74,7 @@ _LINK_DOMAINS = {7, 13}
 def translate(error: Any, connection: Any = None) -> errors.HypervisorError:
     """Return our error for a `libvirtError`; called in the thread that failed, where its details are kept."""
     code, domain = error.get_error_code(), error.get_error_domain()
-    text = clean_message(error.get_error_message() or str(error))
+    text = without_secrets(clean_message(error.get_error_message() or str(error)))
     if code in _LINK_CODES and domain in _LINK_DOMAINS and (connection is None or not _alive(connection)):
         return errors.LinkLost(text)
     return _BY_CODE.get(code, errors.HypervisorError)(text)
@@ -97,25 +99,52 @@ def translated(connection: Any = None) -> Iterator[None]:
 def open_uri(uri: str, *, read_only: bool) -> Any:
     """Return a new virConnect to `uri`; blocks without limit, never prompts on the terminal."""
     module = libvirt()
-    opener = module.openReadOnly if read_only else module.open
+    questions: list[str] = []
+    answers = [list(_QUESTIONS), lambda asked, _: _answer_nothing(asked, questions), None]
     try:
-        connection = opener(_quiet_ssh(uri))
+        connection = module.openAuth(_quiet_ssh(uri), answers, module.VIR_CONNECT_RO if read_only else 0)
     except module.libvirtError as error:
         failure = translate(error)
+        text = hide_secrets_of(uri, str(failure))
+        if questions:
+            raise errors.NotPermitted(f"{questions[0]} ({text})") from error
         # Who may not is not let in by trying again.
         if isinstance(failure, errors.NotPermitted):
-            raise failure from error
-        raise errors.ConnectFailed(str(failure)) from error
+            raise errors.NotPermitted(text) from error
+        raise errors.ConnectFailed(text + _advice(text)) from error
     # Some drivers have no keepalive.
     with suppress(module.libvirtError):
         connection.setKeepAlive(_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT)
     return connection
 
 
+def _advice(text: str) -> str:
+    """Return what to do where ssh, which must not ask, gives up."""
+    if "Host key verification failed" in text:
+        return "; log in there once with ssh, and compare its key"
+    return "; kvmtui gives no password: use an ssh key with ssh-agent" if "Permission denied (" in text else ""
+
+
+# virConnectCredentialType in libvirt-host.h.
+_QUESTIONS = {
+    1: "asks for a user name: put one into the URI, or into libvirt's auth.conf",
+    2: "asks for a user name: put one into libvirt's auth.conf",
+    5: "asks for a password: use an ssh key with ssh-agent, or libvirt's auth.conf",
+    6: "asks something that kvmtui does not answer",
+    7: "asks for a password: use an ssh key with ssh-agent, or libvirt's auth.conf",
+    8: "asks for a realm: put one into libvirt's auth.conf",
+}
+
+
+def _answer_nothing(asked: list[list[Any]], questions: list[str]) -> int:
+    """Take note of what libvirt asks, and refuse: a lane has nobody to ask, and must not wait for one."""
+    for kind, prompt, *_ in asked:
+        what = _QUESTIONS.get(kind, _QUESTIONS[6])
+        questions.append(f"the host {what}{f': {clean_message(str(prompt), 120)}' if kind == _ECHO_PROMPT else ''}")
+    return -1
+
+
 def _quiet_ssh(uri: str) -> str:
     """Return the URI with `no_tty=1` where ssh is used, or its prompts would tear the screen."""
-    parts = urlsplit(uri)
-    if not parts.scheme.endswith(("+ssh", "+libssh", "+libssh2")):
-        return uri
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return urlunsplit(parts._replace(query=urlencode({"no_tty": "1"} | query)))
+    transport = urlsplit(uri).scheme.partition("+")[2]
+    return with_parameter(uri, "no_tty", "1") if transport in ("ssh", "libssh", "libssh2") else uri

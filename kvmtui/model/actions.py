@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from kvmtui.model.uris import without_secrets
 from kvmtui.model.vm import Vm, VmKey, VmState
 
 
@@ -284,7 +285,10 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
 
 def virsh_line(uri: str, verb: str, vm_name: str, uuid: str, *arguments: str) -> str:
-    """Return the virsh command that does the same; the UUID stands for a name that a shell could misread."""
+    """Return the virsh command that does the same, without secrets of the URI.
+
+    The UUID stands for a name that a shell could misread.
+    """
     who = vm_name if _PLAIN_NAME.fullmatch(vm_name) else uuid
     words = [*verb.split(" ", 1)[:1], who, *verb.split(" ")[1:], *arguments]
-    return " ".join(["virsh", "-c", shlex.quote(uri), *map(shlex.quote, words)])
+    return " ".join(["virsh", "-c", shlex.quote(without_secrets(uri)), *map(shlex.quote, words)])

@@ -7,6 +7,7 @@ from kvmtui.model.actions import ACTIONS, Action, ActionRequest, ActionResult, D
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
 from kvmtui.model.migration import Migration, Phase
+from kvmtui.model.uris import without_secrets
 from kvmtui.model.vm import Vm
 
 
@@ -75,9 +76,9 @@ def where(vm_name: str, host: str, fleet: Fleet) -> str:
     """Return "web1 on h1"; hosts of one name are told apart by their URI."""
     known = fleet.hosts.get(host)
     if known is None:
-        return f"{vm_name} on {host}"
+        return f"{vm_name} on {without_secrets(host)}"
     twins = [other for other in fleet.hosts.values() if other.name == known.name]
-    return f"{vm_name} on {known.name}" if len(twins) == 1 else f"{vm_name} on {known.name} ({host})"
+    return f"{vm_name} on {known.name}" if len(twins) == 1 else f"{vm_name} on {known.name} ({without_secrets(host)})"
 
 
 _TONES = {Outcome.DONE: "$text-success", Outcome.REFUSED: "$text-warning", Outcome.FAILED: "$text-error"}
@@ -102,7 +103,7 @@ def migration_words(migration: Migration, fleet: Fleet) -> tuple[str, str]:
     """Return one line about a migration, and its tone."""
     request = migration.request
     target = fleet.hosts.get(request.destination)
-    name = target.name if target else request.destination
+    name = target.name if target else without_secrets(request.destination)
     subject = f"migrate {where(request.vm_name, request.key.host, fleet)} to {name}"
     if migration.phase in _ENDINGS:
         words, tone = _ENDINGS[migration.phase]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from kvmtui.engine.audit import Audit, Record, find_who
-from kvmtui.engine.audit_file import AuditFile
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.private_file import PrivateFile
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.model.actions import BY_ID, ActionRequest, ActionResult, Outcome
 from kvmtui.model.vm import VmKey
@@ -65,7 +65,7 @@ def test_file_and_folder_are_their_owners_alone(file: Path) -> None:
 
 
 def test_it_grows_no_larger_than_two_files(file: Path) -> None:
-    audit = AuditFile(file, max_bytes=1000)
+    audit = PrivateFile(file, max_bytes=1000)
     for number in range(100):
         audit.append(b"%099d\n" % number)
     sizes = {path.name: path.stat().st_size for path in file.parent.iterdir()}
@@ -74,9 +74,9 @@ def test_it_grows_no_larger_than_two_files(file: Path) -> None:
 
 
 def test_sessions_at_once_lose_nothing(file: Path) -> None:
-    files = [AuditFile(file) for _ in range(4)]
+    files = [PrivateFile(file) for _ in range(4)]
 
-    def append(own: AuditFile) -> None:
+    def append(own: PrivateFile) -> None:
         for _ in range(50):
             own.append(b"x" * 500 + b"\n")
 

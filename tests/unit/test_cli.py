@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from kvmtui import __version__
-from kvmtui.cli import _settings, run
-from kvmtui.config import HostSetting, this_default_uri
+from kvmtui.cli import _confirm, _settings, run
+from kvmtui.config import ConfigError, HostSetting, this_default_uri
 from kvmtui.hypervisor.library import libvirt
 
 
@@ -39,6 +39,7 @@ def log_as_before() -> Iterator[None]:
 def no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep out what is configured on this machine; return where a file would be read."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "kvmtui" / "config.toml"
 
 
@@ -165,6 +166,74 @@ def test_without_the_binding_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     assert error.count("\n") == 1
     for words in ("kvmtui: the libvirt binding is missing", "pip install 'kvmtui[libvirt]'", '"kvmtui --demo"'):
         assert words in error
+
+
+RISKY_URI = "qemu+ext://u:geheim@h/system?command=/bin/tun%1b[2Jnel&no_verify=1"
+
+
+def _asked(monkeypatch: pytest.MonkeyPatch, answer: str, *uris: str) -> str:
+    """Answer what is asked about these hosts; return what was said."""
+    error = on_a_terminal(monkeypatch)
+    monkeypatch.setattr(sys, "stdin", Tty(answer))
+    try:
+        _confirm(_settings([word for uri in uris for word in ("-c", uri)]))
+    except ConfigError as refused:
+        return f"{error.getvalue()}refused: {refused}"
+    return error.getvalue()
+
+
+def test_a_uri_that_runs_a_program_is_shown_and_agreed_to_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for answer in ("", "\n", "n\n", "no y\n"):
+        said = _asked(monkeypatch, answer, "qemu:///system", RISKY_URI)
+        assert "qemu+ext://u:***@h/system?command=/bin/tun%1b[2Jnel&no_verify=1\n" in said
+        assert "  it runs the program /bin/tun\ufffd[2Jnel on this machine\n  it accepts any host key" in said
+        assert "was not agreed to; nothing was connected" in said
+        assert "geheim" not in said
+    assert "[y/N]" in _asked(monkeypatch, "y\n", RISKY_URI)
+    assert _asked(monkeypatch, "", RISKY_URI) == ""
+    # Another one is asked about, however alike.
+    assert "refused" in _asked(monkeypatch, "", RISKY_URI, RISKY_URI + "x")
+    file = tmp_path / "state" / "kvmtui" / "trusted-uris"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert b"command" not in file.read_bytes()
+
+
+def test_where_it_cannot_be_remembered_it_is_said_and_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way")
+    for _ in range(2):
+        assert "That cannot be remembered" in _asked(monkeypatch, "y\n", RISKY_URI)
+
+
+def test_where_nobody_can_be_asked_a_word_allows_it() -> None:
+    with pytest.raises(ConfigError, match="where nobody can be asked, --trust-uris allows it"):
+        _confirm(_settings(["-c", RISKY_URI]))
+    _confirm(_settings(["-c", RISKY_URI, "--trust-uris"]))
+    _confirm(_settings(["-c", "qemu+ssh://h1/system"]))
+
+
+def test_nothing_is_connected_before_it_was_agreed_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {proof}\n")
+    program.chmod(0o700)
+    error = on_a_terminal(monkeypatch)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdin", Tty("n\n"))
+    assert run(["-c", f"qemu+ext:///system?command={program}"]) == 2
+    assert "was not agreed to" in error.getvalue()
+    assert not proof.exists()
+
+
+def test_the_log_holds_no_secrets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "log"
+    run(["--demo", "--log", str(file)])
+    try:
+        raise ValueError("qemu+libssh://u:geheim@h/system")
+    except ValueError:
+        logging.getLogger("kvmtui.x").exception("lane of %s", "qemu+libssh://u:geheim@h/system?keyfile=/k/geheim")
+    text = file.read_text()
+    assert "qemu+libssh://u:***@h/system?keyfile=***" in text
+    assert "geheim" not in text
 
 
 def test_the_log_is_its_owners_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,10 @@
-"""The file of the audit: its owner's alone, appended to by whole lines, bounded in size."""
+"""A file of lines that is its owner's alone: appended to by whole lines, bounded in size."""
 
 import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,12 @@ _MAX_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 512 * 1024
 
 
-class AuditFile:
+def state_folder(environment: Mapping[str, str], home: Path) -> Path:
+    """Return where kvmtui keeps what it has to remember (XDG)."""
+    return Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state") / "kvmtui"
+
+
+class PrivateFile:
     """Appends to a file and reads its end; several processes may do so at once. Every method may raise `OSError`."""
 
     def __init__(self, path: Path, *, max_bytes: int = _MAX_BYTES) -> None:
