@@ -2,17 +2,14 @@
 
 import xml.etree.ElementTree as ET
 
-from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.hypervisor.xml_reader import read_xml
 from kvmtui.model.clean import clean
 from kvmtui.model.vm import Disk, Interface, VmConfig
 
 
 def parse_definition(xml: str, addresses: tuple[str, ...], taken_at_s: float) -> VmConfig:
     """Return what the dashboard needs of a domain XML; raises `HypervisorError` when it cannot be read."""
-    try:
-        root = ET.fromstring(xml)  # noqa: S314 - from the daemon, whose own parser (libxml2) wrote it
-    except ET.ParseError as error:
-        raise HypervisorError(f"the definition cannot be read: {clean(str(error))}") from error
+    root = read_xml(xml, "the definition")
     return VmConfig(
         disks=tuple(_disk(element) for element in root.iterfind("devices/disk")),
         interfaces=tuple(_interface(element) for element in root.iterfind("devices/interface")),

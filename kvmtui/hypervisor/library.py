@@ -94,6 +94,8 @@ def translated(connection: Any = None) -> Iterator[None]:
         yield
     except libvirt().libvirtError as error:
         raise translate(error, connection) from error
+    except UnicodeDecodeError as error:
+        raise errors.HypervisorError("the host's answer is not UTF-8") from error
 
 
 def open_uri(uri: str, *, read_only: bool) -> Any:

@@ -3,13 +3,12 @@
 import contextlib
 import logging
 import time
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from kvmtui.hypervisor import definition, guest, migrate
 from kvmtui.hypervisor.deep_sampler import DeepSampler
-from kvmtui.hypervisor.errors import HypervisorError, LinkLost, NotSupported, VmGone
+from kvmtui.hypervisor.errors import LinkLost, NotSupported, VmGone
 from kvmtui.hypervisor.library import libvirt, open_uri, translate, translated
 from kvmtui.hypervisor.light_sampler import LightSampler
 from kvmtui.hypervisor.local import node_sample
@@ -18,6 +17,7 @@ from kvmtui.hypervisor.qemu_processes import QemuFinder
 from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightSample, NodeSample
 from kvmtui.hypervisor.sampling import KIB
 from kvmtui.hypervisor.serial_console import LibvirtConsole
+from kvmtui.hypervisor.xml_reader import read_xml
 from kvmtui.model.actions import Verb
 from kvmtui.model.clean import clean
 from kvmtui.model.host import HostFacts
@@ -238,11 +238,7 @@ class LibvirtConnection:
 
     def _host_uuid(self) -> str:
         text = self._optional(self._connection.getCapabilities)
-        try:
-            found = ET.fromstring(text or "<none/>").findtext("host/uuid")  # noqa: S314 - from the daemon
-        except ET.ParseError as error:
-            raise HypervisorError("the host's capabilities cannot be read") from error
-        return clean(found or "", 40)
+        return clean(read_xml(text or "<none/>", "the host's capabilities").findtext("host/uuid") or "", 40)
 
 
 def _version(number: int) -> str:

@@ -11,7 +11,7 @@ from kvmtui.hypervisor.errors import VmGone
 from kvmtui.hypervisor.library import libvirt, translate
 from kvmtui.hypervisor.qemu_processes import QemuFinder, QemuProcess
 from kvmtui.hypervisor.samples import LightColumns, LightSample
-from kvmtui.hypervisor.sampling import KIB, interfaces, state_of
+from kvmtui.hypervisor.sampling import KIB, interfaces, state_of, whole
 from kvmtui.model.clean import clean
 
 # Where asking each VM would take more than this share of the tick, CPU times come in the bulk call.
@@ -168,7 +168,8 @@ def _row(vm: _Listed, stats: Mapping[str, Any], taken_at_s: float, bulk_cpu: boo
     elif vm.id == -1:
         cpu_at_s, cpu_time_ns = taken_at_s, nan
     elif bulk_cpu:
-        cpu_at_s, cpu_time_ns = taken_at_s, stats.get("cpu.time", nan)
+        told = whole(stats.get("cpu.time"))
+        cpu_at_s, cpu_time_ns = taken_at_s, nan if told is None else told
     else:
         cpu_at_s, cpu_time_ns = vm.asked_at_s, vm.cpu_time_ns
     return (

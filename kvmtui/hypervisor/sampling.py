@@ -14,6 +14,10 @@ from kvmtui.model.vm import VmState
 Stats = Mapping[str, Any]
 Interfaces = tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]
 KIB = 1024
+_MOST = 2**64 - 1
+"""The largest counter that libvirt can tell."""
+_MOST_DEVICES = 16_384
+"""Far more than a VM can have; a daemon that tells of more is not believed."""
 _NOT_TOLD: Interfaces = (tuple(NOT_TOLD), tuple(NOT_TOLD.values()), tuple(NOT_TOLD.values()))
 
 _STATES = {
@@ -57,27 +61,36 @@ def state_of(state: int, reason: int) -> tuple[VmState, str]:
     return known, _REASONS.get((known, reason), "")
 
 
+def whole(value: Any) -> int | None:
+    """Return a counter as libvirt tells it, or None where it is anything else: daemons are not trusted."""
+    return value if type(value) is int and 0 <= value <= _MOST else None
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= _MOST_DEVICES else None
+
+
 def counters(stats: Stats, group: str, field: str) -> dict[str, int] | None:
     """Return a counter of all devices of `group` ("net", "block") by device name, or None where it was not told."""
-    count = stats.get(f"{group}.count")
+    count = _count(stats.get(f"{group}.count"))
     if count is None:
         return None
-    return {
-        stats[name]: stats[value]
+    told = (
+        (stats.get(name), whole(stats.get(value)))
         for name, value in zip(_keys(group, "name", count), _keys(group, field, count), strict=True)
-        if name in stats and value in stats
-    }
+    )
+    return {name: value for name, value in told if isinstance(name, str) and value is not None}
 
 
 def interfaces(stats: Stats) -> Interfaces:
     """Return the interfaces' names and the bytes each received and sent."""
-    count = stats.get("net.count")
+    count = _count(stats.get("net.count"))
     if count is None:
         return _NOT_TOLD
     rows = [
-        (stats[name], stats[received], stats.get(sent, nan))
+        (stats[name], in_bytes, nan if (out_bytes := whole(stats.get(sent))) is None else out_bytes)
         for name, received, sent in _interface_keys(count)
-        if name in stats and received in stats
+        if (in_bytes := whole(stats.get(received))) is not None and isinstance(stats.get(name), str)
     ]
     names, received, sent = zip(*rows, strict=True) if rows else ((), (), ())
     return names, received, sent
@@ -89,7 +102,7 @@ def deep_vm(uuid: str, taken_at_s: float, wall_s: float, stats: Stats, ready: tu
     `ready` is how long the vCPUs have waited, in ns, and how many they are, where that was not asked of libvirt.
     """
     used_bytes, age_s = _guest_memory(stats, wall_s)
-    rss = stats.get("balloon.rss")
+    rss = whole(stats.get("balloon.rss"))
     ready_ns, vcpus = _ready(stats) if ready is None else ready
     return DeepVm(
         uuid=uuid,
@@ -106,8 +119,10 @@ def deep_vm(uuid: str, taken_at_s: float, wall_s: float, stats: Stats, ready: tu
 
 def _ready(stats: Stats) -> tuple[int | None, int]:
     # The numbers of vCPUs have gaps where some are not plugged in.
-    delays = [stats[key] for key in _keys("vcpu", "delay", stats.get("vcpu.maximum", 0)) if key in stats]
-    return (sum(delays) if delays else None), stats.get("vcpu.current", len(delays))
+    keys = _keys("vcpu", "delay", _count(stats.get("vcpu.maximum")) or 0)
+    delays = [delay for key in keys if (delay := whole(stats.get(key))) is not None]
+    current = _count(stats.get("vcpu.current"))
+    return (sum(delays) if delays else None), len(delays) if current is None else current
 
 
 @lru_cache(maxsize=64)
@@ -126,8 +141,8 @@ def _guest_memory(stats: Stats, wall_s: float) -> tuple[int | None, float | None
 
     `usable` is the guest's MemAvailable; older guests tell only `unused`, which counts their page cache as used.
     """
-    total, updated = stats.get("balloon.available"), stats.get("balloon.last-update")
-    free = stats.get("balloon.usable", stats.get("balloon.unused"))
+    total, updated = whole(stats.get("balloon.available")), whole(stats.get("balloon.last-update"))
+    free = whole(stats.get("balloon.usable", stats.get("balloon.unused")))
     if total is None or free is None or not updated:
         return None, None
     return max(0, total - free) * KIB, max(0.0, wall_s - updated)
