@@ -3,9 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import pexpect
@@ -18,19 +18,29 @@ REPOSITORY = Path(__file__).parent.parent
 class Terminal:
     """Runs `python -m kvmtui` with these arguments; use as a context manager."""
 
-    def __init__(self, arguments: Sequence[str], *, columns: int = 120, rows: int = 40) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        columns: int = 120,
+        rows: int = 40,
+        code: str | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Run Python `code` instead of the program where it is given; `variables` are added to the environment."""
         environment = {
             **os.environ,
             "TERM": "xterm-256color",
             "COLORTERM": "truecolor",
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(REPOSITORY),
+            **variables,
         }
         environment.pop("NO_COLOR", None)
         self.received = 0
         self.process: Any = pexpect.spawn(
             sys.executable,
-            ["-m", "kvmtui", *arguments],
+            [*(("-m", "kvmtui") if code is None else ("-c", code)), *arguments],
             dimensions=(rows, columns),
             env=environment,
             encoding=None,

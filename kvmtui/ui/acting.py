@@ -10,6 +10,8 @@ from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.uris import without_secrets
 from kvmtui.model.vm import Vm
 
+_NAME_CHARACTERS = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -73,7 +75,10 @@ def actions_for(key: str) -> tuple[Action, ...]:
 
 
 def where(vm_name: str, host: str, fleet: Fleet) -> str:
-    """Return "web1 on h1"; hosts of one name are told apart by their URI."""
+    """Return "web1 on h1"; hosts of one name are told apart by their URI, and a name too long for a line is cut."""
+    if len(vm_name) > _NAME_CHARACTERS:
+        # In the middle: it is mostly the ends in which names differ.
+        vm_name = f"{vm_name[: _NAME_CHARACTERS - 20]}…{vm_name[-19:]}"
     known = fleet.hosts.get(host)
     if known is None:
         return f"{vm_name} on {without_secrets(host)}"

@@ -75,7 +75,8 @@ class StatusLine(Widget):
         text = Content.styled(f" {self.note.text}", self.note.tone)
         room = self.size.width - text.cell_length - 3
         if not self.note.aside or room < 20:
-            return text
+            # Else it would be wrapped, and of a long name nothing would be seen.
+            return text.truncate(max(1, self.size.width), ellipsis=True)
         aside = Content.styled(self.note.aside, "dim").truncate(room, ellipsis=True)
         return Content("").join([text, Content("   "), aside])
 
