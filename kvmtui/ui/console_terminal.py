@@ -6,7 +6,7 @@ from typing import Protocol
 
 from textual import events
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.console_log import ConsoleLog, log_folder, shown_path
 from kvmtui.ui.emulator import Emulator

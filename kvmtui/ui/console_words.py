@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from kvmtui.engine.consoles import ConsoleState
+from kvmtui.engine.console_state import ConsoleState
 from kvmtui.ui.console_keys import PREFIX, REPEATED, search_choices
 from kvmtui.ui.console_terminal import ConsoleTerminal
 from kvmtui.ui.glyphs import Glyphs

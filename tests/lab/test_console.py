@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pexpect
 import pytest
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
 from kvmtui.model.vm import VmKey

@@ -8,7 +8,7 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.console_terminal import ConsoleTerminal

@@ -5,7 +5,7 @@ from unittest.mock import patch
 import pytest
 from textual import events
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.widgets.console_pane import guest_gets_key
 from tests.ui.consoles import PREFIX, WEB1, ConsoleApp, press, until

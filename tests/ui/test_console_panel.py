@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.ui.console_keys import BY_KEY, CONSOLE_KEYS, Command, choices, console_help
 from kvmtui.ui.console_layout import Layout
 from kvmtui.ui.console_log import ConsoleLog
