@@ -161,6 +161,7 @@ class Console:
             self._failed(attachment, CallTimedOut(f"no answer for {_OPEN_DEADLINE_S:.0f} s"))
         elif state is ConsoleState.HELD:
             if has_left(fleet, key, since_s):
+                self._was_ours = False
                 self._change(attachment, ConsoleState.WAITING, why_absent(fleet, key, since_s), was=state)
             else:
                 self._knock(attachment)
