@@ -279,7 +279,9 @@ class Console:
         elif isinstance(error, ConsoleBusy):
             connected = True
             what = "has taken this console over" if self._was_ours else "has this console open"
-            changed = self._change(attachment, ConsoleState.HELD, f"another client {what} (libvirt does not tell who)")
+            who = f"another client {what} (libvirt does not tell who)"
+            then = "it is attached here when that one leaves; taking it over ends that session"
+            changed = self._change(attachment, ConsoleState.HELD, f"{who}: {then}")
         elif isinstance(error, NoConsole):
             changed = self._change(attachment, ConsoleState.ENDED, self._how_to_add(error))
         else:
