@@ -9,7 +9,7 @@ from textual import events
 
 from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.model.vm import VmKey
-from kvmtui.ui.console_log import ConsoleLog, log_folder, shown_path
+from kvmtui.ui.console_log import ConsoleLog, LogFull, log_folder, shown_path
 from kvmtui.ui.emulator import Emulator
 from kvmtui.ui.emulator_search import EmulatorSearch
 from kvmtui.ui.open_consoles import FEED_BUDGET_S
@@ -149,6 +149,10 @@ class ConsoleTerminal:
                 self.log.write(output.data, output.skipped_bytes)
             except OSError as error:
                 self.stop_log(f"the log has ended: {error.strerror}")
+            except LogFull:
+                self.stop_log(
+                    f"the log has ended, it is {self.log.written_bytes / 1e6:.0f} MB long; ^] l starts another"
+                )
 
     def _stand(self, state: ConsoleState, message: str) -> None:
         self.rang = self.emulator.take_bell() or self.rang
@@ -216,7 +220,8 @@ class ConsoleTerminal:
     def toggle_log(self) -> None:
         """Write what comes from now on to a file as well, or stop that."""
         if self.log is not None:
-            self.stop_log(f"logged to {shown_path(self.log.path)}")
+            written = self.log.written_bytes
+            self.stop_log(f"logged to {shown_path(self.log.path)}" if written else "nothing came that could be logged")
             return
         try:
             self.log = ConsoleLog(log_folder(), self.vm_name, datetime.now())

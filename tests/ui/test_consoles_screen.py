@@ -132,9 +132,10 @@ async def test_a_click_on_a_tab_shows_its_console_and_gives_it_the_keys() -> Non
         await open_console(stage, "db1")
         await stage.press(PREFIX, "h")
         for name in ("web1", "db1", "db1"):
-            tabs = stage.line(" 1 web1 ", " 2 db1 ")
+            tabs = stage.line(" 1 web1 ", " 2 db1")
+            assert tabs, stage.text
             row = stage.text.splitlines().index(tabs)
-            await stage.pilot.click(offset=(tabs.index(f"{name} "), row))
+            await stage.pilot.click(offset=(tabs.index(f" {name}") + 1, row))
             await stage.pilot.pause()
             await stage.see(f"console of {name} on h1")
             assert stage.selected == name

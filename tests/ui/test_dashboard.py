@@ -702,7 +702,7 @@ async def test_two_consoles_are_typed_to_in_turn_and_no_key_acts_on_a_vm() -> No
         assert stage.engine.submitted == []
         # Typed in one go with what gives the keys back, a key is the table's.
         stage.type_at_once("ctrl+right_square_bracket", "h", "K")
-        await stage.see("Force off web1 on h1?")
+        await stage.see("Force off db1 on h1?")
 
 
 async def test_the_keys_go_to_the_table_while_the_console_stays_in_sight() -> None:
@@ -745,7 +745,7 @@ async def test_quitting_closes_open_consoles() -> None:
         await stage.press("c")
         await stage.see("root@web1:~#")
         assert stage.backend._world.attachments
-        stage.type_at_once("ctrl+right_square_bracket", "h", "q")
+        stage.type_at_once("ctrl+right_square_bracket", "h", "q", "y")
         await stage.until(lambda: not stage.app.is_running)
     await stage.until(lambda: not stage.backend._world.attachments)
 
