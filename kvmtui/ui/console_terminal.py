@@ -150,9 +150,8 @@ class ConsoleTerminal:
             except OSError as error:
                 self.stop_log(f"the log has ended: {error.strerror}")
             except LogFull:
-                self.stop_log(
-                    f"the log has ended, it is {self.log.written_bytes / 1e6:.0f} MB long; ^] l starts another"
-                )
+                megabytes = round(self.log.written_bytes / 1e6)
+                self.stop_log(f"the log has ended, it is {megabytes} MB long; ^] l starts another")
 
     def _stand(self, state: ConsoleState, message: str) -> None:
         self.rang = self.emulator.take_bell() or self.rang
