@@ -325,9 +325,7 @@ def test_it_stays_through_a_reboot_and_comes_back_after_a_start(
     shown.see_boot(guests[1])
     shown.clear()
     lab.h1.virsh("destroy", guests[1].uuid)
-    shown.wait(
-        lambda: bool(shown.text) and "attached when it starts" in shown.output.message, "what it waits for"
-    )
+    shown.wait(lambda: bool(shown.text) and "attached when it starts" in shown.output.message, "what it waits for")
     shown.type("\r")
     lab.h1.virsh("start", guests[1].uuid)
     shown.become(ConsoleState.OPEN)

@@ -1,8 +1,10 @@
 """The whole dashboard on the demo hosts, driven by keys."""
 
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -802,12 +804,12 @@ async def test_without_an_emulator_virsh_has_the_terminal(
         events.append("resumed")
 
     def run(command: list[str], **options: object) -> SimpleNamespace:
-        assert options == {"check": False}, "no shell"
+        assert options == {}, "no shell"
         events.append(command)
-        return SimpleNamespace(returncode=0)
+        return SimpleNamespace(wait=lambda: 0)
 
     monkeypatch.setattr("kvmtui.ui.virsh_console.shutil.which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr("kvmtui.ui.virsh_console.subprocess.run", run)
+    monkeypatch.setattr("kvmtui.ui.virsh_console.subprocess.Popen", run)
     monkeypatch.setattr(Dashboard, "suspend", suspend)
     async with dashboard() as stage:
         await stage.put_cursor_on("web1")
@@ -820,6 +822,29 @@ async def test_without_an_emulator_virsh_has_the_terminal(
         command = ["/usr/bin/virsh", "-c", H1, "console", uuid, "--safe", *named]
         assert events == ["suspended", command, "resumed"]
         assert stage.app.focused is stage.table
+
+
+@pytest.mark.usefixtures("no_emulator")
+async def test_a_signal_that_ends_kvmtui_ends_virsh_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    virsh, ended = tmp_path / "virsh", []
+    virsh.write_text("#!/bin/sh\nkill -TERM $PPID\nexec sleep 600\n")
+    virsh.chmod(0o700)
+    monkeypatch.setattr("kvmtui.ui.virsh_console.shutil.which", lambda name: str(virsh))
+    monkeypatch.setattr(Dashboard, "suspend", lambda app: nullcontext())
+    monkeypatch.setattr(Dashboard, "_end_by_signal", lambda app, number: ended.append(number))
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("c")
+        await stage.says("virsh console of web1 on h1: ended")
+        await stage.until(lambda: ended == [signal.SIGTERM])
+
+
+@pytest.mark.usefixtures("no_emulator")
+async def test_virsh_is_not_asked_for_the_console_of_a_vm_that_is_off() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("old")
+        await stage.press("c")
+        await stage.says("no console of old on h2: it is shut off")
 
 
 @pytest.mark.usefixtures("no_emulator")

@@ -89,6 +89,10 @@ class ConsolesScreen(ActingScreen):
             from kvmtui.ui.virsh_console import run_virsh_console
 
             where = acting.where(name, key.host, self.shown_fleet)
+            vm = self.shown_fleet.vm(key)
+            if vm is not None and not vm.state.active:
+                self.note(f"no console of {where}: it is {vm.state}, and virsh cannot wait for it", "$text-warning")
+                return
             self.note(run_virsh_console(self.app, key.host, key.uuid, device, where, str(error)), "$text-warning")
         else:
             self._consoles.open(key, name, device, devices)
