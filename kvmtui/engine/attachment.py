@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.hypervisor.errors import HypervisorError, LinkLost
 from kvmtui.hypervisor.lanes import Lane, Opener
 from kvmtui.hypervisor.protocol import Connection, ConsoleStream
 
@@ -27,8 +27,8 @@ class AttachmentOwner(Protocol):
     def output(self, attachment: "Attachment", data: bytes) -> None:
         """Take what the guest wrote."""
 
-    def ended(self, attachment: "Attachment", reason: str) -> None:
-        """Take note that nothing more will come."""
+    def ended(self, attachment: "Attachment", reason: str, *, by_host: bool) -> None:
+        """Take note that nothing more will come, and whether the host ended it or the link."""
 
     def told(self, attachment: "Attachment", text: str) -> None:
         """Take what came of a break."""
@@ -71,6 +71,14 @@ class Attachment:
         self.go_on()
         return True
 
+    def reply(self, data: bytes) -> None:
+        """Send an answer to a question of the guest's, unless others still wait: it can ask without end."""
+        with self._lock:
+            if len(self._unsent) >= _PIECE_BYTES:
+                return
+            self._unsent += data
+        self.go_on()
+
     def go_on(self) -> None:
         """Send what waits, if anything does."""
         with self._lock:
@@ -105,6 +113,11 @@ class Attachment:
         self._lane.abandon()
 
     @property
+    def closed(self) -> bool:
+        """Whether it has been closed or given up."""
+        return self._closed
+
+    @property
     def hangs(self) -> bool:
         """Whether it has been given up and its call still has not returned."""
         return self._lane.abandoned and self._lane.alive
@@ -124,11 +137,11 @@ class Attachment:
         try:
             sent = self._stream.write(piece)
         except HypervisorError as error:
-            self._owner.ended(self, str(error))
+            self._owner.ended(self, str(error), by_host=not isinstance(error, LinkLost))
             return
         except Exception:  # noqa: BLE001 - a console that takes no more keys must not look open
             _log.exception("writing to a console")
-            self._owner.ended(self, "an internal error; run with --log FILE to see it")
+            self._owner.ended(self, "an internal error; run with --log FILE to see it", by_host=False)
             return
         with self._lock:
             # It may have been dropped meanwhile.
@@ -150,5 +163,5 @@ class _Sink:
     def output(self, data: bytes) -> None:
         self._owner.output(self._attachment, data)
 
-    def ended(self, reason: str) -> None:
-        self._owner.ended(self._attachment, reason)
+    def ended(self, reason: str, *, by_host: bool) -> None:
+        self._owner.ended(self._attachment, reason, by_host=by_host)

@@ -5,10 +5,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from math import inf
 
 from kvmtui.engine.attachment import Attachment
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.engine.whereabouts import find_vm, has_left, why_absent
 from kvmtui.hypervisor.errors import (
     CallTimedOut,
@@ -34,35 +34,10 @@ _SOUND_S = 5.0
 """A stream that lasted so long was in order."""
 _CLOSE_LINGERS_S, _LINK_LINGERS_S = 5.0, 40.0
 """How long libvirtd may hold a session that was closed, and one whose link broke: its keepalive takes half a minute."""
+_HELD_AGAIN_S = 3.0
+"""How often is looked whether a console that another client has is free: opening it is the only way to know."""
 # After these the same may succeed in a moment, when the VM runs again or its host is back.
 _PASSING = (LinkLost, ConnectFailed, CallTimedOut, InvalidState, VmGone)
-
-
-class ConsoleState(StrEnum):
-    """How a console stands."""
-
-    OPENING = "opening"
-    OPEN = "open"
-    WAITING = "waiting"
-    """The guest is off or its host unreachable; it is attached again by itself."""
-    HELD = "held"
-    """Another client has it; `take_over` attaches all the same."""
-    ENDED = "ended"
-    """Nothing more will come by itself; `reattach` tries again."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsoleOutput:
-    """What has come since the last look."""
-
-    data: bytes
-    skipped_bytes: int = 0
-    """How much was dropped before `data` because it came faster than it could be shown."""
-    state: ConsoleState = ConsoleState.OPEN
-    message: str = ""
-    """Why it is not open and what to do, or, once, what came of a request; cleaned."""
-    key: VmKey | None = None
-    """Where the guest is now: it follows a migration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +80,11 @@ class Console:
         self._since_s = hosts.clock()
         self._failures = 0
         self._attachment: Attachment | None = None
+        self._knocking = False
+        """Whether a console that is held is being tried."""
+        self._knocked_at_s = -inf
+        self._was_ours = False
+        """Whether this guest's console was open here until the host ended that: who has it now has taken it over."""
         self._closed = False
         self._lock = threading.Lock()
         self._attach(key, force=False, was=ConsoleState.OPENING)
@@ -130,6 +110,13 @@ class Console:
             attachment = self._attachment if self._state in (ConsoleState.OPEN, ConsoleState.OPENING) else None
         if attachment is not None and not attachment.write(data):
             self.told(attachment, "too much at once: this was not sent")
+
+    def reply(self, data: bytes) -> None:
+        """Answer a question of the guest's; dropped while others wait, so that keys do not wait behind answers."""
+        with self._lock:
+            attachment = self._attachment if self._state is ConsoleState.OPEN else None
+        if attachment is not None:
+            attachment.reply(data)
 
     def take_over(self) -> None:
         """Attach to a console that is held, ending the other client's session."""
@@ -172,12 +159,17 @@ class Console:
         elif state is ConsoleState.OPENING and passed_s > _OPEN_DEADLINE_S:
             attachment.abandon()
             self._failed(attachment, CallTimedOut(f"no answer for {_OPEN_DEADLINE_S:.0f} s"))
-        elif state is ConsoleState.HELD and has_left(fleet, key, since_s):
-            self._change(attachment, ConsoleState.WAITING, why_absent(fleet, key, since_s), was=state)
+        elif state is ConsoleState.HELD:
+            if has_left(fleet, key, since_s):
+                self._was_ours = False
+                self._change(attachment, ConsoleState.WAITING, why_absent(fleet, key, since_s), was=state)
+            else:
+                self._knock(attachment)
         elif state is ConsoleState.WAITING:
             found = find_vm(fleet, key, since_s)
             if found is None:
                 if reason := why_absent(fleet, key, since_s):
+                    self._was_ours = False
                     self._change(attachment, state, reason, was=state)
             elif passed_s >= self._pause_s() and not attachment.hangs:
                 self._attach(found, force=False, was=state)
@@ -186,9 +178,17 @@ class Console:
 
     def opened(self, attachment: Attachment, error: BaseException | None) -> None:
         """Take note that an attachment is open, or why not."""
+        with self._lock:
+            knocked = self._knocking and attachment is self._attachment
+            if knocked:
+                self._knocking, self._knocked_at_s = False, self._hosts.clock()
         if error is None:
-            # It may have ended already.
-            self._change(attachment, ConsoleState.OPEN, "", was=ConsoleState.OPENING)
+            was, message = (ConsoleState.HELD, "free now: attached") if knocked else (ConsoleState.OPENING, "")
+            # It may have ended already, or the VM have left meanwhile.
+            if not self._change(attachment, ConsoleState.OPEN, message, was=was):
+                attachment.close()
+        elif knocked and isinstance(error, ConsoleBusy):
+            pass
         elif isinstance(error, HypervisorError):
             self._failed(attachment, error)
         else:
@@ -209,13 +209,17 @@ class Console:
         if not waiting:
             self._wake()
 
-    def ended(self, attachment: Attachment, reason: str) -> None:
-        """Take note of a stream's end, and have its host looked at: what was seen before does not tell why."""
+    def ended(self, attachment: Attachment, reason: str, *, by_host: bool) -> None:
+        """Take note of a stream's end, and have its host looked at: what was seen before does not tell why.
+
+        `by_host` says that the host ended it, over a link that is in order.
+        """
         lasted_s = self._hosts.clock() - self._since_s
         if self._change(attachment, ConsoleState.WAITING, reason):
             # One that ends as it begins is tried less and less, as one that does not begin.
             self._failures = self._failures + 1 if lasted_s < _SOUND_S else 0
-            self._let_go[self._key] = self._hosts.clock() + _LINK_LINGERS_S
+            self._was_ours = by_host
+            self._let_go[self._key] = self._hosts.clock() + (_CLOSE_LINGERS_S if by_host else _LINK_LINGERS_S)
             attachment.close()
             self._hosts.look(self._key.host)
 
@@ -232,38 +236,57 @@ class Console:
 
     def _attach(self, key: VmKey, *, force: bool, was: ConsoleState) -> None:
         """Open a new stream, unless the state is not what it was any more: two streams would shut each other out."""
-        attachment = Attachment(key.uuid, self._hosts.opener(key.host), self, self._executes)
         with self._lock:
-            wanted = not self._closed and self._state is was
-            if wanted:
-                self._attachment, attachment_before = attachment, self._attachment
-                self._key, self._state, self._message = key, ConsoleState.OPENING, ""
-                self._since_s = self._hosts.clock()
-        if not wanted:
-            attachment.close()
-            return
+            if self._closed or self._state is not was:
+                return
+            before = self._attachment
+            if before is None or before.closed or self._knocking or key.host != self._key.host:
+                attachment = Attachment(key.uuid, self._hosts.opener(key.host), self, self._executes)
+            else:
+                attachment = before
+            self._attachment, self._knocking = attachment, False
+            self._key, self._state, self._message = key, ConsoleState.OPENING, ""
+            self._since_s = self._hosts.clock()
         attachment.open(key.uuid, self._device, force=force)
-        if attachment_before is not None:
-            attachment_before.close()
+        if before is not None:
+            if before is not attachment:
+                before.close()
             self._wake()
+
+    def _knock(self, attachment: Attachment) -> None:
+        """See whether a console that is held is free by now, over the connection that is there."""
+        with self._lock:
+            due = self._hosts.clock() - max(self._knocked_at_s, self._since_s) >= _HELD_AGAIN_S
+            if not due or self._knocking or self._closed or attachment is not self._attachment:
+                return
+            self._knocking = True
+        attachment.open(self._key.uuid, self._device, force=False)
 
     def _failed(self, attachment: Attachment, error: HypervisorError) -> None:
         self._failures += 1
-        if isinstance(error, _PASSING):
-            changed = self._change(attachment, ConsoleState.WAITING, str(error))
+        # With a connection that is there a guest is attached to as soon as it starts, or the other client leaves.
+        connected = False
+        if isinstance(error, InvalidState):
+            connected = True
+            fleet, why = self._hosts.fleet(), f"{error}; it is tried again by itself"
+            if has_left(fleet, self._key, -inf):
+                why = why_absent(fleet, self._key, -inf)
+            changed = self._change(attachment, ConsoleState.WAITING, why)
+        elif isinstance(error, _PASSING):
+            changed = self._change(attachment, ConsoleState.WAITING, f"{error}; it is tried again by itself")
         elif isinstance(error, ConsoleBusy) and self._hosts.clock() < self._let_go.get(self._key, -inf):
             changed = self._change(attachment, ConsoleState.WAITING, "the host has not let go of the last session yet")
         elif isinstance(error, ConsoleBusy):
-            changed = self._change(
-                attachment,
-                ConsoleState.HELD,
-                "another client has this console open (libvirt does not tell who); taking it over ends that session",
-            )
+            connected = True
+            what = "has taken this console over" if self._was_ours else "has this console open"
+            who = f"another client {what} (libvirt does not tell who)"
+            then = "it is attached here when that one leaves; taking it over ends that session"
+            changed = self._change(attachment, ConsoleState.HELD, f"{who}: {then}")
         elif isinstance(error, NoConsole):
             changed = self._change(attachment, ConsoleState.ENDED, self._how_to_add(error))
         else:
             changed = self._change(attachment, ConsoleState.ENDED, str(error))
-        if changed:
+        if changed and not connected:
             attachment.close()
 
     def _change(

@@ -35,15 +35,15 @@ def why_absent(fleet: Fleet, key: VmKey, since_s: float) -> str:
     """Return why `find_vm` finds nothing, and what is waited for; "" while nothing newer is known."""
     own = fleet.hosts.get(key.host)
     if own is None or own.link is not Link.UP:
-        return "its host does not answer; it is attached again when it does"
+        return "its host does not answer; it is attached when it does"
     if not _seen(own, since_s):
         return ""
     vm = own.vms.get(key.uuid)
     if vm is None:
-        return "the VM is on none of the hosts watched here; it is attached again when it comes back"
+        return "the VM is on none of the hosts watched here; it is attached when it comes back"
     if vm.state.active:
-        return "the VM is on its way to another host"
-    return f"the VM is {vm.state}; it is attached again when it starts"
+        return "the VM is on its way to another host; it is attached there"
+    return f"the VM is {vm.state}; it is attached when it starts"
 
 
 def _seen(host: Host, since_s: float) -> bool:

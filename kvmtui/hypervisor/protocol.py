@@ -29,8 +29,11 @@ class ConsoleSink(Protocol):
     def output(self, data: bytes) -> None:
         """Take what the guest wrote."""
 
-    def ended(self, reason: str) -> None:
-        """Take note that nothing more will come, and why."""
+    def ended(self, reason: str, *, by_host: bool) -> None:
+        """Take note that nothing more will come, and why.
+
+        `by_host` says that the host told so over a link that is in order.
+        """
 
 
 class Connection(Protocol):

@@ -66,7 +66,7 @@ class LibvirtConsole:
             None,
         )
         # A stream does not hear that its connection is gone.
-        connection.registerCloseCallback(lambda *_: self._end("the connection to the host broke"), None)
+        connection.registerCloseCallback(lambda *_: self._end("the connection to the host broke", by_host=False), None)
 
     def write(self, data: bytes) -> int:
         """Send bytes to the guest and return how many were taken; blocks while the daemon takes none."""
@@ -75,7 +75,7 @@ class LibvirtConsole:
         try:
             return max(0, int(self._stream.send(data)))
         except self._module.libvirtError as error:
-            raise translate(error) from error
+            raise translate(error, self._connection) from error
 
     def send_break(self) -> str:
         """Let the guest see a break on the line, which only QEMU's own monitor can do; waits for QEMU."""
@@ -104,17 +104,18 @@ class LibvirtConsole:
         try:
             open_ended = not events & self._module.VIR_STREAM_EVENT_READABLE or self._receive()
             if not open_ended or events & self._module.VIR_STREAM_EVENT_HANGUP:
-                self._end("the guest's console was closed")
+                self._end("the guest's console was closed", by_host=True)
             elif events & self._module.VIR_STREAM_EVENT_ERROR:
-                self._end("the connection to the console failed")
+                self._end("the connection to the console failed", by_host=False)
             elif time.monotonic() - self._read_at_s < 2 * _REST_S:
                 time.sleep(_REST_S)
             self._read_at_s = time.monotonic()
         except self._module.libvirtError as error:
-            self._end(str(translate(error)))
+            failure = translate(error, self._connection)
+            self._end(str(failure), by_host=not isinstance(failure, LinkLost))
         except Exception:  # noqa: BLE001
             _log.exception("console callback")
-            self._end("an internal error ended the console; run with --log FILE to see it")
+            self._end("an internal error ended the console; run with --log FILE to see it", by_host=False)
 
     def _receive(self) -> bool:
         """Hand over what is there; return False at the end of the stream.
@@ -130,11 +131,11 @@ class LibvirtConsole:
             self._sink.output(data)
         return True
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, *, by_host: bool) -> None:
         """Take note of the end. Only `close` aborts the stream: that waits for the host, and this is libvirt's loop."""
         if self._finish():
             self._quietly(self._stream.eventRemoveCallback)
-            self._sink.ended(reason)
+            self._sink.ended(reason, by_host=by_host)
 
     def _finish(self) -> bool:
         """Take the stream for over; return whether it was not yet."""

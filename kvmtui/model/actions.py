@@ -137,7 +137,8 @@ ACTIONS: tuple[Action, ...] = (
         "Move the VM to another host while it runs.",
         pending="migrating",
     ),
-    Action("console", "console", "c", _ACTIVE, "Open the VM's serial console.", during_job=True),
+    # Also of a VM that is off: so its boot is seen from the first byte.
+    Action("console", "console", "c", _ANY, "Open the VM's serial console.", during_job=True),
     Action(
         "cancel_job",
         "cancel",

@@ -96,6 +96,10 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
         """Let ^Q and ^P reach the guest while its console has the focus."""
         return not guest_gets_key(self, action) and super().check_action(action, parameters)
 
+    async def action_quit(self) -> None:
+        """Quit, or ask first."""
+        self.main_screen.quit()
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Fill the palette from the tables of actions and keys."""
         main = self.main_screen

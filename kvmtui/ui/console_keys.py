@@ -59,11 +59,11 @@ CONSOLE_KEYS: tuple[ConsoleKey, ...] = (
     ConsoleKey("n", Command.STEP, 1, "n p 1-9", "tab", "next console, the one before, or by number"),
     ConsoleKey("p", Command.STEP, -1),
     *(ConsoleKey(str(number), Command.TAB, number) for number in range(1, 10)),
-    ConsoleKey("tab", Command.TABLE, 0, "Tab", "table", "give the keys to the table; the console stays in sight"),
+    ConsoleKey("tab", Command.TABLE, 0, "Tab", "table", "keys to the table; a console in full screen is hidden"),
     ConsoleKey("l", Command.LOG, 0, "l", "log", "log what the guest writes to a file, or stop that"),
     ConsoleKey("b", Command.BREAK, 0, "b", "break", "send a break, where the hypervisor can; asks first"),
     ConsoleKey(PREFIX_KEY, Command.SEND_PREFIX, 0, PREFIX, "send it", "send ^] itself"),
-    ConsoleKey("question_mark", Command.HELP, 0, "?", "help", "this help"),
+    ConsoleKey("question_mark", Command.HELP, 0, "?", "all keys", "this help"),
 )
 BY_KEY = {row.key: row for row in CONSOLE_KEYS}
 REPEATED = ", ".join(f"{row.written} {row.label}" for row in CONSOLE_KEYS if row.repeats and row.written)

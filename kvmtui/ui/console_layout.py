@@ -1,6 +1,10 @@
-"""Where the console is on the main screen. Pure."""
+"""Where the console is on the main screen, and what it has to do with it. Pure."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
+
+from kvmtui.model.vm import VmKey
 
 BESIDE_COLUMNS = 140
 """From how many columns on there is room for a console of 80 beside the table."""
@@ -21,3 +25,19 @@ class Layout(StrEnum):
         """Return the next one that there is room for."""
         fitting = [each for each in Layout if each.in_columns(columns) is each]
         return fitting[(fitting.index(self.in_columns(columns)) + 1) % len(fitting)]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the panel needs of the screen that it is on."""
+
+    where: Callable[[str, str], str]
+    """Words a VM and its host's key: "web1 on h1"."""
+    stands_still: Callable[[VmKey], str]
+    """Says that a guest takes no keys now, and why; "" of one that runs, or is off."""
+    left: Callable[[], None]
+    """Called when the keys shall be the table's again."""
+    changed: Callable[[], None]
+    """Called when the screen has to be divided anew or offers other keys."""
+    chosen: Callable[[VmKey], None]
+    """Called when another console was chosen by its tab."""

@@ -6,23 +6,36 @@ from datetime import datetime
 from pathlib import Path
 
 _NAME_CHARACTERS = 60
+_MOST_BYTES = 100 * 1000 * 1000
+"""A guest that writes without end must not fill the user's disk."""
+
+
+class LogFull(Exception):
+    """A log has reached its greatest size; what was given is not in it."""
 
 
 class ConsoleLog:
-    """An open file that takes the bytes of one console as they came; raises `OSError` when it cannot."""
+    """A file that takes the bytes of one console as they came; raises `OSError` when it cannot, `LogFull` when full."""
 
     def __init__(self, folder: Path, vm_name: str, now: datetime) -> None:
-        """Make a new file, for its owner alone, named after the VM and the time."""
+        """Name a file after the VM and the time; with the first bytes it is made, for its owner alone."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A VM's name is anybody's choice: no slash, no leading dot or dash, nothing a shell would act on.
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", vm_name).lstrip(".-")[:_NAME_CHARACTERS]
         self.path = folder / f"{name or 'vm'}-{now:%Y%m%d-%H%M%S}.log"
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self.written_bytes = 0
+        self._file = -1
 
     def write(self, data: bytes, skipped_bytes: int) -> None:
         """Append what came, and before it how much was lost, if anything was."""
         if skipped_bytes:
             data = b"\r\n[kvmtui: %d bytes skipped]\r\n" % skipped_bytes + data
+        if self.written_bytes + len(data) > _MOST_BYTES:
+            raise LogFull
+        if self._file < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._file = os.open(self.path, flags, 0o600)
+        self.written_bytes += len(data)
         while data:
             data = data[os.write(self._file, data) :]
 

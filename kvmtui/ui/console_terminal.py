@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from math import inf
 from typing import Protocol
 
 from textual import events
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.model.vm import VmKey
-from kvmtui.ui.console_log import ConsoleLog, log_folder, shown_path
+from kvmtui.ui.console_log import ConsoleLog, LogFull, log_folder, shown_path
 from kvmtui.ui.emulator import Emulator
 from kvmtui.ui.emulator_search import EmulatorSearch
 from kvmtui.ui.open_consoles import FEED_BUDGET_S
@@ -16,6 +17,7 @@ from kvmtui.ui.open_consoles import FEED_BUDGET_S
 _MIN_PIECE, _MAX_PIECE = 256, 64 << 10
 _MEANT_S = 1.0
 """How long a question must have been in sight, and no key typed, before a key is taken for meant for it."""
+_REMARK_S = 6.0
 _CAN = b"\x18"
 _LIVE = frozenset({ConsoleState.OPENING, ConsoleState.OPEN})
 
@@ -28,6 +30,9 @@ class ConsoleSession(Protocol):
 
     def write(self, data: bytes) -> None:
         """Queue bytes for the guest."""
+
+    def reply(self, data: bytes) -> None:
+        """Answer a question of the guest's, unless answers still wait."""
 
     def take_over(self) -> None:
         """Attach although another client has the console."""
@@ -53,13 +58,12 @@ class ConsoleTerminal:
     ) -> None:
         """`size` is columns and rows; `clock` is in seconds."""
         self.key, self.vm_name, self.device = key, vm_name, device
-        self.emulator = Emulator(*size, self.send)
+        self.emulator = Emulator(*size, self._reply)
         self.session: ConsoleSession | None = None
         self.state = ConsoleState.OPENING
         self.message = ""
         """Why it is not open, and what to do."""
-        self.remark = ""
-        """What is worth saying until the next key."""
+        self._remark, self._remark_seen_s = "", inf
         self.skipped_bytes = 0
         """How much output was dropped since the last key."""
         self.silent = True
@@ -74,6 +78,22 @@ class ConsoleTerminal:
         self._after_backlog: tuple[ConsoleState, str] = (self.state, "")
         self._stopped = False
         self._piece = 4 << 10
+
+    @property
+    def remark(self) -> str:
+        """What is worth saying until the next key, or for a few seconds in sight."""
+        return self._remark
+
+    @remark.setter
+    def remark(self, text: str) -> None:
+        self._remark, self._remark_seen_s = text, inf
+
+    def see_remark(self) -> None:
+        """Note that the remark is in sight now; one that has been long enough goes."""
+        now_s = self._clock()
+        self._remark_seen_s = min(self._remark_seen_s, now_s)
+        if now_s - self._remark_seen_s >= _REMARK_S:
+            self._remark = ""
 
     @property
     def live(self) -> bool:
@@ -129,6 +149,9 @@ class ConsoleTerminal:
                 self.log.write(output.data, output.skipped_bytes)
             except OSError as error:
                 self.stop_log(f"the log has ended: {error.strerror}")
+            except LogFull:
+                megabytes = round(self.log.written_bytes / 1e6)
+                self.stop_log(f"the log has ended, it is {megabytes} MB long; ^] l starts another")
 
     def _stand(self, state: ConsoleState, message: str) -> None:
         self.rang = self.emulator.take_bell() or self.rang
@@ -156,6 +179,10 @@ class ConsoleTerminal:
         if data and self.session is not None and self.live:
             self.session.write(data)
 
+    def _reply(self, data: bytes) -> None:
+        if self.session is not None and self.live:
+            self.session.reply(data)
+
     def tell_size(self) -> None:
         """Type the command that tells the guest's terminal driver the size."""
         self.send(b"stty rows %d cols %d\r" % (self.emulator.rows, self.emulator.columns))
@@ -182,7 +209,7 @@ class ConsoleTerminal:
         """Take a key for an answer to what is said about a console that is not open; see `end_quiet` for `meant`."""
         if self.session is None:
             return
-        if self.state is ConsoleState.ENDED and key == "r":
+        if self.state is ConsoleState.ENDED and key == "enter" and meant:
             self.session.reattach()
         if self.state is ConsoleState.HELD and key == "y" and meant:
             self.session.take_over()
@@ -192,7 +219,8 @@ class ConsoleTerminal:
     def toggle_log(self) -> None:
         """Write what comes from now on to a file as well, or stop that."""
         if self.log is not None:
-            self.stop_log(f"logged to {shown_path(self.log.path)}")
+            written = self.log.written_bytes
+            self.stop_log(f"logged to {shown_path(self.log.path)}" if written else "nothing came that could be logged")
             return
         try:
             self.log = ConsoleLog(log_folder(), self.vm_name, datetime.now())

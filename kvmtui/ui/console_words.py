@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from textual.content import Content
+from textual.style import Style
 
-from kvmtui.engine.consoles import ConsoleState
+from kvmtui.engine.console_state import ConsoleState
 from kvmtui.ui.console_keys import PREFIX, REPEATED, search_choices
 from kvmtui.ui.console_terminal import ConsoleTerminal
 from kvmtui.ui.glyphs import Glyphs
+from kvmtui.ui.widgets.console_heads import TAB
 
 _STATES = {ConsoleState.OPENING: "opening", ConsoleState.WAITING: "waiting", ConsoleState.HELD: "held by another"}
 
@@ -16,15 +18,29 @@ _FIELD_CHOICES = (("Enter", "to the matches"), ("Esc", "end"))
 
 
 def title_line(
-    terminal: ConsoleTerminal, where: str, *, has_keys: bool, repeats: bool, types_search: bool, glyphs: Glyphs
+    terminal: ConsoleTerminal,
+    where: str,
+    *,
+    stands_still: str,
+    has_keys: bool,
+    repeats: bool,
+    types_search: bool,
+    glyphs: Glyphs,
 ) -> Content:
-    """Return the line above a console; `where` is "web1 on h1", `repeats` says that some keys need no prefix now."""
+    """Return the line above a console; `where` is "web1 on h1".
+
+    `stands_still` says why the guest takes no keys, `repeats` that some keys need no prefix now.
+    """
+    if types_search:
+        return Content("").join([Content(" "), _search_words(terminal, types_search)])
     parts = [Content.styled(f" console of {where}", "bold $primary")]
     if terminal.search is not None:
         return Content("").join([*parts, Content("   "), _search_words(terminal, types_search)])
     facts: list[tuple[str, str]] = []
     if terminal.state is not ConsoleState.OPEN:
         facts.append((_STATES.get(terminal.state, "ended"), "$text-warning"))
+    elif stands_still:
+        facts.append((stands_still, "$text-warning"))
     if terminal.remark:
         facts.append((terminal.remark, "$text-accent"))
     if terminal.skipped_bytes:
@@ -60,7 +76,8 @@ def tabs_line(
     parts = [] if in_sight else [Content.styled(" consoles ", "dim")]
     for number, terminal in enumerate(terminals, 1):
         chosen = in_sight and terminal is shown
-        parts.append(Content.styled(f" {number} {terminal.vm_name} ", "bold $primary" if chosen else ""))
+        name = Content.styled(f" {number} {terminal.vm_name} ", "bold $primary" if chosen else "")
+        parts.append(name.stylize(Style.from_meta({TAB: number})))
         if terminal.rang and not chosen:
             parts.append(Content.styled("! ", "bold $text-warning"))
         elif terminal.unseen and not chosen:
@@ -78,10 +95,10 @@ def notice(terminal: ConsoleTerminal, where: str) -> str:
     reason = terminal.message.rstrip(".")
     match terminal.state:
         case ConsoleState.WAITING:
-            return f"waiting: {reason or 'not there'}. It is attached again by itself; {PREFIX} q leaves."
+            return f"waiting: {reason or 'not there'}. {PREFIX} q leaves."
         case ConsoleState.HELD:
             reason = reason or "another client has this console open"
             return f"{reason}.\nTake over the console of {where}? y/N ({PREFIX} q leaves)"
         case ConsoleState.ENDED:
-            return f"ended: {reason or 'closed'}. r attaches again, {PREFIX} q leaves."
+            return f"ended: {reason or 'closed'}. Enter reattaches, {PREFIX} q leaves."
     return ""

@@ -8,10 +8,14 @@ console or a question would act on VMs. Here the next key is handed on when the 
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from textual import events
 from textual.app import App, ReturnType
 from textual.message import Message
+from textual.message_pump import MessagePump
+from textual.screen import Screen
+from textual.widget import Widget
 
 from kvmtui.ui.changed_cells import terminal_busy
 from kvmtui.ui.paint_now import paint_now
@@ -39,6 +43,9 @@ class OrderedKeysApp(App[ReturnType]):
         self._clock = clock
         self._waiting: deque[events.Key | events.Paste] = deque()
         self._sent_at_s: float | None = None
+        self._sent_to: MessagePump = self
+        self._seen_on: Screen[Any] | None = None
+        """The screen on which the word of the last key came last."""
 
     async def on_event(self, event: events.Event) -> None:
         """Queue keys and pastes that come from the terminal; let everything else through."""
@@ -52,7 +59,17 @@ class OrderedKeysApp(App[ReturnType]):
             self.set_timer(_LOST_S, self._send_if_lost)
 
     async def on_key_handled(self) -> None:
-        """Go on with the next key."""
+        """Go on with the next key when nothing of the last is under way any more."""
+        # A binding runs at the app. What it lets a widget tell, such as the choice that was made, comes the same way
+        # once more; and what a question was answered with is done by who asked. So the word goes round until it finds
+        # the screen that it found before.
+        screen, before = self.screen, self._seen_on
+        if screen is not before:
+            self._seen_on = screen
+            sent_to = self._sent_to
+            still = before is None and isinstance(sent_to, Widget) and sent_to.is_attached and sent_to.screen is screen
+            if self._follow(sent_to if still else self.focused or screen):
+                return
         await self._send_next()
 
     async def _send_if_lost(self) -> None:
@@ -71,6 +88,13 @@ class OrderedKeysApp(App[ReturnType]):
                 if not self._waiting and not self.message_queue_size and not terminal_busy(self):
                     paint_now(target)
                 continue
+            self._sent_to, self._seen_on = target, None
             await super().on_event(event)
-            if target.post_message(KeyHandled()):
-                self._sent_at_s = self._clock()
+            self._follow(target)
+
+    def _follow(self, target: MessagePump) -> bool:
+        """Send the word that a key was handled the way from `target`; return whether it will come."""
+        comes = target.post_message(KeyHandled())
+        if comes:
+            self._sent_at_s = self._clock()
+        return comes

@@ -30,7 +30,7 @@ def run_virsh_console(app: App[Any], uri: str, uuid: str, device: str | None, wh
             # ^C before virsh has the terminal ends virsh, not kvmtui. An ignored signal would be inherited.
             before = signal.signal(signal.SIGINT, lambda *_: None)
             try:
-                code = subprocess.run(command, check=False).returncode  # noqa: S603
+                code = _run(command)
             finally:
                 signal.signal(signal.SIGINT, before)
             sys.stdout.write(_CALM)
@@ -38,3 +38,25 @@ def run_virsh_console(app: App[Any], uri: str, uuid: str, device: str | None, wh
     except SuspendNotSupported:
         return f"no console: {why}; and this terminal cannot be given to virsh"
     return f"virsh console of {where}: {'left' if code == 0 else f'ended with code {code}'}"
+
+
+def _run(command: list[str]) -> int:
+    """Run a command until it ends, or a signal that ends kvmtui; the app's loop, which stands still, takes that up."""
+    process: subprocess.Popen[bytes] | None = None
+    told = False
+
+    def end(*_: object) -> None:
+        nonlocal told
+        told = True
+        if process is not None:
+            process.terminate()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        process = subprocess.Popen(command)  # noqa: S603
+        if told:
+            process.terminate()
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

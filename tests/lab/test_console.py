@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pexpect
 import pytest
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
 from kvmtui.model.vm import VmKey
@@ -34,6 +34,7 @@ class Screen:
     def __init__(self, engine: Engine, key: VmKey, device: str | None = None) -> None:
         self.output = ConsoleOutput(b"")
         self.messages: list[str] = []
+        self.received = b""
         self.console = engine.open_console(key, lambda: None, device)
         self._emulator = Emulator(COLUMNS, ROWS, self.console.write)
 
@@ -43,6 +44,7 @@ class Screen:
         self.output = self.console.take()
         if self.output.message:
             self.messages.append(self.output.message)
+        self.received += self.output.data
         self._emulator.feed(self.output.data)
         self._emulator.take_dirty()
         lines = ("".join(segment.text for segment in self._emulator.line(row)).rstrip() for row in range(ROWS))
@@ -216,6 +218,54 @@ def test_virsh_that_holds_it_is_told_of_and_taken_over(
         virsh.close(force=True)
 
 
+def test_what_virsh_holds_is_attached_when_virsh_leaves_and_what_it_steals_is_called_taken_over(
+    lab: Lab, guests: tuple[GuestSpec, GuestSpec], screen: OpenScreen
+) -> None:
+    def virsh(*options: str) -> pexpect.spawn:
+        command = ["-c", lab.h1.uri, "console", guests[0].uuid, *options]
+        return pexpect.spawn("virsh", command, env=CLEAN_ENVIRONMENT, encoding="utf-8", timeout=20)
+
+    holder = virsh()
+    thief = None
+    try:
+        holder.expect("Escape character is")
+        shown = screen(guests[0], state=ConsoleState.HELD)
+        holder.send("\x1d")
+        holder.expect(pexpect.EOF)
+        shown.become(ConsoleState.OPEN)
+        shown.clear()
+        thief = virsh("--force")
+        thief.expect("Escape character is")
+        shown.become(ConsoleState.HELD)
+        assert "another client has taken this console over" in shown.output.message
+        thief.send("\x1d")
+        thief.expect(pexpect.EOF)
+        shown.become(ConsoleState.OPEN)
+        shown.clear()
+    finally:
+        holder.close(force=True)
+        if thief is not None:
+            thief.close(force=True)
+
+
+def test_opened_before_the_guest_starts_it_shows_the_boot_from_the_first_byte(
+    lab: Lab, engine: Engine, guests: tuple[GuestSpec, GuestSpec], screen: OpenScreen
+) -> None:
+    key = VmKey(lab.h1.uri, guests[1].uuid)
+    lab.h1.virsh("destroy", guests[1].uuid)
+    wait_until(lambda: (vm := engine.fleet.vm(key)) and not vm.state.active, "the engine to see that it is off")
+    log = lab.h1.folder / "log/qemu" / guests[1].console_log
+    logged_before = log.stat().st_size
+    shown = screen(guests[1], state=ConsoleState.WAITING)
+    assert "shut off; it is attached when it starts" in shown.output.message
+    lab.h1.virsh("start", guests[1].uuid)
+    shown.see_boot(guests[1])
+    logged = log.read_bytes()
+    logged = logged[logged_before if len(logged) > logged_before else 0 :]
+    assert logged
+    assert shown.received[:200] == logged[:200]
+
+
 def test_a_break(lab: Lab, guests: tuple[GuestSpec, GuestSpec], screen: OpenScreen) -> None:
     shown = screen(guests[0])
     shown.clear()
@@ -275,9 +325,7 @@ def test_it_stays_through_a_reboot_and_comes_back_after_a_start(
     shown.see_boot(guests[1])
     shown.clear()
     lab.h1.virsh("destroy", guests[1].uuid)
-    shown.wait(
-        lambda: bool(shown.text) and "attached again when it starts" in shown.output.message, "what it waits for"
-    )
+    shown.wait(lambda: bool(shown.text) and "attached when it starts" in shown.output.message, "what it waits for")
     shown.type("\r")
     lab.h1.virsh("start", guests[1].uuid)
     shown.become(ConsoleState.OPEN)

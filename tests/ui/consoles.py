@@ -8,9 +8,10 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.app import Dashboard
+from kvmtui.ui.console_layout import Surroundings
 from kvmtui.ui.console_terminal import ConsoleTerminal
 from kvmtui.ui.glyphs import UNICODE
 from kvmtui.ui.key_order import OrderedKeysApp
@@ -39,6 +40,9 @@ class FakeSession:
         return ConsoleOutput(b"", state=self.state, message=self.message)
 
     def write(self, data: bytes) -> None:
+        self.written += data
+
+    def reply(self, data: bytes) -> None:
         self.written += data
 
     def take_over(self) -> None:
@@ -74,9 +78,21 @@ class ConsoleApp(OrderedKeysApp[None]):
         super().__init__()
         self.sessions: dict[VmKey, FakeSession] = {}
         self.left = 0
+        self.stands_still = ""
+        self.followed: list[VmKey] = []
+        """The VMs whose tabs were chosen."""
         options = {} if clock is None else {"clock": clock}
         self.panel = ConsolePanel(
-            self._open, lambda name, host: f"{name} on {host}", self._give_back, lambda: None, UNICODE, **options
+            self._open,
+            Surroundings(
+                lambda name, host: f"{name} on {host}",
+                lambda key: self.stands_still,
+                self._give_back,
+                lambda: None,
+                self.followed.append,
+            ),
+            UNICODE,
+            **options,
         )
 
     def compose(self) -> ComposeResult:

@@ -52,7 +52,7 @@ async def _lay_out(stage: Stage) -> None:
     """Wait until all parts have the heights they will keep: where the table scrolls to depends on its own."""
     hosts, detail = stage.main.query_one(HostList), stage.main.query_one(VmDetail)
     await stage.until(lambda: hosts.size.height == len(stage.backend.uris) + 1)
-    stage.main._divide_height()
+    stage.main.divide_height()
     await stage.until(lambda: detail.styles.height is not None and detail.size.height == detail.styles.height.value)
     assert stage.pilot is not None
     await stage.pilot.pause()

@@ -5,7 +5,7 @@ from unittest.mock import patch
 import pytest
 from textual import events
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.widgets.console_pane import guest_gets_key
 from tests.ui.consoles import PREFIX, WEB1, ConsoleApp, press, until
@@ -99,14 +99,20 @@ async def test_replies_go_back_to_the_guest() -> None:
 
 
 async def test_an_ended_console_keeps_the_screen_and_can_be_attached_again() -> None:
-    app = ConsoleApp()
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
     async with app.run_test(size=SIZE) as pilot:
         session = app.attach(ended(b"panic: \x1b[?1hoops", "the VM was shut off"))
         await pilot.pause()
-        assert app.lines == ["panic: oops", "ended: the VM was shut off. r attaches again, ^] q leaves."]
+        assert app.lines == ["panic: oops", "ended: the VM was shut off. Enter reattaches, ^] q leaves."]
         assert "ended" in app.title_line
         assert app.cells("reverse") == []
         await press(pilot, "a", "up", "r")
+        now += 60
+        await press(pilot, "r", "enter")
+        assert session.asked == [], "typed ahead"
+        now += 1
+        await press(pilot, "enter")
         assert session.written == b""
         assert session.asked == ["reattach"]
         app.tell(ConsoleOutput(b"booting"))
@@ -120,7 +126,7 @@ async def test_the_notice_hides_no_line_of_a_full_screen_and_is_wrapped() -> Non
     async with app.run_test(size=(30, 12)) as pilot:
         app.attach(ended(b"\r\n".join(b"line %d" % n for n in range(50)), "it has no serial device: add one"))
         await pilot.pause()
-        notice = ["ended: it has no serial", "device: add one. r attaches", "again, ^] q leaves."]
+        notice = ["ended: it has no serial", "device: add one. Enter", "reattaches, ^] q leaves."]
         assert app.lines[-4:] == ["line 49", *notice]
         assert len(app.lines) == app.pane.size.height
         # Lines that change later are drawn where they stand now.
@@ -147,7 +153,7 @@ async def test_a_waiting_console_says_so_and_comes_back_by_itself() -> None:
         session = app.attach(ConsoleOutput(b"bye\r\n", state=ConsoleState.WAITING, message="web1 is shut off"))
         await pilot.pause()
         assert app.lines[0] == "bye"
-        assert app.lines[1].startswith("waiting: web1 is shut off. It is attached again by itself;")
+        assert app.lines[1] == "waiting: web1 is shut off. ^] q leaves."
         await press(pilot, "a", "r", "y", "ctrl+q", "ctrl+p")
         assert session.written == b""
         assert session.asked == []

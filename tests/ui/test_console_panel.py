@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from kvmtui.engine.consoles import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
 from kvmtui.ui.console_keys import BY_KEY, CONSOLE_KEYS, Command, choices, console_help
 from kvmtui.ui.console_layout import Layout
 from kvmtui.ui.console_log import ConsoleLog
@@ -43,7 +43,7 @@ async def test_while_the_prefix_waits_the_title_shows_the_choices() -> None:
         session = app.attach(ConsoleOutput(b"$ "))
         await press(pilot, PREFIX)
         assert app.title_line.startswith(" q leave  h hide  / search")
-        assert app.title_line.endswith("? help  Esc cancel")
+        assert app.title_line.endswith("? all keys  Esc cancel")
         assert session.written == b""
 
 
@@ -244,13 +244,14 @@ async def test_the_log_has_the_guests_bytes_and_is_its_owners(tmp_path: Path, mo
     async with app.run_test(size=SIZE) as pilot:
         app.attach(ConsoleOutput(b"before"))
         await press(pilot, PREFIX, "l")
-        (path,) = (tmp_path / "kvmtui" / "consoles").iterdir()
-        assert path.name.startswith("web1-")
-        assert f"logging to {path}" in app.title_line
+        folder = tmp_path / "kvmtui" / "consoles"
+        assert f"logging to {folder}/web1-" in app.title_line
         await press(pilot, "a")
         assert "· logging ·" in app.title_line.replace("   ", " · ")
+        assert list(folder.iterdir()) == [], "nothing has come yet"
         app.tell(ConsoleOutput(b"\x1b[31mraw\xff\r\n"))
         await press(pilot, PREFIX, "h")
+        (path,) = folder.iterdir()
         app.tell(ConsoleOutput(b"hidden", skipped_bytes=7))
         await until(pilot, lambda: path.read_bytes() == b"\x1b[31mraw\xff\r\n\r\n[kvmtui: 7 bytes skipped]\r\nhidden")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -271,6 +272,66 @@ async def test_a_log_that_cannot_be_written_says_so(tmp_path: Path, monkeypatch:
         app.attach()
         await press(pilot, PREFIX, "l")
         assert "no log: " in app.title_line
+
+
+async def test_a_log_ends_before_it_fills_the_disk_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("kvmtui.ui.console_log._MOST_BYTES", 3_000_000)
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach()
+        await press(pilot, PREFIX, "l", PREFIX, "h")
+        for _ in range(4):
+            app.tell(ConsoleOutput(b"x" * 1_000_000))
+        await until(pilot, lambda: app.terminal.log is None)
+        (path,) = (tmp_path / "kvmtui" / "consoles").iterdir()
+        assert path.stat().st_size == 3_000_000
+        app.panel.open(WEB1, "web1")
+        assert "the log has ended, it is 3 MB long" in app.title_line, "also what came while nobody looked"
+
+
+async def test_a_remark_goes_after_a_few_seconds_in_sight() -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"$ "))
+        await press(pilot, PREFIX, "h")
+        app.tell(ConsoleOutput(b"", message="break sent"))
+        await until(pilot, lambda: app.terminal.remark)
+        now += 60
+        app.panel.open(WEB1, "web1")
+        assert "break sent" in app.title_line, "nobody has seen it yet"
+        now += 5
+        app.panel.bring_up_to_date()
+        assert "break sent" in app.title_line
+        now += 5
+        app.panel.bring_up_to_date()
+        assert "break sent" not in app.title_line
+
+
+async def test_a_guest_that_stands_still_is_not_to_be_woken_by_enter() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach()
+        await pilot.pause()
+        assert "Enter wakes a silent one" in app.title_line
+        app.stands_still = "the VM is paused"
+        app.panel.bring_up_to_date()
+        assert "the VM is paused" in app.title_line
+        assert "Enter" not in app.title_line
+
+
+async def test_the_search_covers_no_line_of_the_guest() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"\r\n".join(b"line %d" % n for n in range(50))))
+        await pilot.pause()
+        height = app.pane.size.height
+        await press(pilot, PREFIX, "slash", *"line")
+        field = app.query_one(ConsoleSearchField)
+        assert not field.region.overlaps(app.pane.region)
+        assert field.region.width > 20
+        assert app.pane.size.height == height, "and takes none away"
 
 
 async def test_help_opens_over_the_console() -> None:
@@ -522,9 +583,12 @@ async def test_pastes_go_nowhere_while_matches_are_shown() -> None:
 
 def test_a_log_is_never_where_a_vms_name_says(tmp_path: Path) -> None:
     log = ConsoleLog(tmp_path / "logs", "../../-x;$(reboot)\u202e" + "y" * 300, datetime(2026, 3, 14, 12, 4, 31))
+    log.write(b"x", 0)
     log.close()
     assert log.path.parent == tmp_path / "logs"
     assert log.path.name == "_.._-x___reboot__" + "y" * 43 + "-20260314-120431.log"
     with pytest.raises(FileExistsError):
-        ConsoleLog(tmp_path / "logs", "../../-x;$(reboot)\u202e" + "y" * 300, datetime(2026, 3, 14, 12, 4, 31))
+        ConsoleLog(tmp_path / "logs", "../../-x;$(reboot)\u202e" + "y" * 300, datetime(2026, 3, 14, 12, 4, 31)).write(
+            b"x", 0
+        )
     assert os.listdir(tmp_path) == ["logs"]

@@ -1,8 +1,10 @@
 """The whole dashboard on the demo hosts, driven by keys."""
 
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -667,7 +669,7 @@ async def test_a_console_that_someone_else_holds_says_so() -> None:
     class Sink:
         def output(self, data: bytes) -> None: ...
 
-        def ended(self, reason: str) -> None: ...
+        def ended(self, reason: str, *, by_host: bool) -> None: ...
 
     async with dashboard() as stage:
         await stage.put_cursor_on("web1")
@@ -702,7 +704,7 @@ async def test_two_consoles_are_typed_to_in_turn_and_no_key_acts_on_a_vm() -> No
         assert stage.engine.submitted == []
         # Typed in one go with what gives the keys back, a key is the table's.
         stage.type_at_once("ctrl+right_square_bracket", "h", "K")
-        await stage.see("Force off web1 on h1?")
+        await stage.see("Force off db1 on h1?")
 
 
 async def test_the_keys_go_to_the_table_while_the_console_stays_in_sight() -> None:
@@ -745,7 +747,7 @@ async def test_quitting_closes_open_consoles() -> None:
         await stage.press("c")
         await stage.see("root@web1:~#")
         assert stage.backend._world.attachments
-        stage.type_at_once("ctrl+right_square_bracket", "h", "q")
+        stage.type_at_once("ctrl+right_square_bracket", "h", "q", "y")
         await stage.until(lambda: not stage.app.is_running)
     await stage.until(lambda: not stage.backend._world.attachments)
 
@@ -802,12 +804,12 @@ async def test_without_an_emulator_virsh_has_the_terminal(
         events.append("resumed")
 
     def run(command: list[str], **options: object) -> SimpleNamespace:
-        assert options == {"check": False}, "no shell"
+        assert options == {}, "no shell"
         events.append(command)
-        return SimpleNamespace(returncode=0)
+        return SimpleNamespace(wait=lambda: 0)
 
     monkeypatch.setattr("kvmtui.ui.virsh_console.shutil.which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr("kvmtui.ui.virsh_console.subprocess.run", run)
+    monkeypatch.setattr("kvmtui.ui.virsh_console.subprocess.Popen", run)
     monkeypatch.setattr(Dashboard, "suspend", suspend)
     async with dashboard() as stage:
         await stage.put_cursor_on("web1")
@@ -820,6 +822,29 @@ async def test_without_an_emulator_virsh_has_the_terminal(
         command = ["/usr/bin/virsh", "-c", H1, "console", uuid, "--safe", *named]
         assert events == ["suspended", command, "resumed"]
         assert stage.app.focused is stage.table
+
+
+@pytest.mark.usefixtures("no_emulator")
+async def test_a_signal_that_ends_kvmtui_ends_virsh_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    virsh, ended = tmp_path / "virsh", []
+    virsh.write_text("#!/bin/sh\nkill -TERM $PPID\nexec sleep 600\n")
+    virsh.chmod(0o700)
+    monkeypatch.setattr("kvmtui.ui.virsh_console.shutil.which", lambda name: str(virsh))
+    monkeypatch.setattr(Dashboard, "suspend", lambda app: nullcontext())
+    monkeypatch.setattr(Dashboard, "_end_by_signal", lambda app, number: ended.append(number))
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("c")
+        await stage.says("virsh console of web1 on h1: ended")
+        await stage.until(lambda: ended == [signal.SIGTERM])
+
+
+@pytest.mark.usefixtures("no_emulator")
+async def test_virsh_is_not_asked_for_the_console_of_a_vm_that_is_off() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("old")
+        await stage.press("c")
+        await stage.says("no console of old on h2: it is shut off")
 
 
 @pytest.mark.usefixtures("no_emulator")

@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 
 from kvmtui.engine.attachment import Attachment
-from kvmtui.engine.consoles import Console, ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
+from kvmtui.engine.consoles import Console
 from kvmtui.engine.whereabouts import find_vm, why_absent
 from kvmtui.hypervisor.errors import ConnectFailed, LinkLost
 from kvmtui.model.actions import Verb
@@ -88,19 +89,24 @@ def perform(bench: Bench, verb: Verb, key: VmKey) -> None:
     bench.demo.open(key.host, read_only=False).perform(verb, key.uuid)
 
 
-def hold(bench: Bench, key: VmKey) -> list[str]:
+def hold(bench: Bench, key: VmKey, *, force: bool = False) -> list[str]:
     """Open a console as another client; return where the reason of its end will be."""
+    return hold_until(bench, key, force=force)[0]
+
+
+def hold_until(bench: Bench, key: VmKey, *, force: bool = False) -> tuple[list[str], Callable[[], None]]:
+    """Open a console as another client; return where the reason of its end will be, and how it leaves."""
     ends: list[str] = []
 
     class Sink:
         def output(self, data: bytes) -> None:
             pass
 
-        def ended(self, reason: str) -> None:
+        def ended(self, reason: str, *, by_host: bool) -> None:
             ends.append(reason)
 
-    bench.demo.open(key.host, read_only=False).open_console(key.uuid, Sink())
-    return ends
+    stream = bench.demo.open(key.host, read_only=False).open_console(key.uuid, Sink(), force=force)
+    return ends, stream.close
 
 
 def test_what_is_typed_before_it_is_open_is_not_lost(bench: Bench, open_console: OpenConsole) -> None:
@@ -118,7 +124,7 @@ def test_a_guest_that_is_shut_off_and_started_is_attached_again(bench: Bench, op
     seen.wait(ConsoleState.OPEN)
     perform(bench, Verb.FORCE_OFF, key)
     assert seen.wait(ConsoleState.WAITING).message == "the VM was shut off"
-    bench.tick_until(lambda: "attached again when it starts" in seen.look().message, "what it waits for")
+    bench.tick_until(lambda: "attached when it starts" in seen.look().message, "what it waits for")
     seen.text = ""
     perform(bench, Verb.START, key)
     seen.tick_until(ConsoleState.OPEN)
@@ -257,7 +263,7 @@ def test_the_end_of_a_stream_that_was_replaced_is_nothing(bench: Bench, open_con
     seen.wait(ConsoleState.WAITING)
     seen.tick_until(ConsoleState.OPEN)
     seen.text = ""
-    seen.console.ended(old, "late")
+    seen.console.ended(old, "late", by_host=True)
     seen.console.output(old, b"late")
     seen.console.told(old, "late")
     output = seen.look()
@@ -305,6 +311,85 @@ def test_a_console_that_is_held_can_be_taken_over(bench: Bench, open_console: Op
     seen.wait(ConsoleState.OPEN)
     assert ends == ["another client took the console over"]
     assert "lost" not in seen.text
+
+
+def test_a_held_console_is_attached_when_the_other_client_leaves(
+    bench: Bench, open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends, leave = hold_until(bench, bench.demo.find("web1"))
+    seen = open_console("web1")
+    seen.wait(ConsoleState.HELD)
+    opened: list[bool] = []
+    real = bench.demo.open
+
+    def counting(uri: str, *, read_only: bool, on_event: Callable[[], None] | None = None) -> object:
+        opened.append(read_only)
+        return real(uri, read_only=read_only, on_event=on_event)
+
+    monkeypatch.setattr(bench.demo, "open", counting)
+    for _ in range(10):
+        bench.clock.advance(1)
+        bench.engine.tick()
+        assert seen.look().state is ConsoleState.HELD
+    assert ends == []
+    leave()
+    seen.tick_until(ConsoleState.OPEN)
+    assert "free now" in seen.messages[-1]
+    assert False not in opened, "it is tried over the connection that is there"
+    seen.console.write(b"echo mine\r")
+    seen.wait_text("\r\nmine\r\n")
+
+
+def test_a_held_console_that_is_being_tried_can_be_taken_over(bench: Bench, open_console: OpenConsole) -> None:
+    key = bench.demo.find("web1")
+    ends = hold(bench, key)
+    seen = open_console("web1")
+    seen.wait(ConsoleState.HELD)
+    bench.demo.hang_host(key.host)
+    bench.clock.advance(5)
+    seen.console.watch()
+    assert seen.console._knocking
+    seen.console.take_over()
+    bench.demo.release_host(key.host)
+    seen.wait(ConsoleState.OPEN)
+    assert ends == ["another client took the console over"]
+    for _ in range(5):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert seen.look().state is ConsoleState.OPEN
+
+
+def test_that_it_was_taken_over_is_said_and_soon(bench: Bench, open_console: OpenConsole) -> None:
+    seen, key = open_console("web1"), bench.demo.find("web1")
+    seen.wait(ConsoleState.OPEN)
+    hold(bench, key, force=True)
+    ended_at_s = bench.clock()
+    assert "has taken this console over" in seen.tick_until(ConsoleState.HELD).message
+    assert bench.clock() - ended_at_s < 15
+    # Who has it when the guest has been off has not taken it from anybody.
+    perform(bench, Verb.FORCE_OFF, key)
+    seen.tick_until(ConsoleState.WAITING)
+    bench.engine.tick()
+    perform(bench, Verb.START, key)
+    hold(bench, key)
+    assert "has this console open" in seen.tick_until(ConsoleState.HELD).message
+
+
+def test_one_opened_before_its_guest_starts_has_the_boot_from_the_first_byte(
+    bench: Bench, open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = bench.demo.find("web1")
+    perform(bench, Verb.FORCE_OFF, key)
+    bench.engine.tick()
+    seen = open_console("web1")
+    assert "the VM is shut off; it is attached when it starts" in seen.wait(ConsoleState.WAITING).message
+    bench.clock.advance(600)
+    bench.engine.tick()
+    perform(bench, Verb.START, key)
+    monkeypatch.setattr(bench.demo, "open", lambda *_, **__: pytest.fail("the connection is there already"))
+    bench.engine.tick()
+    seen.wait(ConsoleState.OPEN)
+    seen.wait_text("web1")
 
 
 def test_one_that_another_client_takes_over_does_not_fight_back(bench: Bench, open_console: OpenConsole) -> None:
@@ -454,6 +539,20 @@ def test_a_paste_is_sent_in_pieces_and_whole(bench: Bench, line: Stream, open_co
     bench.wait_until(lambda: len(b"".join(line.pieces)) >= len(text), "all of it")
     assert b"".join(line.pieces) == text
     assert max(map(len, line.pieces)) <= 256
+
+
+def test_answers_to_a_guest_that_asks_without_end_do_not_delay_keys(
+    bench: Bench, line: Stream, open_console: OpenConsole
+) -> None:
+    seen = open_console("web1")
+    seen.wait(ConsoleState.OPEN)
+    line.taking.clear()
+    for _ in range(1000):
+        seen.console.reply(b"\x1b[24;80R")
+    seen.console.write(b"key")
+    line.taking.set()
+    bench.wait_until(lambda: b"".join(line.pieces).endswith(b"key"), "the key")
+    assert 8 <= len(b"".join(line.pieces)) < 600
 
 
 def test_ctrl_c_overtakes_a_paste(bench: Bench, line: Stream, open_console: OpenConsole) -> None:

@@ -106,7 +106,7 @@ class Sink:
     def output(self, data: bytes) -> None:
         self.text += data.decode()
 
-    def ended(self, reason: str) -> None:
+    def ended(self, reason: str, *, by_host: bool) -> None:
         self.reason = reason
 
 

@@ -11,6 +11,7 @@ from kvmtui.model.vm import VmState
 _KERNEL = "6.1.0-18-amd64"
 _BLUE, _GREEN, _YELLOW, _RED, _RESET = "\x1b[1;34m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
 _MAX_LINE = 1000
+_LINK_BROKE = "the connection to the host broke"
 _FLOOD_EVERY_S = 0.02
 _FLOOD_BYTES = 100_000
 """As much as a guest on a virtio console writes in that time."""
@@ -228,7 +229,8 @@ class DemoConsole:
             return None
         if (ending := self._ending()) is not None:
             self._detach()
-            return lambda: self._sink.ended(ending)
+            by_host = ending != _LINK_BROKE
+            return lambda: self._sink.ended(ending, by_host=by_host)
         if not self.vm.responsive or self._host.hung:
             return None
         text, self._pending = self._pending, ""
@@ -260,7 +262,7 @@ class DemoConsole:
         if self.usurped:
             return "another client took the console over"
         if self._host.down is not None or self._host.links_lost != self._links_lost:
-            return "the connection to the host broke"
+            return _LINK_BROKE
         if self.vm.id == self._run:
             return None
         if self.vm.state is VmState.SHUT_OFF and self.vm.reason == "migrated":

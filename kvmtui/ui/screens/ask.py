@@ -1,11 +1,11 @@
 """The confirmation: names VM and host, starts on No, and expires."""
 
 import time
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
@@ -89,3 +89,10 @@ class ConfirmScreen(ExpiringScreen[bool]):
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
         self.answer(event.button.id == "yes")
+
+
+def ask_paste(app: App[Any], where: str, text: str, agreed: Callable[[bool | None], None]) -> None:
+    """Ask whether lines shall be pasted into a guest's console; `where` is "web1 on h1"."""
+    lines = len(text.splitlines())
+    question = f"Paste {lines} line{'' if lines == 1 else 's'} into {where}?"
+    app.push_screen(ConfirmScreen(question, (), "The guest's shell runs each line.", destructive=False), agreed)

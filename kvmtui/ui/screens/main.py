@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import ClassVar
@@ -21,23 +21,20 @@ from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.vm import VmKey
 from kvmtui.ui import acting
 from kvmtui.ui.changed_cells import terminal_busy
-from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.console_keys import CONSOLE_FOOTER
 from kvmtui.ui.console_layout import Layout
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import VIEW_KEYS, bindings
 from kvmtui.ui.messages import (
     ActionFinished,
-    ConsoleWoke,
     CursorSettled,
     FleetChanged,
     MigrationChanged,
     TimePassed,
     TroubleCame,
 )
-from kvmtui.ui.screens.acting_screen import ActingScreen
+from kvmtui.ui.screens.consoles_screen import ConsolesScreen
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
-from kvmtui.ui.widgets.console_panel import ConsolePanel
 from kvmtui.ui.widgets.detail_lines import PRESENT
 from kvmtui.ui.widgets.filter_field import FilterField
 from kvmtui.ui.widgets.host_list import HostList
@@ -59,7 +56,7 @@ _TABLE_LEAST = 3
 _DETAIL_LEAST, _DETAIL_MOST = 5, 28
 
 
-class MainScreen(ActingScreen):
+class MainScreen(ConsolesScreen):
     """Everything at a glance; owns what is shown and hands it down."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
@@ -68,20 +65,12 @@ class MainScreen(ActingScreen):
     now_s: var[float] = var(0.0)
 
     def __init__(self, engine: Engine, glyphs: Glyphs, *, wall_clock: Callable[[], datetime] = datetime.now) -> None:
-        super().__init__(engine, VmTable(glyphs=glyphs), wall_clock=wall_clock)
+        super().__init__(engine, VmTable(glyphs=glyphs), glyphs, wall_clock=wall_clock)
         self._glyphs = glyphs
         self._hosts = HostList(glyphs=glyphs)
         self._detail = VmDetail(engine.history, glyphs=glyphs)
         self._follow: VmKey | None = None
         """A VM that moved while it was selected: where it will appear."""
-        self._consoles = ConsolePanel(
-            engine.open_console,
-            lambda name, host: acting.where(name, host, self.fleet),
-            self._console_left,
-            self._console_changed,
-            glyphs,
-        )
-        self._configs = ConfigReader(engine)
         self._told = False
         """Whether a fleet was published that is not taken yet."""
         self._divided: tuple[int, ...] = ()
@@ -96,7 +85,7 @@ class MainScreen(ActingScreen):
         yield self._table.data_bind(MainScreen.fleet, MainScreen.now_s)
         yield self._detail.data_bind(MainScreen.fleet, MainScreen.now_s)
         yield self._consoles
-        yield FilterField(self._filter_changed, self._focus_table)
+        yield FilterField(self._filter_changed, self.focus_table)
         yield StatusLine()
         yield KeyBar()
 
@@ -108,7 +97,7 @@ class MainScreen(ActingScreen):
         listeners.migration_changed = lambda migration: self._tell(MigrationChanged(migration))
         listeners.trouble = lambda text: self._tell(TroubleCame(text))
         self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
-        self._focus_table()
+        self.focus_table()
         self._tick()
         # Hosts that answered while Textual was being imported are in the first picture, which waits for no other.
         self._hand_down(self._engine.fleet)
@@ -162,7 +151,7 @@ class MainScreen(ActingScreen):
             table.select(self._follow)
             self._follow = None
         self._bring_up_to_date()
-        self._show_keys()
+        self.show_keys()
 
     def _hand_down(self, fleet: Fleet) -> None:
         """Give the widgets the fleet and the time, in such a way that each repaints once."""
@@ -179,7 +168,7 @@ class MainScreen(ActingScreen):
         hosts = fleet.hosts.values()
         if (divided := (len(hosts), sum(len(host.vms) for host in hosts))) != self._divided:
             self._divided = divided
-            self._divide_height()
+            self.divide_height()
 
     def _count_shown(self) -> None:
         self.query_one(TitleBar).shown = None if self._table.filter is None else self._table.shown_count
@@ -229,6 +218,7 @@ class MainScreen(ActingScreen):
         """Let the clock and the selected VM's figures follow; what else changes anyway is sent along with them."""
         self.query_one(TitleBar).tick(self._wall_clock(), seconds=self._glyphs.graphs)
         self._follow_cursor(rests=self._settle_due is None)
+        self._consoles.bring_up_to_date()
         if self._tick_due is not None:
             self._tick_due.cancel()
         self._tick_due = self._post_in(_TICK_S if self._glyphs.graphs else _SLOW_TICK_S, TimePassed())
@@ -256,13 +246,13 @@ class MainScreen(ActingScreen):
             self._settle_due = None
         self._follow_cursor(rests=True)
         self._engine.show_interest(self._table.selected, self._table.visible_keys)
-        self._show_keys()
+        self.show_keys()
 
     def on_resize(self) -> None:
         """Divide the screen anew."""
         self._console_changed()
 
-    def _divide_height(self) -> None:
+    def divide_height(self) -> None:
         """Give the table what its rows need, and the graphs the rest."""
         filtering = self.query_one(FilterField).display
         consoles = self._consoles.display and not self._consoles.in_sight
@@ -275,54 +265,7 @@ class MainScreen(ActingScreen):
 
     @on(VmTable.MarksChanged)
     def _marks_changed(self) -> None:
-        self._show_keys()
-
-    # Console
-
-    def open_console(self, key: VmKey, name: str) -> None:
-        """Show a VM's console and give it the keys."""
-        config = self._configs.get(self.fleet.vm(key), self.now_s)
-        devices = [device for device in config.consoles if device] if config is not None else []
-        if len(devices) < 2:
-            self._open_device(key, name, devices[0] if devices else None, devices)
-            return
-
-        def chosen(device: str | None) -> None:
-            if device is not None:
-                self._open_device(key, name, device, devices)
-
-        from kvmtui.ui.screens.device import DeviceScreen
-
-        self.app.push_screen(DeviceScreen(acting.where(name, key.host, self.fleet), devices), chosen)
-
-    def _open_device(self, key: VmKey, name: str, device: str | None, devices: Sequence[str]) -> None:
-        """Show one of a VM's consoles, or give the terminal to virsh where there is no emulator."""
-        from kvmtui.ui.emulator import EmulatorUnavailable, load_emulator
-
-        try:
-            load_emulator()
-        except EmulatorUnavailable as error:
-            from kvmtui.ui.virsh_console import run_virsh_console
-
-            where = acting.where(name, key.host, self.fleet)
-            self.note(run_virsh_console(self.app, key.host, key.uuid, device, where, str(error)), "$text-warning")
-        else:
-            self._consoles.open(key, name, device, devices)
-
-    def _console_changed(self) -> None:
-        consoles = self._consoles
-        for layout in Layout:
-            self.set_class(consoles.in_sight and consoles.layout_now is layout, f"console-{layout}")
-        self._divide_height()
-        self._show_keys()
-
-    def _console_left(self) -> None:
-        self._focus_table()
-        self._console_changed()
-
-    @on(ConsoleWoke)
-    def _console_woke(self) -> None:
-        self._consoles.wake()
+        self.show_keys()
 
     # Keys that change what is seen
 
@@ -354,7 +297,7 @@ class MainScreen(ActingScreen):
     def action_filter(self) -> None:
         """Type a filter."""
         self.query_one(FilterField).open()
-        self._divide_height()
+        self.divide_height()
 
     def action_clear_filter(self) -> None:
         """Show all VMs again, and the present."""
@@ -366,10 +309,11 @@ class MainScreen(ActingScreen):
         self._table.filter = wanted
         self._count_shown()
 
-    def _focus_table(self) -> None:
+    def focus_table(self) -> None:
+        """Give the keys to the table."""
         # At once, not at the next turn of the loop: the key after this one is meant for the table.
         self.set_focus(self._table)
-        self._divide_height()
+        self.divide_height()
 
     def action_zoom(self, steps: int) -> None:
         """Show more or less of the past in the graphs."""
@@ -401,7 +345,8 @@ class MainScreen(ActingScreen):
         """Draw everything again."""
         self.app.refresh(layout=True)
 
-    def _show_keys(self) -> None:
+    def show_keys(self) -> None:
+        """Show the keys that apply now."""
         bar = self.query_one(KeyBar)
         if self._consoles.has_keys:
             bar.keys, bar.pinned = CONSOLE_FOOTER, ()

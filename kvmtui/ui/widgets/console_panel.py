@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.timer import Timer
-from textual.widgets import Static
 
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.console_keys import (
@@ -25,13 +24,14 @@ from kvmtui.ui.console_keys import (
     SearchCommand,
     choices,
 )
-from kvmtui.ui.console_layout import Layout
+from kvmtui.ui.console_layout import Layout, Surroundings
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.messages import ConsoleWoke
 from kvmtui.ui.open_consoles import OpenConsoles, OpenSession, pause_after
 from kvmtui.ui.widgets.bars import keys_line
+from kvmtui.ui.widgets.console_heads import ConsoleHeads
 from kvmtui.ui.widgets.console_pane import ConsolePane
-from kvmtui.ui.widgets.console_search import ConsoleSearchField
+from kvmtui.ui.widgets.console_search import ConsoleSearchField, step_search
 
 if TYPE_CHECKING:
     from kvmtui.ui.console_terminal import ConsoleTerminal
@@ -56,23 +56,18 @@ class ConsolePanel(Vertical):
     def __init__(
         self,
         open_session: OpenSession,
-        where: Callable[[str, str], str],
-        left: Callable[[], None],
-        changed: Callable[[], None],
+        around: Surroundings,
         glyphs: Glyphs,
         *,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """`where` words a VM and its host's key; `left` is called when the keys shall be the table's again, `changed`
-        when the screen has to be divided anew or offers other keys.
-        """
         super().__init__()
         self._consoles = OpenConsoles(open_session, clock)
-        self._where, self._left, self._changed = where, left, changed
+        self._around = around
         self._glyphs, self._clock = glyphs, clock
-        self._tabs, self._title = Static("", id="console-tabs"), Static("", id="console-title")
         self.pane = ConsolePane(self._typed, self._pasted, self._pane_moved)
         self._field = ConsoleSearchField(self._look_for, self._search_left)
+        self._heads = ConsoleHeads(self._field, self._tab_clicked)
         self._in_sight = False
         self._next_key = _NextKey.GUEST
         self._layout = Layout.BELOW
@@ -82,8 +77,8 @@ class ConsolePanel(Vertical):
             Command.LEAVE: lambda terminal, _: self._leave(terminal),
             Command.HIDE: lambda *_: self._hide(),
             Command.TABLE: lambda *_: self._to_table(),
-            Command.TAB: lambda _, number: self._show(*self._consoles.all[number - 1 : number]),
-            Command.STEP: lambda _, steps: self._show(self._consoles.neighbour(steps)),
+            Command.TAB: lambda _, number: self._choose(*self._consoles.all[number - 1 : number]),
+            Command.STEP: lambda _, steps: self._choose(self._consoles.neighbour(steps)),
             Command.LAYOUT: lambda *_: self._next_layout(),
             Command.SEARCH: lambda terminal, _: self._search(terminal),
             Command.SCROLL: lambda _, pages: self.pane.scroll_pages(pages),
@@ -96,10 +91,8 @@ class ConsolePanel(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lay the panel out."""
-        yield self._tabs
-        yield self._title
+        yield self._heads
         yield self.pane
-        yield self._field
 
     # What the screen asks
 
@@ -118,6 +111,11 @@ class ConsolePanel(Vertical):
         """Where the console in sight is: beside the table only where there is room."""
         return self._layout.in_columns(self.screen.size.width)
 
+    @property
+    def sessions(self) -> list[str]:
+        """The consoles that are open or will be again by themselves, such as "web1 on h1"."""
+        return [self._where(terminal) for terminal in self._consoles.all if terminal.waits_for_guest]
+
     def open(self, key: VmKey, vm_name: str, device: str | None = None, devices: Sequence[str] = ()) -> None:
         """Show a VM's console and give it the keys; the one that is open, if there is one.
 
@@ -125,18 +123,26 @@ class ConsolePanel(Vertical):
         """
         wake = partial(self._woke, asyncio.get_running_loop())
         terminal = self._consoles.open(key, vm_name, device, devices, self.pane.console_size, wake)
+        self._bring_up(terminal)
+        self.wake()
+
+    def bring_up_to_date(self) -> None:
+        """Say how things stand now; called every second or so."""
+        if self._in_sight:
+            self._draw()
+
+    def _bring_up(self, terminal: "ConsoleTerminal") -> None:
+        """Show a console and give it the keys."""
         self._in_sight = True
         self._show(terminal)
         # At once: a key typed next is meant for the guest, and must not be taken for an action on a VM.
         self.screen.set_focus(self.pane)
-        self._changed()
-        self.wake()
+        self._around.changed()
 
     def _place_parts(self) -> None:
         """Show and hide the parts, as they are needed now."""
         self.display = bool(self._consoles.all)
-        self._tabs.display = len(self._consoles.all) > 1 or not self._in_sight
-        self._title.display = self._in_sight
+        self._heads.place(tabs=len(self._consoles.all) > 1 or not self._in_sight, title=self._in_sight)
         self.pane.display = self._in_sight
         if not self._in_sight:
             self._field.close()
@@ -176,16 +182,31 @@ class ConsolePanel(Vertical):
             self.pane.show(terminal)
             self._draw()
 
+    def _choose(self, terminal: "ConsoleTerminal | None" = None) -> None:
+        """Show the console of another tab, if there is that one."""
+        if terminal is not None:
+            self._show(terminal)
+            self._around.chosen(terminal.key)
+
+    def _tab_clicked(self, number: int) -> None:
+        self._next_key = _NextKey.GUEST
+        for terminal in self._consoles.all[number - 1 : number]:
+            self._choose(terminal)
+            self._bring_up(terminal)
+
+    def _where(self, terminal: "ConsoleTerminal") -> str:
+        return self._around.where(terminal.vm_name, terminal.key.host)
+
     def _draw(self) -> None:
         """Draw what has changed."""
         if not (self._consoles.all or self.display):
             return
         from kvmtui.ui.console_words import break_question, notice, tabs_line, title_line
 
-        shown, question = self._consoles.chosen, ""
+        shown, question, title = self._consoles.chosen, "", Content("")
         if shown is not None and self._in_sight:
             shown.unseen = shown.rang = False
-            where = self._where(shown.vm_name, shown.key.host)
+            where = self._where(shown)
             question = notice(shown, where)
             self.pane.tell(question)
             self.pane.draw()
@@ -197,22 +218,23 @@ class ConsolePanel(Vertical):
                 question = break_question(where)
                 title = Content.styled(f" {question}", "bold $text-warning")
             else:
+                shown.see_remark()
                 title = title_line(
                     shown,
                     where,
+                    stands_still=self._around.stands_still(shown.key),
                     has_keys=self.has_keys,
                     repeats=self._next_key is _NextKey.REPEAT,
                     types_search=self._field.display,
                     glyphs=self._glyphs,
                 )
-            self._title.set_class(self._next_key in (_NextKey.COMMAND, _NextKey.BREAK), "-prefix")
-            _update(self._title, title)
         # Seen is only what stands where the keys go, and has no dialog over it.
         seen = self._in_sight and self.screen.is_active and self.screen.focused is self.pane
         for terminal in self._consoles.all:
             terminal.ask(question if seen and terminal is shown else "")
         tabs = tabs_line(self._consoles.all, shown, in_sight=self._in_sight, glyphs=self._glyphs)
-        _update(self._tabs, tabs)
+        highlighted = self._next_key in (_NextKey.COMMAND, _NextKey.BREAK)
+        self._heads.say(title, tabs, highlighted=highlighted, searching=self._field.display)
         self._place_parts()
 
     def _pane_moved(self) -> None:
@@ -220,7 +242,7 @@ class ConsolePanel(Vertical):
             if not self.pane.has_focus:
                 self._next_key = _NextKey.GUEST
             self._draw()
-            self._changed()
+            self._around.changed()
 
     # Input
 
@@ -268,13 +290,9 @@ class ConsolePanel(Vertical):
                 terminal.paste(text)
             self._draw()
 
-        from kvmtui.ui.screens.ask import ConfirmScreen
+        from kvmtui.ui.screens.ask import ask_paste
 
-        where = self._where(terminal.vm_name, terminal.key.host)
-        lines = len(text.splitlines())
-        question = f"Paste {lines} line{'' if lines == 1 else 's'} into {where}?"
-        asks = ConfirmScreen(question, (), "The guest's shell runs each line.", destructive=False)
-        self.app.push_screen(asks, agreed)
+        ask_paste(self.app, self._where(terminal), text, agreed)
 
     # Commands
 
@@ -284,23 +302,23 @@ class ConsolePanel(Vertical):
         self._consoles.close(terminal)
         self.pane.show(self._consoles.chosen)
         self._draw()
-        self._left()
+        self._around.left()
 
     def _hide(self) -> None:
         self._in_sight = False
         self._draw()
-        self._left()
+        self._around.left()
 
     def _to_table(self) -> None:
         if self.layout_now is Layout.FULL:
             self._hide()
             return
         self._draw()
-        self._left()
+        self._around.left()
 
     def _next_layout(self) -> None:
         self._layout = self._layout.after(self.screen.size.width)
-        self._changed()
+        self._around.changed()
 
     def _copy(self, terminal: "ConsoleTerminal", text: str) -> None:
         if not text:
@@ -348,29 +366,14 @@ class ConsolePanel(Vertical):
         self._draw()
 
     def _search_key(self, terminal: "ConsoleTerminal", command: SearchCommand | None) -> None:
-        search = terminal.start_search()
-        match command:
-            case SearchCommand.OLDER:
-                search.step(1)
-            case SearchCommand.NEWER:
-                search.step(-1)
-            case SearchCommand.COPY:
-                selected = next((match.y for match in search.matches if match.selected), None)
-                self._copy(terminal, "" if selected is None else terminal.copy_text(selected, 1))
-            case SearchCommand.AGAIN:
-                self._search(terminal)
-            case SearchCommand.PAGE_UP:
-                self.pane.scroll_pages(-1)
-            case SearchCommand.PAGE_DOWN:
-                self.pane.scroll_pages(1)
-            case SearchCommand.END:
-                terminal.end_search()
+        if command is SearchCommand.AGAIN:
+            self._search(terminal)
+        elif command is SearchCommand.COPY:
+            selected = next((match.y for match in terminal.start_search().matches if match.selected), None)
+            self._copy(terminal, "" if selected is None else terminal.copy_text(selected, 1))
+        elif command is not None:
+            step_search(terminal, self.pane, command)
 
     def on_unmount(self) -> None:
         """Close the sessions with the panel."""
         self._consoles.close_all()
-
-
-def _update(line: Static, content: Content) -> None:
-    if line.content != content:
-        line.update(content)

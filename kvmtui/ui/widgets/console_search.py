@@ -1,9 +1,16 @@
 """The line in which is typed what to look for in a console."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 from textual.widgets import Input
+
+from kvmtui.ui.console_keys import SearchCommand
+from kvmtui.ui.widgets.console_pane import ConsolePane
+
+if TYPE_CHECKING:
+    from kvmtui.ui.console_terminal import ConsoleTerminal
 
 
 class ConsoleSearchField(Input):
@@ -40,3 +47,18 @@ class ConsoleSearchField(Input):
     def action_drop(self) -> None:
         """End the search."""
         self._left(False)
+
+
+def step_search(terminal: "ConsoleTerminal", pane: ConsolePane, command: SearchCommand) -> None:
+    """Move among the matches, or end the search."""
+    match command:
+        case SearchCommand.OLDER:
+            terminal.start_search().step(1)
+        case SearchCommand.NEWER:
+            terminal.start_search().step(-1)
+        case SearchCommand.PAGE_UP:
+            pane.scroll_pages(-1)
+        case SearchCommand.PAGE_DOWN:
+            pane.scroll_pages(1)
+        case SearchCommand.END:
+            terminal.end_search()
