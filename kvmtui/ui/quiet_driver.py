@@ -22,6 +22,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from kvmtui.ui.alt_keys import teach_alt_keys
 from kvmtui.ui.known_textual import Relied, known
 
 _READ_BYTES = 4096
@@ -50,6 +51,7 @@ class QuietDriver(LinuxDriver):
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
+        teach_alt_keys()
         self._parser: XTermParser | None = None
         """None: nobody listens."""
         self._decode: Callable[[bytes], str] = bytes.decode
