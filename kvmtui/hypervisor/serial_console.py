@@ -28,7 +28,7 @@ _REST_STEP_S, _REST_MAX_S = 0.01, 0.03
 """How long the loop rests when a guest writes without a pause: at first a little, at most as long as a frame.
 
 A serial line's output comes in packets of its 16-byte FIFO, and each wakes the loop: 20 % of a core for 200 kB/s. After
-10 ms many are taken at once, for 2.8 %; after 30 ms for 1.6 %.
+10 ms many are taken at once, for 3 %; after 30 ms for 1.6 %.
 """
 _AGAIN = -2
 
