@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from kvmtui.ui.console_terminal import ConsoleSession, ConsoleTerminal
 
 FRAME_S = 1 / 30
+UNSEEN_FRAME_S = 1 / 10
+"""The same while no console is in sight; a frame is a few turns of the UI's loop, of which every key can meet one."""
 FEED_BUDGET_S = 0.005
 """How long emulating may take in a frame, of all consoles together."""
 _MAX_LOAD = 0.25  # of the UI's time that flooding guests can take
@@ -88,6 +90,8 @@ class OpenConsoles:
         return busy
 
 
-def pause_after(spent_s: float) -> float:
+def pause_after(spent_s: float, *, in_sight: bool) -> float:
     """Return how long to wait after a frame that took so long."""
-    return max(FRAME_S, spent_s / _MAX_LOAD)
+    # Where there is more than a frame's work, it goes on as fast as in sight, for what waits too long is skipped.
+    frame_s = FRAME_S if in_sight or spent_s >= FEED_BUDGET_S else UNSEEN_FRAME_S
+    return max(frame_s, spent_s / _MAX_LOAD)

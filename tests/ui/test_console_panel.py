@@ -110,6 +110,26 @@ async def test_a_hidden_console_goes_on_and_is_shown_again() -> None:
         assert app.focused is app.pane
 
 
+async def test_a_hidden_console_is_paced_as_one_that_is_not_in_sight(monkeypatch: pytest.MonkeyPatch) -> None:
+    paced: list[bool] = []
+
+    def pause_after(_spent_s: float, *, in_sight: bool) -> float:
+        paced.append(in_sight)
+        return 0.001
+
+    monkeypatch.setattr("kvmtui.ui.widgets.console_panel.pause_after", pause_after)
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"$ "))
+        await until(pilot, lambda: paced)
+        assert all(paced)
+        await press(pilot, PREFIX, "h")
+        paced.clear()
+        app.tell(ConsoleOutput(b"news"))
+        await until(pilot, lambda: paced)
+        assert not any(paced)
+
+
 async def test_the_table_gets_the_keys_and_the_console_stays() -> None:
     app = ConsoleApp()
     async with app.run_test(size=SIZE) as pilot:

@@ -170,7 +170,8 @@ class ConsolePanel(Vertical):
         self._draw()
         if busy:
             # The next frame looks at the sessions whether or not they woke us meanwhile: no wake-up can be lost.
-            self._frame_timer = self.set_timer(pause_after(self._clock() - start_s), self._frame)
+            pause_s = pause_after(self._clock() - start_s, in_sight=self._in_sight)
+            self._frame_timer = self.set_timer(pause_s, self._frame)
 
     # Drawing
 
