@@ -148,7 +148,8 @@ class Standing:
         Unevenness is the sum over hosts of squared deviations from the mean, of CPU and of memory, plus what hosts
         are over their limits, plus one per VM beside another of its group. A sum and not a standard deviation: what a
         move brings must not shrink with the number of hosts. Only two hosts change, so only their terms are looked at.
-        Of the CPU's gain by the last minutes and that by the last hour the lesser one counts.
+        Of the CPU's evenness by the last minutes and that by the last hour the lesser gain counts; a host that is over
+        its limit is relieved now.
         """
         limits, count = self.limits, len(self.sites)
         cores, steady, held = vm.cores_used or 0.0, lasting(vm), vm.memory_bytes or 0
@@ -160,9 +161,14 @@ class Standing:
             here = (source.cpu, max(0.0, source.cpu - cores / source.cpus))
             here_lasting = (source.cpu_lasting, max(0.0, source.cpu_lasting - steady / source.cpus))
             here_memory = (source.memory, max(0.0, source.memory - held / source.total_bytes))
-        gain = _gain(here_memory, there_memory, self._memory, count, limits.memory_used) + min(
-            _gain(here, there, self._cpu, count, limits.cpu_busy),
-            _gain(here_lasting, there_lasting, self._cpu_lasting, count, limits.cpu_busy),
+        gain = (
+            _evener(here_memory, there_memory, self._memory, count)
+            + min(
+                _evener(here, there, self._cpu, count),
+                _evener(here_lasting, there_lasting, self._cpu_lasting, count),
+            )
+            + _relief(here_memory, there_memory, limits.memory_used)
+            + _relief(here, there, limits.cpu_busy)
         )
         for group in vm.apart:
             gain += (len(source.groups[group]) > 1) - bool(target.groups.get(group))
@@ -191,14 +197,14 @@ def lasting(vm: VmLoad) -> float:
     return used or 0.0
 
 
-def _gain(here: tuple[float, float], there: tuple[float, float], total: float, count: int, most: float) -> float:
-    """Return by how much two changes of a fraction lower the sum of squared deviations and the excess over `most`."""
+def _evener(here: tuple[float, float], there: tuple[float, float], total: float, count: int) -> float:
+    """Return by how much two changes of a fraction lower the sum of squared deviations from the mean."""
     before, after = here
     got, gets = there
     change = after - before + gets - got
-    gain = before * before - after * after + got * got - gets * gets + change * (2 * total + change) / count
-    if before > most:
-        gain += before - max(after, most)
-    if gets > most:
-        gain -= gets - max(got, most)
-    return gain
+    return before * before - after * after + got * got - gets * gets + change * (2 * total + change) / count
+
+
+def _relief(here: tuple[float, float], there: tuple[float, float], most: float) -> float:
+    """Return by how much two changes of a fraction lower what is over a limit."""
+    return max(0.0, here[0] - most) - max(0.0, here[1] - most) + max(0.0, there[0] - most) - max(0.0, there[1] - most)
