@@ -1,5 +1,6 @@
 """The engine: one object that the screen talks to; joins pollers, store, actions, migrations and consoles."""
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -12,19 +13,21 @@ from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.engine.store import Store
 from kvmtui.engine.watch import Watch
+from kvmtui.engine.whereabouts import AWAY
 from kvmtui.hypervisor.errors import CallTimedOut, NotPermitted
 from kvmtui.hypervisor.lanes import HostLanes, Opener
 from kvmtui.hypervisor.protocol import Backend, Connection
 from kvmtui.model.actions import ActionRequest, ActionResult
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
-from kvmtui.model.migration import Migration, MigrationRequest, Phase
+from kvmtui.model.host import Link
+from kvmtui.model.migration import Migration, MigrationRequest, RepairKind, Steer
 from kvmtui.model.vm import VmConfig, VmKey
 
 if TYPE_CHECKING:
     # Imported when the first is asked for: the first picture does not wait for what it does not show.
     from kvmtui.engine.actions import Actions
-    from kvmtui.engine.audit import Audit, Entry
+    from kvmtui.engine.audit import Audit
     from kvmtui.engine.consoles import Console, Consoles
     from kvmtui.engine.migrations import Migrations
 
@@ -91,10 +94,10 @@ class Engine:
         self._started = False
         self._audited = audited
         self._audit: Audit | None = None
-        self._moving: dict[int, tuple[MigrationRequest, Entry]] = {}
-        """Migrations under way, by the identity of the request."""
+        self._movers: dict[str, tuple[Sequence[str] | None, bool]] = {}
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
+        self._making = threading.Lock()
         self._consoles: Consoles | None = None
         self._store.on_change(self._fleet_changed)
 
@@ -168,29 +171,37 @@ class Engine:
         self._actions.submit(request)
 
     def migrate(self, request: MigrationRequest) -> None:
-        """Start a migration; its states come by `listeners.migration_changed`."""
-        from kvmtui.engine.audit import chosen_options
+        """Start a migration, or have it wait its turn; its states come by `listeners.migration_changed`."""
+        self._moves().start(request)
 
-        if self._migrations is None:
-            from kvmtui.engine.migrations import Migrations
+    @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """All migrations of this run of kvmtui: under way first, then ended, newest first."""
+        return self._moves().all if self._migrations is not None else ()
 
-            self._migrations = Migrations(
-                self._pollers,
-                self._store,
-                self._migration_changed,
-                clock=self.clock,
-            )
-        facts = self._store.fleet.hosts[request.key.host].facts
-        flags = (f"to={request.destination}", *chosen_options(request.options))
-        host_uuid = "" if facts is None else facts.uuid
-        entry = self.audit.intent("migrate", request.key, request.vm_name, host_uuid=host_uuid, flags=flags)
-        self._moving[id(request)] = request, entry
-        if request.destination in self._read_only_hosts:
-            # The destination is written to by whoever carries the migration, and no lane of ours would stop it.
-            message = "the destination is read-only for kvmtui"
-            self._migration_changed(Migration(request, Phase.FAILED, self.clock(), message=message))
-            return
-        self._migrations.start(request)
+    def steer(self, key: VmKey, steer: Steer, value: int | None = None) -> None:
+        """Change a migration under way; what comes of it is told as the migration's message."""
+        self._moves().steer(key, steer, value)
+
+    def repair(self, key: VmKey, kind: RepairKind) -> None:
+        """Do a repair that a migration offers, once both hosts have told again that it is safe."""
+        self._moves().repair(key, kind)
+
+    def _moves(self) -> "Migrations":
+        from kvmtui.engine.migrations import Migrations
+
+        # The screen may ask for the first move while the watch finds one under way.
+        with self._making:
+            if self._migrations is None:
+                self._migrations = Migrations(
+                    self._pollers,
+                    self._store,
+                    lambda migration: self.listeners.migration_changed(migration),
+                    self.audit,
+                    soon=self._watch.run_soon,
+                    clock=self.clock,
+                )
+            return self._migrations
 
     def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
         """Open a VM's serial console, the first or a `device` of its `VmConfig.consoles`.
@@ -266,14 +277,21 @@ class Engine:
                 self._actions.watch(uri)
             if self._migrations is not None:
                 self._migrations.watch(uri)
+            if self._sees_movers(uri):
+                self._moves().adopt()
             self._pollers[uri].lanes.close_idle("act", "jobs")
 
         return watch
 
-    def _migration_changed(self, migration: Migration) -> None:
-        if migration.phase.ended and (moving := self._moving.pop(id(migration.request), None)) is not None:
-            moving[1].outcome(migration.phase.value, migration.message)
-        self.listeners.migration_changed(migration)
+    def _sees_movers(self, uri: str) -> bool:
+        """Return whether a VM of that host stands there as one that is on its way."""
+        host = self._store.fleet.hosts[uri]
+        reasons, sees = self._movers.get(uri, (None, False))
+        # As long as no VM's state changes it is the very same column.
+        if host.vms.reasons is not reasons:
+            sees = any(reason in host.vms.reasons for reason in AWAY)
+            self._movers[uri] = host.vms.reasons, sees
+        return sees and host.link is Link.UP
 
     def _action_finished(self, result: ActionResult) -> None:
         self._pollers[result.request.key.host].wake()

@@ -79,7 +79,7 @@ class HostPoller:
         self._after_tick = after_tick
         self._call_me = call_me
         self._clock = clock
-        self._read_only = read_only
+        self.read_only = read_only
         self._name = name
         self._link = Link.CONNECTING
         self._facts: HostFacts | None = None
@@ -266,7 +266,7 @@ class HostPoller:
             bulk_cpu=light.bulk_cpu if light else False,
             problem=self._problem,
             next_try_at_s=self._next_try_at_s,
-            read_only=self._read_only,
+            read_only=self.read_only,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kvmtui.engine.consoles import ConsoleState
+from kvmtui.engine.console_state import ConsoleState
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.model.actions import ACTIONS, BY_ID, ActionRequest, ActionResult, Outcome
