@@ -18,6 +18,8 @@ MODULES = (
     "kvmtui.engine.actions",
     "kvmtui.engine.consoles",
     "kvmtui.engine.migrations",
+    "kvmtui.engine.preflights",
+    "kvmtui.model.preflight",
 )
 
 

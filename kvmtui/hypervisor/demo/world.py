@@ -55,6 +55,8 @@ class DemoHost:
         """Why it cannot be reached."""
         self.hung = False
         self.writes_denied = False
+        self.lacks: frozenset[str] = frozenset()
+        """Networks, pools and machine types that it does not have, by name."""
         self.links_lost = 0
         """How often its link broke; a connection opened before the last time is dead."""
         self._past_cpu_ns = 0
