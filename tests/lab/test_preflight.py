@@ -1,6 +1,9 @@
 """The checks before a move, on real hosts: what they say is what libvirt then does."""
 
 import contextlib
+import os
+import signal
+import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 
@@ -12,7 +15,7 @@ from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, preflight
 from tests.lab import guests
 from tests.lab.conftest import GuestFactory, _remove, connected
-from tests.lab.lab import Host, Lab
+from tests.lab.lab import Host, Lab, wait_until
 from tests.lab.tools import LabError
 
 Paused = Callable[..., str]
@@ -221,3 +224,37 @@ def test_who_may_only_look_is_told_what_could_not_be_asked(lab: Lab, paused: Pau
     assert "may only look" in checks["machine"].evidence
     assert failing(checks) == []
     assert checks["name"].grade is Grade.PASS
+
+
+def test_a_vm_that_is_on_its_way_fails(lab: Lab, guest: GuestFactory) -> None:
+    vm = guest(lab.h1, "busy1")
+    lab.h1.virsh("migrate-setspeed", vm.uuid, "1")
+    moving = subprocess.Popen(
+        ["virsh", "-q", "-c", lab.h1.uri, "migrate", "--live", "--p2p", vm.uuid, lab.h2.uri], stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: "job" in failing(look(lab, vm.uuid)), "the job")
+        checks = look(lab, vm.uuid)
+        assert "migration" in checks["job"].evidence
+        # The destination has it already, too.
+        assert checks["name"].grade is Grade.FAIL
+    finally:
+        lab.h1.virsh("domjobabort", vm.uuid)
+        moving.wait(30)
+    assert failing(look(lab, vm.uuid)) == []
+
+
+def test_a_hung_qemu_fails_and_is_not_asked(lab: Lab, guest: GuestFactory) -> None:
+    vm = guest(lab.h1, "hung1", wait=False)
+    pid = lab.h1.qemu_pid(vm.name)
+    os.kill(pid, signal.SIGSTOP)
+    asker = subprocess.Popen(["virsh", "-q", "-c", lab.h1.uri, "dommemstat", vm.uuid], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: "occupied" in lab.h1.virsh("domcontrol", vm.uuid), "somebody to wait for it")
+        checks = look(lab, vm.uuid)
+        assert failing(checks) == ["job"]
+        assert "waited" in checks["job"].evidence
+        assert checks["block-jobs"].grade is Grade.UNKNOWN
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        asker.wait(30)
