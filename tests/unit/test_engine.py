@@ -14,7 +14,8 @@ from kvmtui.hypervisor.errors import HypervisorError, VmBusy
 from kvmtui.model.actions import BY_ID, ActionRequest, ActionResult, Outcome, Verb
 from kvmtui.model.history import Metric
 from kvmtui.model.host import Link
-from kvmtui.model.migration import Migration, MigrationOptions, MigrationRequest, Phase
+from kvmtui.model.migration import Migration, MigrationRequest, Phase
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.vm import Vm, VmKey, VmState
 
 
@@ -299,7 +300,9 @@ def test_a_hung_vm_is_named_and_the_others_go_on(bench: Bench, monkeypatch: pyte
 def request(bench: Bench, name: str, *, copy_disks: bool = False) -> MigrationRequest:
     vm = bench.vm(name)
     destination = next(uri for uri in bench.demo.uris if uri != vm.key.host)
-    return MigrationRequest(vm.key, vm.name, vm.id, destination, MigrationOptions(copy_disks))
+    return MigrationRequest(
+        vm.key, vm.name, vm.id, destination, MigrationOptions(disks=DiskMove.COPY if copy_disks else DiskMove.SHARED)
+    )
 
 
 def test_migration_moves_the_vm_and_proves_it(bench: Bench) -> None:
@@ -358,7 +361,7 @@ def test_a_vm_is_moved_once_at_a_time(bench: Bench) -> None:
 def test_a_migration_outlives_a_short_loss_of_the_link(bench: Bench) -> None:
     asked = request(bench, "db2", copy_disks=True)
     bench.engine.migrate(asked)
-    bench.tick_until(lambda: bench.vm("db2").job is not None, "a job")
+    bench.tick_until(lambda: bench.migrations[-1].phase is Phase.RUNNING, "it under way")
     bench.demo.host_down(asked.key.host, "blip")
     bench.engine.tick()
     bench.demo.host_up(asked.key.host)
