@@ -203,6 +203,7 @@ def test_a_post_copy_that_breaks_goes_on_by_its_repair(lab: Lab, guest: GuestFac
     mover.engine.steer(key, Steer.POST_COPY)
     one = mover.see(key, lambda one: one.progress and one.progress.verdict is Verdict.POST_COPY, "post-copy")
     assert one.steers <= {Steer.BANDWIDTH}
+    wait_until(lambda: state(lab.h2, web) == "running", "the guest to run there")
     lab.h1.virsh("domjobabort", "--postcopy", web.uuid)
     one = mover.end(key)
     assert [repair.kind for repair in one.repairs] == [RepairKind.RECOVER_POST_COPY]

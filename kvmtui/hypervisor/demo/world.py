@@ -55,6 +55,8 @@ class DemoHost:
         """Why it cannot be reached."""
         self.hung = False
         self.writes_denied = False
+        self.lacks: frozenset[str] = frozenset()
+        """Networks, pools and machine types that it does not have, by name."""
         self.volumes: set[str] = set()
         """Paths of volumes that belong to no VM: what a broken migration has left."""
         self.cut_off = False
