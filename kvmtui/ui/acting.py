@@ -71,17 +71,22 @@ def actions_for(key: str) -> tuple[Action, ...]:
 
 def where(vm_name: str, host: str, fleet: Fleet) -> str:
     """Return "web1 on h1"; hosts of one name are told apart by their URI."""
+    return f"{vm_name} on {host_name(host, fleet)}"
+
+
+def host_name(host: str, fleet: Fleet) -> str:
+    """Return what a host is called; hosts of one name are told apart by their URI."""
     known = fleet.hosts.get(host)
     if known is None:
-        return f"{vm_name} on {host}"
+        return host
     twins = [other for other in fleet.hosts.values() if other.name == known.name]
-    return f"{vm_name} on {known.name}" if len(twins) == 1 else f"{vm_name} on {known.name} ({host})"
+    return known.name if len(twins) == 1 else f"{known.name} ({host})"
 
 
 _TONES = {Outcome.DONE: "$text-success", Outcome.REFUSED: "$text-warning", Outcome.FAILED: "$text-error"}
 _ENDINGS = {
     Phase.DONE: ("moved", "$text-success"),
-    Phase.CANCELLED: ("cancelled; it goes on where it was", "$text-warning"),
+    Phase.CANCELLED: ("cancelled", "$text-warning"),
     Phase.FAILED: ("failed", "$text-error"),
     Phase.UNKNOWN: ("the end is not known", "$text-error"),
 }
@@ -99,12 +104,20 @@ def result_words(result: ActionResult, fleet: Fleet) -> tuple[str, str]:
 def migration_words(migration: Migration, fleet: Fleet) -> tuple[str, str]:
     """Return one line about a migration, and its tone."""
     request = migration.request
-    target = fleet.hosts.get(request.destination)
-    name = target.name if target else request.destination
-    subject = f"migrate {where(request.vm_name, request.key.host, fleet)} to {name}"
+    to = host_name(request.destination, fleet)
+    subject = f"migrate {where(request.vm_name, request.key.host, fleet)} to {to}"
     if migration.phase in _ENDINGS:
         words, tone = _ENDINGS[migration.phase]
-        return f"{subject}: {words}{f': {migration.message}' if migration.message else ''}", tone
-    job = migration.job
-    progress = "" if job is None or job.progress is None else f" {job.progress:.0%}"
-    return f"{subject}: {migration.message or migration.phase.value}{progress}", ""
+        told = f": {migration.message}" if migration.message else ""
+        repairs = "; w shows what can be done" if migration.repairs else ""
+        return f"{subject}: {words}{told}{repairs}", tone
+    return f"{subject}: {migration.message or migration.phase.value}", ""
+
+
+def moves_words(under_way: int, calling: int) -> tuple[str, str]:
+    """Return what the title says of moves, with the key that shows them, and its tone."""
+    going = f"{under_way} moving" if under_way else ""
+    if not calling:
+        return (f"{going}: w", "$text-accent") if going else ("", "")
+    needs = f"{calling} move{' needs' if calling == 1 else 's need'} you: w"
+    return " · ".join(filter(None, (going, needs))), "$error"

@@ -12,6 +12,7 @@ MODULES = (
     "kvmtui.ui.screens.menu",
     "kvmtui.ui.screens.journal",
     "kvmtui.ui.screens.migrating",
+    "kvmtui.ui.screens.cockpit",
     "kvmtui.ui.screens.device",
     "kvmtui.ui.console_terminal",
     "kvmtui.ui.console_words",
