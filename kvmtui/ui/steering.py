@@ -20,16 +20,20 @@ class SteerKey:
     key: str
     steer: Steer
     label: str
+    """In the key bar; empty: it is in the help alone."""
+    help: str
     asks_value: bool = False
 
 
 STEER_KEYS: tuple[SteerKey, ...] = (
-    SteerKey("d", Steer.DOWNTIME, "more downtime"),
-    SteerKey("D", Steer.DOWNTIME, "set downtime", asks_value=True),
-    SteerKey("b", Steer.BANDWIDTH, "bandwidth", asks_value=True),
-    SteerKey("o", Steer.POST_COPY, "post-copy"),
-    SteerKey("p", Steer.PAUSE_GUEST, "pause the guest"),
-    SteerKey("X", Steer.ABORT, "abort"),
+    SteerKey(
+        "d", Steer.DOWNTIME, "downtime", "let the guest stand still longer at the end: 400, 500, 750 ms and so on"
+    ),
+    SteerKey("D", Steer.DOWNTIME, "", "set that time to a number", asks_value=True),
+    SteerKey("b", Steer.BANDWIDTH, "bandwidth", "set how much may be sent", asks_value=True),
+    SteerKey("o", Steer.POST_COPY, "post-copy", "let the guest go on at the destination now; asks first"),
+    SteerKey("p", Steer.PAUSE_GUEST, "pause guest", "pause it until it is there; asks first"),
+    SteerKey("X", Steer.ABORT, "abort", "leave the VM where it is; asks first"),
 )
 
 
@@ -48,10 +52,10 @@ def possible(move: Migration) -> list[SteerKey]:
     return [key for key in STEER_KEYS if key.steer in move.steers]
 
 
-def next_downtime_ms(allowed_ms: int | None) -> int:
-    """Return the next longer of the usual downtimes."""
+def next_downtime_ms(allowed_ms: int | None) -> int | None:
+    """Return the next longer of the usual downtimes, or None at their end."""
     now = DEFAULT_DOWNTIME_MS if allowed_ms is None else allowed_ms
-    return next((step for step in _DOWNTIMES_MS if step > now), now)
+    return next((step for step in _DOWNTIMES_MS if step > now), None)
 
 
 def question(move: Migration, steer: Steer, host_name: HostName) -> Question | None:

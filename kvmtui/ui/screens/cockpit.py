@@ -19,7 +19,7 @@ from kvmtui.ui.screens.number import NumberScreen
 from kvmtui.ui.steering import STEER_KEYS, Question, next_downtime_ms, possible, question
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine
 from kvmtui.ui.widgets.migration_detail import MoveDetail
-from kvmtui.ui.widgets.migration_lines import HostName
+from kvmtui.ui.widgets.migration_lines import HostName, route
 from kvmtui.ui.widgets.migration_panel import MigrationDetail, MigrationList
 
 _MOST_REPAIRS = 9
@@ -121,7 +121,11 @@ class CockpitScreen(Screen[None]):
         elif steer_key.asks_value:
             self._ask_value(move, steer)
         elif steer is Steer.DOWNTIME:
-            self._steer(move, steer, next_downtime_ms(self._allowed_ms(move)))
+            longer = next_downtime_ms(self._allowed_ms(move))
+            if longer is None:
+                self._say("no longer downtime is usual; D asks for a number", "$text-warning")
+            else:
+                self._steer(move, steer, longer)
         elif asked := question(move, steer, self._host_name):
             self._confirm(asked, lambda: self._steer(move, steer, None))
         else:
@@ -135,8 +139,7 @@ class CockpitScreen(Screen[None]):
             return
         repair = move.repairs[number - 1]
         asked = Question(
-            f"{repair.kind.value.capitalize()}: {move.request.vm_name}, "
-            f"{self._host_name(move.request.key.host)} and {self._host_name(move.request.destination)}?",
+            f"{move.request.vm_name}, {route(move, self._host_name, self._glyphs)}: {repair.kind.value}?",
             f"{repair.consequence}\n\n{repair.command}",
             destructive=True,
         )
@@ -224,12 +227,12 @@ class CockpitScreen(Screen[None]):
             else MoveDetail(move, self._moves.trace(move), self._allowed_ms(move), self._host_name, now_s, self._glyphs)
         )
         bar = self.query_one(KeyBar)
-        keys = [] if move is None else [(key.key, key.label) for key in possible(move)]
+        keys = [] if move is None else [(key.key, key.label) for key in possible(move) if key.label]
         if move is not None and move.repairs:
             last = min(_MOST_REPAIRS, len(move.repairs))
             keys.append(("1" if last == 1 else f"1-{last}", "repair"))
         bar.keys = tuple(keys)
-        bar.pinned = (("y", "copy virsh line"), ("Esc", "back"))
+        bar.pinned = (("y", "copy"), ("Esc", "back"))
 
     def _title(self) -> Content:
         moves = self._moves

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from textwrap import wrap
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -26,13 +27,14 @@ from kvmtui.ui.screens.ask import ConfirmScreen, ExpiringScreen
 _WIDEST = 110
 _FRAME = 6
 """Border and padding, left and right."""
-_AROUND = 12
-"""Lines of the dialog besides destinations and findings."""
+_AROUND = 9
+"""Lines of the dialog besides those that vary."""
 _LISTED = 6
 """Destinations that are seen at once."""
 _FINDINGS_LEAST, _FINDINGS_USUAL = 4, 12
 _ALL_KEY, _OPTIONS_KEY, _COPY_KEY = "v", "o", "y"
 _NAME = (6, 20)
+_COMMAND_LINES, _REMARK_LINES = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self._show()
 
     def watch_looks(self) -> None:
-        """Show what has been found out."""
-        if self.is_mounted:
-            self._show()
+        """Show what has been found out; what was said before may be so no more."""
+        self._say("")
 
     # Keys
 
@@ -262,23 +263,28 @@ class DestinationScreen(ExpiringScreen[Destination]):
         head = f"{'HOST':<{names}}  {'CPU':>5}  {'FREE':>7}  CHECKS"
         self.query_one("#columns", Static).update(Content.styled(head, "bold $foreground-muted"))
         lines = self._option_lines(inner) if self._options_open else self._finding_lines(inner)
-        room = self.app.size.height - _AROUND - min(_LISTED, len(self._hosts))
+        self.query_one("#lines", Static).update(Content("\n").join(lines))
+        below = self._show_choice(inner + 1)
+        room = self.app.size.height - _AROUND - min(_LISTED, len(self._hosts)) - below
         findings = self.query_one("#findings", VerticalScroll)
         findings.styles.height = max(_FINDINGS_LEAST, min(room, max(_FINDINGS_USUAL, len(lines))))
-        self.query_one("#lines", Static).update(Content("\n").join(lines))
-        self._show_choice(inner)
 
-    def _show_choice(self, width: int) -> None:
+    def _show_choice(self, width: int) -> int:
+        """Show options, virsh line and remark; return how many lines the latter two take."""
         open_hint = "" if self._options_open else f"  {_OPTIONS_KEY} changes them"
         line = Content.assemble(move_options.in_a_line(self._options()), (open_hint, "$foreground-muted"))
         self.query_one("#choice", Static).update(line.truncate(width, ellipsis=True))
         commands = self._commands()
         more = f"   and {len(commands) - 1} more" if len(commands) > 1 else ""
-        self.query_one("#command", Static).update(Content.styled(commands[0] + more, "$foreground-muted"))
-        self.query_one("#remark", Static).update(Content.styled(*self._remark).truncate(width, ellipsis=True))
+        command = _fold(commands[0] + more, width, _COMMAND_LINES)
+        self.query_one("#command", Static).update(Content.styled("\n".join(command), "$foreground-muted"))
+        text, tone = self._remark
+        remark = _fold(text, width, _REMARK_LINES) or [""]
+        self.query_one("#remark", Static).update(Content.styled("\n".join(remark), tone))
         keys = f"Enter moves · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
         folds = f" · {_ALL_KEY} {'fold' if self._all and not self._options_open else 'all checks'}"
-        self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy the virsh line · Esc cancels")
+        self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy virsh line · Esc cancels")
+        return len(command) + len(remark)
 
     def _finding_lines(self, width: int) -> list[Content]:
         host = self._host
@@ -297,7 +303,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
                 (choice.words(options), "" if by_itself else "bold"),
             )
             if why := move_options.barred(choice, options, self._actives):
-                line = Content.assemble(line, (f"   not changed: {why}", "$text-warning"))
+                line = Content.assemble(line, (f"   cannot be changed: {why}", "$text-warning"))
             lines.append(line.truncate(width, ellipsis=True))
         return lines
 
@@ -317,3 +323,9 @@ class DestinationScreen(ExpiringScreen[Destination]):
         start = f"{fit(host.name, self._name_width)}  {percent(figures.cpu_busy_fraction)!s:>5}  {size(free)!s:>7}  "
         verdict = ("not connected", "") if host.link is not Link.UP else face(self._judged(key))
         return Content.assemble(start, verdict).truncate(width, ellipsis=True)
+
+
+def _fold(text: str, width: int, most: int) -> list[str]:
+    """Return a text in at most so many lines."""
+    lines = wrap(text, width, break_on_hyphens=False)
+    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: width - 1] + "…"]

@@ -7,18 +7,18 @@ from textwrap import wrap
 from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.migration_progress import Verdict
 from kvmtui.model.vm import Job
-from kvmtui.ui.format import UNKNOWN, Quantity, part, percent, rate, size
+from kvmtui.ui.format import UNKNOWN, percent, rate, size
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.move_options import in_a_line
 from kvmtui.ui.moves import Trace
-from kvmtui.ui.paint import Run, Tone, fit_runs
+from kvmtui.ui.paint import Run, Tone, fit, fit_runs
 from kvmtui.ui.widgets.graph import area, columns_per_cell, meter, nice_maximum
 from kvmtui.ui.widgets.migration_lines import HostName, route, span, standing
 
 _DEFAULT_DOWNTIME_MS = 300
 """QEMU's downtime-limit, where nobody asked for another."""
-_LABEL, _FIGURE = 12, 11
-_GRAPH_LEAST, _GRAPH_MOST = 3, 8
+_LABEL, _FIGURE = 11, 9
+_GRAPH_LEAST, _GRAPH_MOST = 3, 12
 Line = list[Run]
 
 
@@ -116,13 +116,12 @@ def _figures(detail: MoveDetail, width: int) -> list[Line]:
 def _left(label: str, total: int | None, remaining: int | None, width: int, glyphs: Glyphs) -> Line:
     share = None if not total or remaining is None else remaining / total
     full, empty = meter(share, _bar_width(width), glyphs)
-    amount = Quantity(size(remaining).number, size(remaining).unit)
     return [
         (f"{label:<{_LABEL}}", Tone.MUTED),
-        (f"{amount!s:>{_FIGURE}}  ", Tone.TEXT),
+        (f"{size(remaining)!s:>{_FIGURE}}  ", Tone.TEXT),
         (full, Tone.BUSY),
         (empty, Tone.MUTED),
-        (f"  {part(remaining, total)}", Tone.MUTED),
+        (f"  of {size(total)}", Tone.MUTED),
     ]
 
 
@@ -132,7 +131,7 @@ def _rates(detail: MoveDetail, job: Job, width: int) -> list[Line]:
     maximum = _scale(detail.trace, job)
     losing = detail.move.progress is not None and detail.move.progress.verdict is Verdict.NOT_CONVERGING
     lines: list[Line] = []
-    for label, value, tone in (("sent", sent, Tone.GRAPH), ("guest writes", dirtied, Tone.GRAPH2)):
+    for label, value, tone in (("sent", sent, Tone.GRAPH), ("dirtied", dirtied, Tone.GRAPH2)):
         full, empty = meter(None if value is None else value / maximum, _bar_width(width), detail.glyphs)
         figure = Tone.WARNING if losing and label != "sent" else Tone.TEXT
         lines.append(
@@ -185,13 +184,12 @@ def _graphs(detail: MoveDetail, width: int, height: int) -> list[Line]:
     maximum = _scale(trace, detail.move.job)
     values = half * columns_per_cell(glyphs)
     sides = [
-        (f"sent, scale {rate(maximum)}", list(trace.sent)[-values:], Tone.GRAPH),
-        (f"guest writes, scale {rate(maximum)}", list(trace.dirtied)[-values:], Tone.GRAPH2),
+        (f"sent, scale {rate(maximum)}", list(trace.sent)[-values:]),
+        (f"dirtied, scale {rate(maximum)}", list(trace.dirtied)[-values:]),
     ]
-    lines: list[Line] = [[]]
-    for title, _, _ in sides:
-        lines[0] += fit_runs([(title, Tone.MUTED)], half + 3, glyphs.ellipsis)
-    areas = [area(series, half, rows, maximum, glyphs) for _, series, _ in sides]
+    titles = [fit(title, half + 3, glyphs.ellipsis) for title, _ in sides]
+    lines: list[Line] = [[("".join(titles).rstrip(), Tone.MUTED)]]
+    areas = [area(series, half, rows, maximum, glyphs) for _, series in sides]
     for left, right in zip(*areas, strict=True):
         lines.append([(left, Tone.GRAPH), ("   ", Tone.TEXT), (right, Tone.GRAPH2)])
     return lines

@@ -48,24 +48,26 @@ def lay_out(moves: Sequence[Migration], host_name: HostName, width: int, glyphs:
     """Return columns that fit into `width`: names as long as they are, the bar as long as there is room."""
     names = max((len(move.request.vm_name) for move in moves), default=0)
     routes = max((len(route(move, host_name, glyphs)) for move in moves), default=0)
-    name, ways = max(6, min(24, width // 4, names)), max(7, min(30, width // 4, routes))
+    name, ways = max(6, min(24, width // 4, names)), max(10 if glyphs.ascii else 9, min(30, width // 4, routes))
     room = width - _SIGNS - name - ways - _PERCENT - _LEFT - _STANDS - 5 * _GAP
     return MoveLayout(width, name, ways, min(_BAR[1], room) if room >= _BAR[0] else 0)
 
 
 def route(move: Migration, host_name: HostName, glyphs: Glyphs) -> str:
     """Return "h1 → h2"."""
-    arrow = "->" if glyphs.ascii else "→"
-    return f"{host_name(move.request.key.host)} {arrow} {host_name(move.request.destination)}"
+    return f"{host_name(move.request.key.host)} {_arrow(glyphs)} {host_name(move.request.destination)}"
 
 
-def header_runs(layout: MoveLayout) -> list[Run]:
+def _arrow(glyphs: Glyphs) -> str:
+    return "->" if glyphs.ascii else "→"
+
+
+def header_runs(layout: MoveLayout, glyphs: Glyphs) -> list[Run]:
     """Return the line of titles."""
     gap = " " * _GAP
-    done = "DONE".rjust(layout.bar + 1 + _PERCENT if layout.bar else _PERCENT)
-    if layout.bar:
-        done = "DONE".ljust(layout.bar + 1 + _PERCENT)
-    cells = [fit("VM", layout.name), fit("FROM, TO", layout.route), done, "LEFT".rjust(_LEFT), "STANDS"]
+    done = "DONE".ljust(layout.bar + 1 + _PERCENT) if layout.bar else "DONE".rjust(_PERCENT)
+    ways = fit(f"FROM {_arrow(glyphs)} TO", layout.route)
+    cells = [fit("VM", layout.name), ways, done, "LEFT".rjust(_LEFT), "STANDS"]
     return [(" " * _SIGNS + gap.join(cells), Tone.TITLE)]
 
 

@@ -63,7 +63,7 @@ class MigrationList(RunLines):
             )
             for number, move in enumerate(shown)
         ]
-        return False, [header_runs(layout), *rows[self._top : self._top + page]]
+        return False, [header_runs(layout, self._glyphs), *rows[self._top : self._top + page]]
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor there."""
