@@ -151,4 +151,4 @@ def _said(check: Check) -> str:
 
 def _complaints(checks: Sequence[Check]) -> tuple[int, int]:
     worst = max((check.grade for check in checks), default=Grade.PASS)
-    return worst, sum(check.grade is worst for check in checks) if worst >= Grade.WARN else 0
+    return (worst, sum(check.grade is worst for check in checks)) if worst >= Grade.WARN else (0, 0)

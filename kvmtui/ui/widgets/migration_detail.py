@@ -46,7 +46,9 @@ def detail_lines(detail: MoveDetail, width: int, height: int) -> list[Line]:
     lines: list[Line] = [*head, [], *body]
     lines += [[], *graphs] if graphs else []
     lines += [[], *command] if len(lines) + 1 + len(command) <= height else []
-    return [fit_runs(line, width, detail.glyphs.ellipsis) for line in lines[:height]]
+    glyphs = detail.glyphs
+    known = [[(text.replace(UNKNOWN, glyphs.unknown), tone) for text, tone in line] for line in lines[:height]]
+    return [fit_runs(line, width, glyphs.ellipsis) for line in known]
 
 
 def _title(detail: MoveDetail) -> Line:

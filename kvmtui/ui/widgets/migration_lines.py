@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.migration_progress import Progress, Verdict
-from kvmtui.ui.format import UNKNOWN, duration, percent
+from kvmtui.ui.format import duration, percent
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.paint import Run, Tone, fit, fit_runs
 
@@ -78,8 +78,6 @@ def row_runs(
     gap: Run = (" " * _GAP, Tone.TEXT)
     ended = move.phase.ended
     stands, tone = standing(move, now_s)
-    room = layout.width - _SIGNS - layout.name - layout.route - _PERCENT - _LEFT - 4 * _GAP
-    room -= layout.bar + 1 if layout.bar else 0
     runs: list[Run] = [
         (glyphs.cursor if cursor else " ", Tone.TEXT),
         (glyphs.problem if calls else " ", Tone.ERROR),
@@ -90,12 +88,12 @@ def row_runs(
     ]
     if layout.bar:
         runs += [*progress_bar(move.progress, layout.bar, glyphs, ended=ended), (" ", Tone.TEXT)]
-    now = stands_at(move.progress)
-    runs.append((fit("" if ended else str(percent(now)), _PERCENT, right=True), Tone.TEXT))
-    eta = move.progress.eta_s if move.progress else None
-    left = "" if ended else f"~{span(eta)}" if eta is not None else UNKNOWN
-    runs += [gap, (fit(left, _LEFT, glyphs.ellipsis, right=True), Tone.TEXT), gap]
-    return [*runs, *fit_runs([(stands, tone)], room, glyphs.ellipsis)]
+    now, eta = stands_at(move.progress), move.progress.eta_s if move.progress else None
+    done = glyphs.unknown if now is None else str(percent(now))
+    left = glyphs.unknown if eta is None else f"~{span(eta)}"
+    runs.append((fit("" if ended else done, _PERCENT, right=True), Tone.TEXT))
+    runs += [gap, (fit("" if ended else left, _LEFT, glyphs.ellipsis, right=True), Tone.TEXT), gap, (stands, tone)]
+    return fit_runs(runs, layout.width, glyphs.ellipsis)
 
 
 def standing(move: Migration, now_s: float) -> tuple[str, Tone]:
