@@ -1,9 +1,7 @@
 """Moves and checks as the hosts would tell of them, for the tests and pictures of the screens that show them."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, Repair, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.migration_progress import Progress, Verdict
@@ -33,7 +31,7 @@ PASSED = tuple(
 PORT = Check(
     "port", "migration port", Grade.UNKNOWN, "whether h1 reaches ports 49152-49215 of h2 cannot be seen from here"
 )
-CLOCK = Check(
+VERSIONS = Check(
     "versions", "versions", Grade.WARN, "QEMU 8.2.2 here, 8.1.0 there", "the way back works; this way it may be refused"
 )
 MEMORY = Check(
@@ -154,9 +152,19 @@ def ended_with_repair(name: str, started_at_s: float) -> Migration:
     )
 
 
-def refused(error: HypervisorError) -> Look:
-    """Return a destination that could not be looked at."""
-    return Look(problem=str(error))
+def waiting(name: str, started_at_s: float) -> Migration:
+    """Return a move that waits its turn."""
+    return running(name, started_at_s, phase=Phase.QUEUED, job=None, progress=None, steers=frozenset({Steer.ABORT}))
 
 
-Script = Callable[[Stage], object]
+def at_second(move: Migration, second: int) -> Migration:
+    """Return a move that does not converge as it was so long after its start."""
+    assert move.job is not None
+    sent, dirtied = 70 + second * 7 % 17, 60 + min(60, second) + second * 11 % 29
+    job = replace(
+        move.job,
+        elapsed_s=float(second),
+        bytes_per_s=float(sent * MIB),
+        dirty_bytes_per_s=float(dirtied * MIB),
+    )
+    return replace(move, job=job)

@@ -156,8 +156,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
             self._say(f"libvirt refuses these options: {refused[0]}", "$text-error")
         elif failing:
             self._options_open = False
-            unmark = "; unmark those that cannot, or choose another host" if len(failing) < len(judged) else ""
-            self._say(f"{self._hosts[host].name} {face(judged)[0]}{unmark}", "$text-error")
+            several = f"cannot take {len(failing)} of {len(judged)}: unmark those, or choose another host"
+            self._say(f"{self._hosts[host].name} {face(judged)[0] if len(judged) == 1 else several}", "$text-error")
         elif any(one.checks is None for one in judged):
             self._say("still looking at it; an answer comes within 10 s", "$text-warning")
         elif asked := warnings(judged):
