@@ -21,6 +21,7 @@ from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
 from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, RepairKind, Steer
+from kvmtui.model.preflight import GuestNeeds, HostOffers
 from kvmtui.model.vm import VmConfig, VmKey
 
 if TYPE_CHECKING:
@@ -192,6 +193,18 @@ class Engine:
     def read_config(self, key: VmKey) -> "Future[VmConfig]":
         """Ask what a VM's definition says."""
         return self._ask(key.host, lambda connection: connection.config(key.uuid))
+
+    def read_needs(self, key: VmKey) -> "Future[GuestNeeds]":
+        """Ask what a VM needs of a destination."""
+        future: Future[GuestNeeds] = Future()
+        future.set_result(GuestNeeds())
+        return future
+
+    def read_offers(self, host: str, needs: GuestNeeds) -> "Future[HostOffers]":
+        """Ask what a destination can give to a VM."""
+        future: Future[HostOffers] = Future()
+        future.set_result(HostOffers())
+        return future
 
     def find_paths(self, host: str, paths: Sequence[str]) -> "Future[frozenset[str]]":
         """Ask which of `paths` are volumes of a storage pool on `host`."""

@@ -133,7 +133,7 @@ ACTIONS: tuple[Action, ...] = (
         "migrate",
         "m",
         frozenset({VmState.RUNNING, VmState.BLOCKED, VmState.PAUSED, VmState.SHUT_OFF}),
-        "Move the VM to another host while it runs; of one that is off, its definition.",
+        "Move the VM to another host, running or off.",
         pending="migrating",
     ),
     Action("console", "console", "c", _ACTIVE, "Open the VM's serial console.", during_job=True),

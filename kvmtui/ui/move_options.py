@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kvmtui.model.migration_options import DiskMove, MigrationOptions, conflicts
+from kvmtui.model.migration_options import Conflict, DiskMove, MigrationOptions, conflicts
 
 Value = DiskMove | bool | int | None
 
@@ -102,18 +102,26 @@ def for_vm(options: MigrationOptions, *, active: bool) -> MigrationOptions:
     return replace(MigrationOptions(auto_converge=False, offline=True), **kept)  # type: ignore[arg-type]
 
 
-def refusals(options: MigrationOptions, actives: Sequence[bool]) -> tuple[str, ...]:
-    """Return why libvirt would refuse these options for VMs of which some run."""
+def refusals(options: MigrationOptions, actives: Sequence[bool]) -> tuple[Conflict, ...]:
+    """Return what libvirt would refuse of these options for VMs of which some run."""
     found = [conflicts(for_vm(options, active=active), active=active) for active in actives]
-    return tuple(dict.fromkeys(conflict.why for each in found for conflict in each))
+    return tuple(dict.fromkeys(conflict for each in found for conflict in each))
+
+
+def why(conflict: Conflict, choice: Choice | None = None) -> str:
+    """Return why something is refused, said of `choice` or of nothing yet; another option is named."""
+    if choice is not None and conflict.option == choice.field:
+        return conflict.why
+    label = next((each.label for each in CHOICES if each.field == conflict.option), conflict.option)
+    return f"{label}: {conflict.why}"
 
 
 def changed(choice: Choice, options: MigrationOptions, value: Value, actives: Sequence[bool]) -> MigrationOptions | str:
     """Return the options with another value, or why libvirt refuses that."""
     candidate = replace(options, **{choice.field: value})  # type: ignore[arg-type]
     standing = refusals(options, actives)
-    new = [why for why in refusals(candidate, actives) if why not in standing]
-    return new[0] if new else candidate
+    new = [conflict for conflict in refusals(candidate, actives) if conflict not in standing]
+    return why(new[0], choice) if new else candidate
 
 
 def turned(choice: Choice, options: MigrationOptions, actives: Sequence[bool]) -> MigrationOptions | str:

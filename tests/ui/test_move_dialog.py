@@ -15,8 +15,8 @@ from kvmtui.ui.screens.number import NumberScreen
 from tests.ui.played_moves import MACHINE, MEMORY, PORT, local_disks, open_dialog, running, shared_disks
 from tests.ui.stage import H2, Stage, dashboard
 
-BIG = {"vms": 120}
-"""Three hosts."""
+THREE_HOSTS = 120
+"""VMs of a demo that has as many."""
 
 
 async def _moved(stage: Stage) -> list[str]:
@@ -194,7 +194,7 @@ async def test_several_vms_show_the_worst_of_each() -> None:
 
 
 async def test_a_host_that_does_not_answer_costs_only_itself() -> None:
-    async with dashboard(**BIG) as stage:
+    async with dashboard(vms=THREE_HOSTS) as stage:
         vm = next(vm for vm in stage.main.fleet.vms() if vm.key.host == "demo://h1" and vm.state.executing)
         stage.engine.play()
         await stage.put_cursor_on(vm.name)

@@ -55,7 +55,9 @@ def test_every_row_is_as_wide_as_the_screen(width: int, glyphs: Glyphs) -> None:
     ],
 )
 def test_a_row_says_how_a_move_stands(move: Migration, words: tuple[str, ...]) -> None:
-    line = text(row_runs(move, lay_out([move], host_name, 120, UNICODE), host_name, 42.0, UNICODE, cursor=0, calls=0))
+    line = text(
+        row_runs(move, lay_out([move], host_name, 120, UNICODE), host_name, 42.0, UNICODE, cursor=False, calls=False)
+    )
     assert all(word in line for word in words), line
 
 

@@ -13,9 +13,10 @@ from textual.reactive import reactive
 from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from kvmtui.model.actions import virsh_line
 from kvmtui.model.host import Host, Link
-from kvmtui.model.migration_options import DiskMove, MigrationOptions, virsh_flags
+from kvmtui.model.migration import MigrationRequest
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_repairs import migrate_command
 from kvmtui.model.preflight import Grade
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui import move_options
@@ -153,7 +154,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         failing = [one for one in judged if one.grade is Grade.FAIL]
         if refused:
             self._options_open = True
-            self._say(f"libvirt refuses these options: {refused[0]}", "$text-error")
+            self._say(f"libvirt refuses these options: {move_options.why(refused[0])}", "$text-error")
         elif failing:
             self._options_open = False
             several = f"cannot take {len(failing)} of {len(judged)}: unmark those, or choose another host"
@@ -244,10 +245,9 @@ class DestinationScreen(ExpiringScreen[Destination]):
         lines = []
         for vm in self._vms:
             options = self._options_of(host, vm)
-            flags = virsh_flags(
-                options, persistent=vm.persistent is not False, peer_to_peer=options.peer_to_peer is not False
-            )
-            lines.append(virsh_line(vm.key.host, "migrate", vm.name, vm.key.uuid, host, *flags))
+            request = MigrationRequest(vm.key, vm.name, vm.id, host, options)
+            persistent, peer_to_peer = vm.persistent is not False, options.peer_to_peer is not False
+            lines.append(migrate_command(request, persistent=persistent, peer_to_peer=peer_to_peer))
         return lines
 
     # What is shown
@@ -302,8 +302,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
                 (f"{choice.label:<{labels}}", "$foreground-muted"),
                 (choice.words(options), "" if by_itself else "bold"),
             )
-            if why := move_options.barred(choice, options, self._actives):
-                line = Content.assemble(line, (f"   cannot be changed: {why}", "$text-warning"))
+            if reason := move_options.barred(choice, options, self._actives):
+                line = Content.assemble(line, (f"   cannot be changed: {reason}", "$text-warning"))
             lines.append(line.truncate(width, ellipsis=True))
         return lines
 
