@@ -14,7 +14,7 @@ from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled
 from kvmtui.hypervisor.lanes import Call, settle
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.clean import clean
-from kvmtui.model.migration import Migration, Phase, Repair, RepairKind, Steer
+from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove
 from kvmtui.model.migration_progress import ProgressTracker
 from kvmtui.model.vm import VmState
@@ -22,6 +22,8 @@ from kvmtui.model.vm import VmState
 _log = logging.getLogger(__name__)
 _ANSWER_DEADLINE_S = 10.0
 _DISKS_DEADLINE_S = 10.0
+_ASK_EVERY_S = 0.5
+_ASK_ENDED_EVERY_S = 5.0
 
 
 class BothSides:
@@ -142,10 +144,29 @@ class Flight:
             paths=self.paths,
         )
 
-    def show(self, phase: Phase, message: str | None = None, repairs: tuple[Repair, ...] = (), **more: Any) -> None:
-        """Bring what is shown up to date."""
+    def show(self, phase: Phase, message: str | None = None, **more: Any) -> None:
+        """Bring what is shown up to date; what is not given stays."""
         text = self.view.message if message is None else clean(message, 500)
-        self.view = replace(self.view, phase=phase, message=text, repairs=repairs, **more)
+        self.view = replace(self.view, phase=phase, message=text, **more)
+
+    def ask(
+        self, pollers: Mapping[str, HostPoller], now_s: float, done: Callable[[], None]
+    ) -> list[Told | HypervisorError] | None:
+        """Return what both hosts told, asking them when it is time; None while that is waited for."""
+        if self.sides is None:
+            if now_s < self.ask_at_s:
+                return None
+            self.sides = BothSides(pollers, self, done)
+        answers = self.sides.answers()
+        if answers is not None:
+            self.sides = None
+            self.ask_at_s = now_s + (_ASK_ENDED_EVERY_S if self.view.phase.ended else _ASK_EVERY_S)
+        return answers
+
+    def __str__(self) -> str:
+        """Return what the log calls it."""
+        request = self.view.request
+        return f"{request.vm_name} ({request.key.uuid}) from {request.key.host} to {request.destination}"
 
     def carry(self, connection: Connection, destination: HostPoller, *, peer_to_peer: bool) -> None:
         """Do the migration; runs in the thread of its own lane, and blocks until it is over."""
