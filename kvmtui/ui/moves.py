@@ -41,7 +41,7 @@ class Moves:
         self._traces: dict[Ident, Trace] = {}
         self._said: dict[Ident, tuple[Phase, str]] = {}
         self._looked_at: set[Ident] = set()
-        self.allowed_ms: dict[Ident, int] = {}
+        self.asked_ms: dict[Ident, int] = {}
         """The downtime that was asked for on the way."""
         self.changed: Callable[[], None] = lambda: None
         """Called after each change; for the screen that shows them."""
@@ -62,7 +62,7 @@ class Moves:
                 trace.dirtied.append(job.dirty_bytes_per_s)
         before, self._said[key] = self._said.get(key), (migration.phase, migration.message)
         known = {ident(each) for each in self.all} | {key}
-        for book in (self._traces, self._said, self.allowed_ms):
+        for book in (self._traces, self._said, self.asked_ms):
             for old in [old for old in book if old not in known]:
                 del book[old]
         self._looked_at &= known

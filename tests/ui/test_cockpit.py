@@ -5,6 +5,7 @@ from unittest.mock import patch
 
 import pytest
 
+from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.screens.ask import ConfirmScreen
@@ -12,7 +13,7 @@ from kvmtui.ui.screens.cockpit import CockpitScreen
 from kvmtui.ui.screens.journal import JournalScreen
 from kvmtui.ui.screens.number import NumberScreen
 from tests.ui.played_moves import ended_with_repair, not_converging, running, waiting
-from tests.ui.stage import Stage, dashboard
+from tests.ui.stage import H1, H2, Stage, dashboard
 
 
 async def _open(stage: Stage, *moves: Migration) -> None:
@@ -69,7 +70,7 @@ async def test_downtime_is_raised_step_by_step_or_asked_for() -> None:
         uuid = move.request.key.uuid
         await _open(stage, move)
         await stage.press("d", "d")
-        assert stage.line("210 ms, 500 ms allowed")
+        assert stage.line("210 ms, 500 ms asked for")
         await stage.press("D", "ctrl+a", *["delete"] * 3, *"1200", "enter")
         await _answered(stage)
         await stage.press("b", *"80", "enter")
@@ -180,3 +181,33 @@ async def test_many_moves_scroll_with_the_cursor() -> None:
         await stage.press("g")
         assert stage.line("▸", "vm00")
         assert not stage.line("vm29")
+
+
+# On the demo hosts
+
+
+async def test_a_move_that_does_not_converge_is_finished_by_post_copy() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("build3")
+        await stage.press("m")
+        await stage.see("h1", "can take it")
+        await stage.press("c", "a", "enter", "w")
+        await stage.look_until(lambda: stage.line("build3", "will not converge at this rate"))
+        await stage.press("o", "y")
+        await stage.look_until(lambda: stage.line("build3", "moved in"))
+        assert stage.key("build3").host == H1
+
+
+async def test_what_a_failed_move_left_is_mended() -> None:
+    async with dashboard() as stage:
+        stage.backend.fail("migrate resume", HypervisorError("internal error: unable to execute QEMU command 'cont'"))
+        await stage.put_cursor_on("web2")
+        await stage.press("m")
+        await stage.see("h2", "can take it")
+        await stage.press("enter")
+        await stage.look_until(lambda: stage.line("kvmtui", "1 move needs you: w"))
+        await stage.press("w")
+        await stage.see("1  resume it at the destination")
+        await stage.press("1", "y")
+        await stage.look_until(lambda: stage.vm("web2").key.host == H2 and stage.vm("web2").state.executing)
+        await stage.look_until(lambda: not stage.line("1  resume"))

@@ -193,10 +193,10 @@ def test_what_is_gone_from_the_list_is_forgotten() -> None:
     shown = [running("web1", 0.0)]
     moves = Moves(lambda: shown)
     moves.take(shown[0])
-    moves.allowed_ms[ident(shown[0])] = 500
+    moves.asked_ms[ident(shown[0])] = 500
     shown[0] = running("web2", 5.0)
     moves.take(shown[0])
-    assert not moves.allowed_ms
+    assert not moves.asked_ms
     assert set(moves._traces) == {ident(shown[0])}
 
 

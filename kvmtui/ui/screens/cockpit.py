@@ -61,6 +61,8 @@ class CockpitScreen(Screen[None]):
         self._looked_at = looked_at
         first = first or next(filter(moves.calls, moves.all), None)
         self._selected: Ident | None = None if first is None else ident(first)
+        self._said_of: tuple[object, ...] = ()
+        """What the move said of itself when something was last said here."""
         self._list = MigrationList(moves, host_name, glyphs=glyphs)
         self._detail = MigrationDetail(glyphs=glyphs)
 
@@ -168,7 +170,7 @@ class CockpitScreen(Screen[None]):
             self._say(f"{steer.value}: not possible any more", "$text-warning")
             return
         if steer is Steer.DOWNTIME and value is not None:
-            self._moves.allowed_ms[ident(move)] = value
+            self._moves.asked_ms[ident(move)] = value
         unit = {Steer.DOWNTIME: " ms", Steer.BANDWIDTH: " MiB/s"}.get(steer, "")
         self._say(f"{move.request.vm_name}: asked for {steer.value}{'' if value is None else f' {value}{unit}'}")
         self._engine.steer(move.request.key, steer, value)
@@ -190,7 +192,7 @@ class CockpitScreen(Screen[None]):
         return f"not possible while it is {move.phase.value}"
 
     def _allowed_ms(self, move: Migration) -> int | None:
-        return self._moves.allowed_ms.get(ident(move), move.request.options.downtime_ms)
+        return self._moves.asked_ms.get(ident(move), move.request.options.downtime_ms)
 
     # What is shown
 
@@ -206,7 +208,14 @@ class CockpitScreen(Screen[None]):
         self._show()
 
     def _say(self, text: str, tone: str = "") -> None:
+        self._said_of = self._news
         self.query_one(StatusLine).note = Note(text, tone)
+
+    @property
+    def _news(self) -> tuple[object, ...]:
+        """What the selected move says of itself."""
+        move = self.selected
+        return () if move is None else (ident(move), move.phase, move.message)
 
     def _show(self) -> None:
         if not self.is_mounted:
@@ -219,12 +228,22 @@ class CockpitScreen(Screen[None]):
             if self._moves.calls(move) and self.is_current:
                 self._moves.look_at(move)
                 self._looked_at()
+        if self._news != self._said_of:
+            # The move itself has more to say by now.
+            self._say("")
         self.query_one("#moves-title", Static).update(self._title())
         self._list.show(moves, cursor, now_s)
         self._detail.show(
             None
             if move is None
-            else MoveDetail(move, self._moves.trace(move), self._allowed_ms(move), self._host_name, now_s, self._glyphs)
+            else MoveDetail(
+                move,
+                self._moves.trace(move),
+                self._moves.asked_ms.get(ident(move)),
+                self._host_name,
+                now_s,
+                self._glyphs,
+            )
         )
         bar = self.query_one(KeyBar)
         keys = [] if move is None else [(key.key, key.label) for key in possible(move) if key.label]

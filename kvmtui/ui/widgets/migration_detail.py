@@ -28,7 +28,7 @@ class MoveDetail:
 
     move: Migration
     trace: Trace
-    allowed_ms: int | None
+    asked_ms: int | None
     """The downtime that was asked for on the way."""
     host_name: HostName
     now_s: float
@@ -154,12 +154,14 @@ def _facts(detail: MoveDetail, job: Job) -> Line:
     if job.iteration is not None:
         facts.append((f"round {job.iteration}", Tone.TEXT))
     if job.expected_downtime_s is not None:
-        allowed = detail.allowed_ms or move.request.options.downtime_ms
+        allowed = detail.asked_ms or move.request.options.downtime_ms
         if allowed is None and not move.adopted:
             allowed = _DEFAULT_DOWNTIME_MS
+        # Whether libvirt took it, the move's own message says.
+        verb = "asked for" if detail.asked_ms else "allowed"
         long = allowed is not None and job.expected_downtime_s * 1000 > allowed
         text = f"would stand still {_moment(job.expected_downtime_s)}"
-        of = "" if allowed is None else f", {_moment(allowed / 1000)} allowed"
+        of = "" if allowed is None else f", {_moment(allowed / 1000)} {verb}"
         facts.append((text + of, Tone.WARNING if long else Tone.TEXT))
     if job.throttle_fraction:
         facts.append((f"guest slowed by {percent(job.throttle_fraction)}", Tone.WARNING))
