@@ -1,7 +1,7 @@
 """What is known of moving VMs to a host, from "looking…" to the verdict of all checks, in words. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from textwrap import wrap
 
 from textual.content import Content
@@ -21,6 +21,8 @@ class Look:
 
     judge: Callable[[MigrationOptions], tuple[Check, ...]] | None = None
     """Returns all checks of a move with these options, worst first, from what the hosts told."""
+    disks: DiskMove = DiskMove.SHARED
+    """The sound way for its disks."""
     problem: str = ""
     """Why nothing could be found out."""
 
@@ -30,12 +32,6 @@ class Look:
             advice = "it can be tried: libvirt checks by itself, and an error leaves the VM where it is"
             return (Check("look", "looking", Grade.WARN, self.problem, advice),)
         return self.judge(options)
-
-    def disks(self, options: MigrationOptions) -> DiskMove:
-        """Return the way to move the disks that the checks complain of least; copying only where sharing is worse."""
-        if self.judge is None or options.offline:
-            return options.disks
-        return min(DiskMove, key=lambda disks: _complaints(self.checks(replace(options, disks=disks))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +143,3 @@ def _row(grade: Grade, rest: Content) -> Content:
 
 def _said(check: Check) -> str:
     return f"{check.title}: {check.evidence}" if check.evidence else check.title
-
-
-def _complaints(checks: Sequence[Check]) -> tuple[int, int]:
-    worst = max((check.grade for check in checks), default=Grade.PASS)
-    return (worst, sum(check.grade is worst for check in checks)) if worst >= Grade.WARN else (0, 0)

@@ -19,6 +19,8 @@ MODULES = (
     "kvmtui.engine.actions",
     "kvmtui.engine.consoles",
     "kvmtui.engine.migrations",
+    "kvmtui.engine.preflights",
+    "kvmtui.model.preflight",
 )
 
 

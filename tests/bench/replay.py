@@ -17,6 +17,7 @@ from kvmtui.model.actions import Verb
 from kvmtui.model.host import HostFacts
 from kvmtui.model.migration import RepairKind, Steer
 from kvmtui.model.migration_options import MigrationOptions
+from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 from kvmtui.model.vm import Job, VmConfig, VmState
 
 _GIB = 1 << 30
@@ -196,6 +197,14 @@ class ReplayConnection:
     def perform(self, verb: Verb, uuid: str) -> None:
         """Refuse."""
         _refuse(verb, uuid)
+
+    def needs(self, uuid: str) -> GuestNeeds:
+        """Refuse."""
+        _refuse(uuid)
+
+    def offers(self, needs: GuestNeeds) -> HostOffers:
+        """Refuse."""
+        _refuse(needs)
 
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Refuse."""

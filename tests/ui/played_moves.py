@@ -59,7 +59,7 @@ def local_disks(*checks: Check) -> Look:
         disks = COPIED if options.disks is DiskMove.COPY else SHARED
         return tuple(sorted((*checks, disks, *PASSED), key=lambda check: -check.grade))
 
-    return Look(judge)
+    return Look(judge, DiskMove.COPY)
 
 
 def shared_disks(*checks: Check) -> Look:

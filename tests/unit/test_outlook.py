@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.preflight import Check, Grade
 from kvmtui.ui.outlook import Judged, Look, check_lines, face, warnings
 
@@ -74,21 +74,3 @@ def test_of_several_vms_the_worst_of_each_and_the_worst_vm_first() -> None:
 def test_what_could_not_be_looked_at_warns() -> None:
     look = Look(problem="no answer for 10 s")
     assert warnings([Judged("web1", OPTIONS, look.checks(OPTIONS))]) == ["looking: no answer for 10 s"]
-    assert look.disks(OPTIONS) is DiskMove.SHARED
-
-
-@pytest.mark.parametrize(
-    ("grades", "chosen"),
-    [
-        ({}, DiskMove.SHARED),
-        ({DiskMove.SHARED: Grade.UNKNOWN}, DiskMove.SHARED),
-        ({DiskMove.SHARED: Grade.FAIL}, DiskMove.COPY),
-        ({DiskMove.SHARED: Grade.WARN}, DiskMove.COPY),
-        ({DiskMove.SHARED: Grade.WARN, DiskMove.COPY: Grade.WARN, DiskMove.COPY_CHANGES: Grade.WARN}, DiskMove.SHARED),
-        ({DiskMove.SHARED: Grade.FAIL, DiskMove.COPY: Grade.FAIL, DiskMove.COPY_CHANGES: Grade.FAIL}, DiskMove.SHARED),
-        ({DiskMove.SHARED: Grade.FAIL, DiskMove.COPY: Grade.FAIL}, DiskMove.COPY_CHANGES),
-    ],
-)
-def test_disks_go_the_way_that_is_complained_of_least(grades: dict[DiskMove, Grade], chosen: DiskMove) -> None:
-    look = Look(lambda options: (Check("disks", "disks", grades.get(options.disks, Grade.PASS), ""),))
-    assert look.disks(OPTIONS) is chosen

@@ -30,6 +30,7 @@ from kvmtui.model.vm import Job, VmConfig
 if TYPE_CHECKING:
     from kvmtui.hypervisor.demo.console import DemoConsole
     from kvmtui.hypervisor.demo.transfer import Transfer
+    from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 
 _ROUND_TRIP_BUDGET = 0.25
 """The share of a tick that a round trip per VM may take before CPU times come in the bulk call."""
@@ -149,6 +150,20 @@ class DemoConnection:
             vms = [vm for vm in self._host.vms.values() if vm.incoming is None]
             local = {disk.path for vm in vms for disk in vm.spec.disks}
             return frozenset(path for path in paths if path.startswith(SHARED) or path in local | self._host.volumes)
+
+    def needs(self, uuid: str) -> "GuestNeeds":
+        """Return what the VM asks of a destination."""
+        from kvmtui.hypervisor.demo import preflight
+
+        with self._call():
+            return preflight.needs(self._host, self._host.vm(uuid), read_only=self._read_only)
+
+    def offers(self, needs: "GuestNeeds") -> "HostOffers":
+        """Return what this host can give to that VM."""
+        from kvmtui.hypervisor.demo import preflight
+
+        with self._call() as now:
+            return preflight.offers(self._host, needs, now, read_only=self._read_only)
 
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Move a VM; returns when it is there, raises `JobCancelled` when it was cancelled."""

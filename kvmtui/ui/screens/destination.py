@@ -230,7 +230,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         if self._disks is not None:
             return replace(options, disks=self._disks)
         look = self.looks.get((host, vm.key))
-        return options if look is None else replace(options, disks=look.disks(options))
+        return options if look is None else replace(options, disks=look.disks)
 
     def _judged(self, host: str) -> list[Judged]:
         """Return each VM with what the checks say of it."""

@@ -12,7 +12,7 @@ from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
 from kvmtui.model.host import Link
 from kvmtui.model.migration import MigrationRequest
-from kvmtui.model.preflight import GuestNeeds, preflight
+from kvmtui.model.preflight import GuestNeeds, default_disks, preflight
 from kvmtui.model.vm import Vm
 from kvmtui.ui.acting import where
 from kvmtui.ui.outlook import Look
@@ -59,7 +59,8 @@ async def _look_at(engine: Engine, vm: Vm, hosts: Sequence[str], question: Desti
 
     async def ask(host: str, needs: GuestNeeds) -> None:
         try:
-            look = Look(partial(preflight, needs, await _answer(engine.read_offers(host, needs))))
+            offers = await _answer(engine.read_offers(host, needs))
+            look = Look(partial(preflight, needs, offers), default_disks(needs, offers))
         except HypervisorError as error:
             look = Look(problem=str(error))
         question.looks = {**question.looks, (host, vm.key): look}
