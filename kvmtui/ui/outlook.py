@@ -11,7 +11,7 @@ from kvmtui.model.preflight import Check, Grade
 
 _SIGNS = {Grade.FAIL: "FAIL", Grade.WARN: "WARN", Grade.UNKNOWN: "?", Grade.PASS: "ok"}
 TONES = {Grade.FAIL: "$text-error", Grade.WARN: "$text-warning", Grade.UNKNOWN: "", Grade.PASS: "$text-success"}
-_TITLE, _SIGN = 16, 6
+_TITLE, _SIGN = 18, 6
 _MUTED = "$foreground-muted"
 
 
@@ -63,10 +63,11 @@ def face(judged: Sequence[Judged]) -> tuple[str, str]:
     looking = sum(one.checks is None for one in judged)
     if looking:
         return ("looking…" if len(judged) == 1 else f"looking… {len(judged) - looking} of {len(judged)}"), _MUTED
-    warnings = sum(check.grade is Grade.WARN for one in judged for check in one.checks or ())
-    if warnings:
-        return f"{warnings} warning{'' if warnings == 1 else 's'}", TONES[Grade.WARN]
-    return "can take it" if len(judged) == 1 else f"can take all {len(judged)}", TONES[Grade.PASS]
+    warned, unknown = (_count(judged, grade) for grade in (Grade.WARN, Grade.UNKNOWN))
+    if warned:
+        return f"{warned} warning{'' if warned == 1 else 's'}", TONES[Grade.WARN]
+    takes = "can take it" if len(judged) == 1 else f"can take all {len(judged)}"
+    return f"{takes}, {unknown} unknown" if unknown else takes, TONES[Grade.PASS]
 
 
 def warnings(judged: Sequence[Judged]) -> list[str]:
@@ -139,6 +140,10 @@ def _check(check: Check, title: str, width: int, prefix: str = "") -> list[Conte
 
 def _row(grade: Grade, rest: Content) -> Content:
     return Content.assemble((f"{_SIGNS[grade]:<{_SIGN}}", f"bold {TONES[grade]}".strip()), rest)
+
+
+def _count(judged: Sequence[Judged], grade: Grade) -> int:
+    return sum(check.grade is grade for one in judged for check in one.checks or ())
 
 
 def _said(check: Check) -> str:

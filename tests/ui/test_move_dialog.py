@@ -247,3 +247,55 @@ async def test_it_stands_at_any_size(size: tuple[int, int]) -> None:
             await stage.press(key)
             assert stage.line("Move db1 on h1 to")
             assert stage.line("Enter moves")
+
+
+# On the demo hosts, by all checks
+
+
+async def test_a_local_disk_is_copied_and_the_checks_follow_the_options() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("db1")
+        await stage.press("m")
+        await stage.see("h2", "can take it")
+        assert stage.line("disks copied")
+        assert stage.line("?", "link between them")
+        await stage.press("d", "d", "o")
+        assert stage.line("disks shared")
+        assert stage.line("h2", "1 warning")
+        assert stage.line("WARN", "disks", "db1.qcow2")
+        await stage.press("escape")
+        await stage.until(lambda: not stage.count(DestinationScreen))
+        assert stage.engine.submitted == []
+
+
+async def test_a_destination_without_the_vms_network_says_so() -> None:
+    async with dashboard() as stage:
+        stage.backend.take_away(H2, "default", "br0")
+        await stage.put_cursor_on("web1")
+        await stage.press("m")
+        await stage.see("h2", "cannot: networks")
+        assert stage.line("FAIL", "networks")
+        await stage.press("enter")
+        assert stage.line("h2 cannot: networks")
+        assert stage.engine.submitted == []
+
+
+async def test_a_destination_that_hangs_can_still_be_chosen_after_a_while() -> None:
+    async with dashboard() as stage:
+        stage.backend.hang_host(H2)
+        await stage.put_cursor_on("web1")
+        with patch("kvmtui.ui.screens.migrating._DEADLINE_S", 0.05):
+            await stage.press("m")
+            await stage.see("h2", "1 warning")
+        assert stage.line("WARN", "looking", "no answer for 0 s")
+        await stage.press("enter")
+        assert stage.line("Move web1 on h1 to h2 all the same?")
+
+
+async def test_a_destination_that_may_not_be_asked_says_so() -> None:
+    async with dashboard() as stage:
+        stage.backend.deny_writes(H2)
+        await stage.put_cursor_on("web1")
+        await stage.press("m")
+        await stage.see("h2", "can take it, 3 unknown")
+        assert stage.line("?", "machine type", "is not known")

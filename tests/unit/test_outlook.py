@@ -26,7 +26,7 @@ LOOKING = Judged("web2", OPTIONS, None)
         ([LOOKING], "looking…"),
         ([judged(PASS), LOOKING], "looking… 1 of 2"),
         ([judged(PASS)], "can take it"),
-        ([judged(PASS, UNKNOWN)], "can take it"),
+        ([judged(PASS, UNKNOWN)], "can take it, 1 unknown"),
         ([judged(PASS, WARN)], "1 warning"),
         ([judged(WARN), judged(WARN, WARN)], "3 warnings"),
         ([judged(PASS), judged(PASS)], "can take all 2"),

@@ -154,7 +154,7 @@ class VmSpec:
     @property
     def snapshots(self) -> int:
         """How many it has."""
-        return 1 if self._role == "win" else 0
+        return 1 if self.role == "win" else 0
 
     @cached_property
     def disk_bytes(self) -> int:

@@ -1,6 +1,7 @@
 """Asking where VMs shall go, looking at every destination meanwhile, and starting them on their way."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -9,7 +10,7 @@ from typing import TypeVar
 from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
-from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
+from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.host import Link
 from kvmtui.model.migration import MigrationRequest
 from kvmtui.model.preflight import GuestNeeds, default_disks, preflight
@@ -19,6 +20,7 @@ from kvmtui.ui.outlook import Look
 from kvmtui.ui.screens.destination import Destination, DestinationScreen
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _DEADLINE_S = 10.0
 
 
@@ -50,28 +52,31 @@ def choose_destination(screen: Screen[None], engine: Engine, vms: Sequence[Vm], 
 
 async def _look_at(engine: Engine, vm: Vm, hosts: Sequence[str], question: DestinationScreen) -> None:
     """Find out what a VM needs, and whether each destination has it; tell the question."""
-    try:
-        needs = await _answer(engine.read_needs(vm.key))
-    except HypervisorError as error:
-        looks = {(host, vm.key): Look(problem=str(error)) for host in hosts}
-        question.looks = {**question.looks, **looks}
-        return
+    needs = await _answer(engine.read_needs(vm.key))
 
-    async def ask(host: str, needs: GuestNeeds) -> None:
-        try:
-            offers = await _answer(engine.read_offers(host, needs))
-            look = Look(partial(preflight, needs, offers), default_disks(needs, offers))
-        except HypervisorError as error:
-            look = Look(problem=str(error))
+    async def ask(host: str) -> None:
+        look = Look(problem=needs) if isinstance(needs, str) else await _look(engine, host, needs)
         question.looks = {**question.looks, (host, vm.key): look}
 
     # One host that hangs must not keep the answers of the others.
-    await asyncio.gather(*(ask(host, needs) for host in hosts))
+    await asyncio.gather(*map(ask, hosts))
 
 
-async def _answer(asked: "Future[T]") -> T:
-    """Return what a lane answers, or raise when it does not in time; the lane's own call is left alone."""
+async def _look(engine: Engine, host: str, needs: GuestNeeds) -> Look:
+    offers = await _answer(engine.read_offers(host, needs))
+    if isinstance(offers, str):
+        return Look(problem=offers)
+    return Look(partial(preflight, needs, offers), default_disks(needs, offers))
+
+
+async def _answer(asked: "Future[T]") -> T | str:
+    """Return what a lane answers, or why it does not; the lane's own call is left alone when it takes too long."""
     try:
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(asked)), _DEADLINE_S)
     except TimeoutError:
-        raise CallTimedOut(f"no answer for {_DEADLINE_S:.0f} s") from None
+        return f"no answer for {_DEADLINE_S:.0f} s"
+    except HypervisorError as error:
+        return str(error)
+    except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
+        _log.exception("looking before a move")
+        return "an internal error; run with --log FILE to see it"
