@@ -81,7 +81,7 @@ def row_runs(
     runs: list[Run] = [
         (glyphs.cursor if cursor else " ", Tone.TEXT),
         (glyphs.problem if calls else " ", Tone.ERROR),
-        (fit(move.request.vm_name, layout.name, glyphs.ellipsis), Tone.TEXT),
+        (fit(move.request.vm_name, layout.name, glyphs.ellipsis), Tone.SORTED if cursor else Tone.TEXT),
         gap,
         (fit(route(move, host_name, glyphs), layout.route, glyphs.ellipsis), Tone.MUTED if ended else Tone.TEXT),
         gap,
