@@ -1,6 +1,6 @@
 """From a key and the VMs it is meant for to requests; and from results to words. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kvmtui.model.actions import ACTIONS, Action, ActionRequest, ActionResult, Danger, Outcome, for_key
@@ -108,10 +108,24 @@ def migration_words(migration: Migration, fleet: Fleet) -> tuple[str, str]:
     subject = f"migrate {where(request.vm_name, request.key.host, fleet)} to {to}"
     if migration.phase in _ENDINGS:
         words, tone = _ENDINGS[migration.phase]
-        told = f": {migration.message}" if migration.message else ""
+        told = migration.message or proven(migration, lambda host: host_name(host, fleet))
+        told = f": {told}" if told else ""
         repairs = "; w shows what can be done" if migration.repairs else ""
         return f"{subject}: {words}{told}{repairs}", tone
     return f"{subject}: {migration.message or migration.phase.value}", ""
+
+
+def proven(migration: Migration, name: Callable[[str], str]) -> str:
+    """Return what both hosts told of a VM whose move ended with nothing to complain of; `name` is of a host's key."""
+    request = migration.request
+    ways = {
+        Phase.DONE: (request.destination, request.key.host),
+        Phase.CANCELLED: (request.key.host, request.destination),
+    }
+    if migration.message or migration.phase not in ways:
+        return ""
+    has, has_not = map(name, ways[migration.phase])
+    return f"{has} has it, {has_not} does not run it"
 
 
 def moves_words(under_way: int, calling: int) -> tuple[str, str]:

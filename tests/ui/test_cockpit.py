@@ -153,9 +153,9 @@ async def test_the_title_counts_moves_until_somebody_looked() -> None:
 
 async def test_an_end_is_told_once() -> None:
     async with dashboard() as stage:
-        done = running("web1", 0.0, phase=Phase.DONE, ended_at_s=9.0, steers=frozenset(), message="it runs at h2")
+        done = running("web1", 0.0, phase=Phase.DONE, ended_at_s=9.0, steers=frozenset())
         stage.engine.play(done)
-        await stage.says("migrate web1 on h1 to h2: moved: it runs at h2")
+        await stage.says("migrate web1 on h1 to h2: moved: h2 has it, h1 does not run it")
         stage.engine.play(done)
         await stage.press("J")
         await stage.until(lambda: stage.count(JournalScreen))

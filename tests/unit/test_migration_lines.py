@@ -119,6 +119,13 @@ def test_what_can_be_repaired_is_numbered_with_consequence_and_command() -> None
     assert "virsh -c demo://h2 vol-delete" in shown
 
 
+def test_an_end_says_what_was_proven_and_no_more() -> None:
+    assert "both hosts were asked: h2 has it, h1 does not run it" in detail(DONE)
+    assert "both hosts were asked: h1 has it, h2 does not run it" in detail(replace(DONE, phase=Phase.CANCELLED))
+    assert "both hosts" not in detail(replace(DONE, message="it is paused there"))
+    assert "both hosts were asked" not in detail(replace(DONE, phase=Phase.UNKNOWN))
+
+
 def test_nothing_is_offered_while_a_side_is_unknown() -> None:
     assert "look at both hosts" in detail(replace(DONE, phase=Phase.UNKNOWN, message="h2 does not answer"))
 

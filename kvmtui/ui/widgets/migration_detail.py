@@ -7,6 +7,7 @@ from textwrap import wrap
 from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.migration_progress import Verdict
 from kvmtui.model.vm import Job
+from kvmtui.ui.acting import proven
 from kvmtui.ui.format import UNKNOWN, percent, rate, size
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.move_options import in_a_line
@@ -76,6 +77,8 @@ def _verdict(detail: MoveDetail, width: int) -> list[Line]:
             said = [f"{stands}: {progress.why}"]
         if progress.fallen_to is not None:
             said.append(f"it had reached {percent(progress.fraction)} and fell back to {percent(progress.fallen_to)}")
+    if shown := proven(move, detail.host_name):
+        said.append(f"both hosts were asked: {shown}")
     if move.message and move.message not in stands:
         said.append(move.message)
     lines: list[Line] = []
