@@ -84,8 +84,8 @@ class Engine:
         self._movers: dict[str, tuple[Sequence[str] | None, bool]] = {}
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
-        self._making = threading.Lock()
         self._preflights: Preflights | None = None
+        self._making = threading.Lock()
         self._consoles: Consoles | None = None
         self._store.on_change(self._fleet_changed)
 
@@ -227,11 +227,14 @@ class Engine:
         return future
 
     def _ask_before_move(self, host: str, question: Callable[[Connection], T]) -> "Future[T]":
-        if self._preflights is None:
-            from kvmtui.engine.preflights import Preflights
+        from kvmtui.engine.preflights import Preflights
 
-            self._preflights = Preflights({uri: poller.lanes for uri, poller in self._pollers.items()})
-        return self._preflights.ask(host, question)
+        # The screen and a plan that runs may ask at once.
+        with self._making:
+            if self._preflights is None:
+                self._preflights = Preflights({uri: poller.lanes for uri, poller in self._pollers.items()})
+            preflights = self._preflights
+        return preflights.ask(host, question)
 
     def _openers(self, uri: str) -> dict[str, Opener]:
         return {

@@ -93,11 +93,15 @@ class Flight:
     """Whether it goes on without a call of ours: the link broke, or it is somebody else's."""
     moved_bytes: bool = False
     """Whether any guest data was seen to move, after which no second way is tried."""
+    begun: bool = False
+    """Whether libvirt may have been told to begin; set by the call's thread."""
     aborting: bool = False
     abort_due: bool = False
     """Whether libvirt is still to be told: it may have had no job to abort yet."""
     post_copy: bool = False
     downtime_ms: int | None = None
+    fades_at_s: float | None = None
+    """When the message, which is of a moment, goes."""
     errands: list[Errand] = field(default_factory=list)
     sides: BothSides | None = None
     returned_at_s: float | None = None
@@ -180,6 +184,8 @@ class Flight:
             disks = connection.config(request.key.uuid).disks
             self.paths = tuple(disk.path for disk in disks if disk.writable and disk.path)
             self.absent = _absent(destination, self.paths)
+        # In this order: whoever aborts sets the one and then looks at the other.
+        self.begun = True
         if self.aborting:
             raise JobCancelled("cancelled before it began")
         connection.migrate(request.key.uuid, request.destination, request.options, peer_to_peer=peer_to_peer)

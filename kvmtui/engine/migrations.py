@@ -28,6 +28,7 @@ _TIDYING_S = 30.0
 """How long both hosts may tell of it at once, or neither, before that is taken for the end."""
 _TIDYING_ADOPTED_S = 3.0
 """The same for somebody else's, whose job was seen to end."""
+_FADES_S = 8.0
 _PATIENCE_S = 60.0
 """How long a host may not answer before the end is called unknown."""
 
@@ -101,17 +102,25 @@ class Migrations:
             if what not in self._steers(flight):
                 problem = f"{what.value}: not possible now"
             if problem:
-                self._show(flight, flight.view.phase, problem)
+                self._say(flight, problem)
                 return
             _log.info("intent %s %s of migrating %s", what.value, "" if value is None else value, flight)
-            if flight.view.phase is Phase.QUEUED:
-                self._end(flight, Judgement(Phase.CANCELLED, "it had not begun"))
-            elif what is Steer.ABORT:
-                flight.aborting = flight.abort_due = True
-                self._show(flight, flight.view.phase, steering_words(what, value))
-                self._advance(flight)
+            if what is Steer.ABORT:
+                self._abort(flight)
             else:
                 self._send(flight, what, value)
+
+    def _abort(self, flight: Flight) -> None:
+        flight.aborting = True
+        if flight.begun or flight.adrift:
+            flight.abort_due = True
+            self._show(flight, flight.view.phase, steering_words(Steer.ABORT, None))
+            self._advance(flight)
+            return
+        # Its call, if there is one, will not begin any more, whenever the host answers.
+        if flight.call is not None:
+            self._pollers[flight.view.request.key.host].lanes.abandon(flight.call)
+        self._end(flight, Judgement(Phase.CANCELLED, "it had not begun"))
 
     def repair(self, key: VmKey, kind: RepairKind) -> None:
         """Mend what a migration left: both hosts are asked again first, and nothing is done where it is not safe."""
@@ -227,6 +236,8 @@ class Migrations:
             flight.downtime_ms = options.downtime_ms
             self._send(flight, Steer.DOWNTIME, options.downtime_ms)
         downtime_s = None if flight.downtime_ms is None else flight.downtime_ms / 1000
+        if message is None and flight.fades_at_s is not None and self._clock() >= flight.fades_at_s:
+            message, flight.fades_at_s = "", None
         progress = flight.tracker.take(job, self._clock(), post_copy=flight.post_copy, downtime_s=downtime_s)
         self._show(flight, Phase.RUNNING, message, job=job, progress=progress)
 
@@ -234,7 +245,7 @@ class Migrations:
         try:
             self._errands.steer(flight, what, value)
         except HypervisorError as error:
-            self._show(flight, flight.view.phase, f"{what.value}: {error}")
+            self._say(flight, f"{what.value}: {error}")
 
     def _take_errands(self, flight: Flight) -> None:
         for errand, error in self._errands.take(flight):
@@ -254,7 +265,7 @@ class Migrations:
                 flight.post_copy = flight.post_copy or errand.what is Steer.POST_COPY
                 words = steering_words(errand.what, errand.value)
             if not flight.view.phase.ended:
-                self._show(flight, flight.view.phase, words)
+                self._say(flight, words)
 
     def _verify(self, flight: Flight) -> None:
         """Nothing tells any more that it goes on: find out where the VM is, and say only that."""
@@ -319,6 +330,11 @@ class Migrations:
         )
         self._changed(flight.view)
         self._start_waiting()
+
+    def _say(self, flight: Flight, message: str) -> None:
+        """Show what is of a moment only."""
+        flight.fades_at_s = self._clock() + _FADES_S
+        self._show(flight, flight.view.phase, message)
 
     def _show(self, flight: Flight, phase: Phase, message: str | None = None, **more: object) -> None:
         flight.show(phase, message, **more)

@@ -269,8 +269,22 @@ def test_a_cut_link_is_named_and_only_an_abort_ends_it(bench: Bench) -> None:
     assert state(bench, H2, key) is None
 
 
+def test_an_abort_before_the_host_has_answered_is_one_at_once(bench: Bench) -> None:
+    bench.demo.hang_host(H1)
+    key = ask(bench, "web1", SLOW)
+    bench.engine.steer(key, Steer.ABORT)
+    assert (now(bench, key).phase, now(bench, key).message) == (Phase.CANCELLED, "it had not begun")
+    bench.demo.release_host(H1)
+    for _ in range(3):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert state(bench, H1, key) is VmState.RUNNING
+    assert state(bench, H2, key) is None
+
+
 def test_an_abort_before_there_is_a_job_is_tried_again(bench: Bench) -> None:
     key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
     bench.demo.fail(Steer.ABORT.value, InvalidState("no job is active on the domain"))
     bench.engine.steer(key, Steer.ABORT)
     assert see(bench, key, ended).phase is Phase.CANCELLED
@@ -283,6 +297,7 @@ def test_a_change_that_fails_says_why_and_the_migration_goes_on(bench: Bench) ->
     bench.demo.fail(Steer.BANDWIDTH.value, HypervisorError("no such luck"))
     bench.engine.steer(key, Steer.BANDWIDTH, 100)
     assert see(bench, key, lambda one: "no such luck" in one.message).phase is Phase.RUNNING
+    assert see(bench, key, lambda one: not one.message).phase is Phase.RUNNING
 
 
 def test_an_end_that_could_not_be_known_is_told_when_the_host_is_back(bench: Bench) -> None:

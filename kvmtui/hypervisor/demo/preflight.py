@@ -71,7 +71,7 @@ def offers(host: DemoHost, asked: GuestNeeds, now_s: float, *, read_only: bool) 
     """Return what a host has for a VM; inside a transaction only."""
     spec = host.spec
     refusal = f"the machine '{asked.machine}' is not supported" if asked.machine in host.lacks else ""
-    paths = {disk.path for vm in host.vms.values() if vm.incoming is None for disk in vm.spec.disks}
+    own = {disk.path for vm in host.vms.values() if vm.incoming is None for disk in vm.spec.disks} | host.volumes
     return HostOffers(
         host=_identity(host),
         round_trip_s=spec.round_trip_s,
@@ -87,7 +87,7 @@ def offers(host: DemoHost, asked: GuestNeeds, now_s: float, *, read_only: bool) 
         volumes={
             disk.path: disk.capacity_bytes
             for disk in asked.disks
-            if disk.path is not None and (disk.path.startswith(SHARED) or disk.path in paths)
+            if disk.path is not None and (disk.path.startswith(SHARED) or disk.path in own)
         },
         pools=_pools(host),
         memory_total_bytes=spec.memory_bytes,
