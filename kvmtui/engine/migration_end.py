@@ -15,6 +15,8 @@ from kvmtui.model.vm import Job, VmState
 
 _ON_THE_WAY = ("migrating", "starting up")
 """Why a VM is paused that libvirt itself is about to resume, or to end."""
+_NO_POST_COPY = "Postcopy is not supported"
+"""What QEMU says where its user may not catch page faults (userfaultfd)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
         said.append(f"{case.error}; copy its disks instead")
     elif case.error is not None and not isinstance(case.error, JobCancelled):
         said.append(str(case.error) if case.certain else f"the link was lost: {case.error}")
+        if _NO_POST_COPY in str(case.error):
+            said.append("set vm.unprivileged_userfaultfd=1 by sysctl on both hosts, or move it without post-copy")
     elif case.error is None and not case.aborted:
         said.append("libvirt reports success, but it is still at the source" if case.certain else "it did not move")
     if paused:

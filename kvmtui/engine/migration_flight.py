@@ -98,7 +98,10 @@ class Flight:
     aborting: bool = False
     abort_due: bool = False
     """Whether libvirt is still to be told: it may have had no job to abort yet."""
+    post_copy_due: bool = False
+    """Whether QEMU has been told to switch; the guest goes over a little later."""
     post_copy: bool = False
+    """Whether the guest was seen to have gone over."""
     downtime_ms: int | None = None
     fades_at_s: float | None = None
     """When the message, which is of a moment, goes."""

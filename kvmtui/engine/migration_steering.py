@@ -26,7 +26,7 @@ def possible(flight: Flight, state: VmState | None) -> frozenset[Steer]:
         # There is no way back any more: each host has a part of the memory.
         return frozenset({Steer.BANDWIDTH})
     found = {Steer.BANDWIDTH, Steer.DOWNTIME, Steer.ABORT}
-    if options.post_copy and not flight.view.adopted:
+    if options.post_copy and not flight.post_copy_due and not flight.view.adopted:
         found.add(Steer.POST_COPY)
     if state is not None and state.executing:
         found.add(Steer.PAUSE_GUEST)
@@ -41,7 +41,7 @@ def steering_words(what: Steer, value: int | None) -> str:
         case Steer.BANDWIDTH:
             return f"at most {value} MiB/s" if value else "no limit on the bandwidth"
         case Steer.POST_COPY:
-            return "post-copy: the guest goes on at the destination"
+            return "switching to post-copy"
         case Steer.PAUSE_GUEST:
             return "the guest is paused until it has arrived"
         case Steer.ABORT:

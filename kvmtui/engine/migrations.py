@@ -262,7 +262,7 @@ class Migrations:
                 words = f"{errand.what.value}: {error}"
             else:
                 flight.downtime_ms = errand.value if errand.what is Steer.DOWNTIME else flight.downtime_ms
-                flight.post_copy = flight.post_copy or errand.what is Steer.POST_COPY
+                flight.post_copy_due = flight.post_copy_due or errand.what is Steer.POST_COPY
                 words = steering_words(errand.what, errand.value)
             if not flight.view.phase.ended:
                 self._say(flight, words)

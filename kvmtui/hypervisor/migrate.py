@@ -62,9 +62,18 @@ def steer(domain: Any, what: Steer, value: int | None) -> None:
     _STEERS[what](domain, value or 0)
 
 
+def _limit_bandwidth(domain: Any, mib_per_s: int) -> None:
+    module = libvirt()
+    # Post-copy has a limit of its own, of which 0 is none.
+    if tuple(domain.state()) == (module.VIR_DOMAIN_PAUSED, module.VIR_DOMAIN_PAUSED_POSTCOPY):
+        domain.migrateSetMaxSpeed(mib_per_s, module.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY)
+    else:
+        domain.migrateSetMaxSpeed(mib_per_s or _NO_LIMIT_MIB_PER_S, 0)
+
+
 _STEERS: dict[Steer, Callable[[Any, int], Any]] = {
     Steer.DOWNTIME: lambda domain, value: domain.migrateSetMaxDowntime(value, 0),
-    Steer.BANDWIDTH: lambda domain, value: domain.migrateSetMaxSpeed(value or _NO_LIMIT_MIB_PER_S, 0),
+    Steer.BANDWIDTH: _limit_bandwidth,
     Steer.POST_COPY: lambda domain, _: domain.migrateStartPostCopy(0),
     Steer.PAUSE_GUEST: lambda domain, _: domain.suspend(),
     Steer.ABORT: lambda domain, _: domain.abortJob(),

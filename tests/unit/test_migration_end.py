@@ -43,6 +43,7 @@ ERROR = replace(OK, error=HypervisorError("Unable to write to socket"))
 CANCELLED = replace(OK, error=JobCancelled("canceled by client"))
 LINK = replace(OK, error=LinkLost("End of file"), certain=False)
 ADOPTED = replace(OK, certain=False, persistent=None)
+NO_POST_COPY = replace(OK, error=HypervisorError("Postcopy is not supported"))
 COPYING = replace(ERROR, paths=(PATH,), absent=frozenset({PATH}))
 OFFLINE = replace(OK, request=request(MigrationOptions(offline=True)))
 
@@ -85,6 +86,15 @@ DONE, FAILED, CANCEL, UNKNOWN, AGAIN, ON = (
         (LINK, RUNS, GONE, AGAIN, FAILED, [], "the link was lost"),
         (OK, RUNS, GONE, AGAIN, FAILED, [], "still at the source"),
         (replace(OK, error=MigrationUnsafe("unsafe")), RUNS, GONE, FAILED, FAILED, [], "copy its disks"),
+        (
+            replace(OK, error=HypervisorError("Postcopy is not supported")),
+            RUNS,
+            GONE,
+            FAILED,
+            FAILED,
+            [],
+            "userfaultfd=1",
+        ),
         (ERROR, PAUSED, GONE, FAILED, FAILED, [R.RESUME_SOURCE], "paused at the source"),
         (replace(ERROR, was_paused=True), PAUSED, GONE, FAILED, FAILED, [], "Unable to write to socket"),
         (CANCELLED, HALF_SOURCE, GONE, AGAIN, CANCEL, [R.RESUME_SOURCE], "paused at the source (migrating)"),

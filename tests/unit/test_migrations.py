@@ -395,3 +395,12 @@ def test_a_guest_that_another_forced_off_is_said_to_be_nowhere(bench: Bench) -> 
     one = see(bench, key, ended)
     assert one.phase is Phase.FAILED
     assert "neither host" in one.message
+
+
+def test_another_run_of_the_same_vm_is_not_moved(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    bench.engine.migrate(MigrationRequest(vm.key, vm.name, vm.id + 1, H2, MigrationOptions()))
+    one = see(bench, vm.key, ended)
+    assert one.phase is Phase.FAILED
+    assert "not in the same run" in one.message
+    assert state(bench, H1, vm.key) is VmState.RUNNING
