@@ -133,8 +133,8 @@ ACTIONS: tuple[Action, ...] = (
         "migrate",
         "migrate",
         "m",
-        frozenset({VmState.RUNNING, VmState.BLOCKED, VmState.PAUSED}),
-        "Move the VM to another host while it runs.",
+        frozenset({VmState.RUNNING, VmState.BLOCKED, VmState.PAUSED, VmState.SHUT_OFF}),
+        "Move the VM to another host, running or off.",
         pending="migrating",
     ),
     # Also of a VM that is off: so its boot is seen from the first byte.

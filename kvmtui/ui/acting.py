@@ -1,6 +1,6 @@
 """From a key and the VMs it is meant for to requests; and from results to words. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kvmtui.model.actions import ACTIONS, Action, ActionRequest, ActionResult, Danger, Outcome, for_key
@@ -75,21 +75,26 @@ def actions_for(key: str) -> tuple[Action, ...]:
 
 
 def where(vm_name: str, host: str, fleet: Fleet) -> str:
-    """Return "web1 on h1"; hosts of one name are told apart by their URI, and a name too long for a line is cut."""
+    """Return "web1 on h1"; a name too long for a line is cut."""
     if len(vm_name) > _NAME_CHARACTERS:
         # In the middle: it is mostly the ends in which names differ.
         vm_name = f"{vm_name[: _NAME_CHARACTERS - 20]}…{vm_name[-19:]}"
+    return f"{vm_name} on {host_name(host, fleet)}"
+
+
+def host_name(host: str, fleet: Fleet) -> str:
+    """Return what a host is called; hosts of one name are told apart by their URI."""
     known = fleet.hosts.get(host)
     if known is None:
-        return f"{vm_name} on {without_secrets(host)}"
+        return without_secrets(host)
     twins = [other for other in fleet.hosts.values() if other.name == known.name]
-    return f"{vm_name} on {known.name}" if len(twins) == 1 else f"{vm_name} on {known.name} ({without_secrets(host)})"
+    return known.name if len(twins) == 1 else f"{known.name} ({without_secrets(host)})"
 
 
 _TONES = {Outcome.DONE: "$text-success", Outcome.REFUSED: "$text-warning", Outcome.FAILED: "$text-error"}
 _ENDINGS = {
     Phase.DONE: ("moved", "$text-success"),
-    Phase.CANCELLED: ("cancelled; it goes on where it was", "$text-warning"),
+    Phase.CANCELLED: ("cancelled", "$text-warning"),
     Phase.FAILED: ("failed", "$text-error"),
     Phase.UNKNOWN: ("the end is not known", "$text-error"),
 }
@@ -107,12 +112,34 @@ def result_words(result: ActionResult, fleet: Fleet) -> tuple[str, str]:
 def migration_words(migration: Migration, fleet: Fleet) -> tuple[str, str]:
     """Return one line about a migration, and its tone."""
     request = migration.request
-    target = fleet.hosts.get(request.destination)
-    name = target.name if target else without_secrets(request.destination)
-    subject = f"migrate {where(request.vm_name, request.key.host, fleet)} to {name}"
+    to = host_name(request.destination, fleet)
+    subject = f"migrate {where(request.vm_name, request.key.host, fleet)} to {to}"
     if migration.phase in _ENDINGS:
         words, tone = _ENDINGS[migration.phase]
-        return f"{subject}: {words}{f': {migration.message}' if migration.message else ''}", tone
-    job = migration.job
-    progress = "" if job is None or job.progress is None else f" {job.progress:.0%}"
-    return f"{subject}: {migration.message or migration.phase.value}{progress}", ""
+        told = migration.message or proven(migration, lambda host: host_name(host, fleet))
+        told = f": {told}" if told else ""
+        repairs = "; w shows what can be done" if migration.repairs else ""
+        return f"{subject}: {words}{told}{repairs}", tone
+    return f"{subject}: {migration.message or migration.phase.value}", ""
+
+
+def proven(migration: Migration, name: Callable[[str], str]) -> str:
+    """Return what both hosts told of a VM whose move ended with nothing to complain of; `name` is of a host's key."""
+    request = migration.request
+    ways = {
+        Phase.DONE: (request.destination, request.key.host),
+        Phase.CANCELLED: (request.key.host, request.destination),
+    }
+    if migration.message or migration.phase not in ways:
+        return ""
+    has, has_not = map(name, ways[migration.phase])
+    return f"{has} has it, {has_not} does not run it"
+
+
+def moves_words(under_way: int, calling: int) -> tuple[str, str]:
+    """Return what the title says of moves, with the key that shows them, and its tone."""
+    going = f"{under_way} moving" if under_way else ""
+    if not calling:
+        return (f"{going}: w", "$text-accent") if going else ("", "")
+    needs = f"{calling} move{' needs' if calling == 1 else 's need'} you: w"
+    return " · ".join(filter(None, (going, needs))), "$error"

@@ -116,7 +116,9 @@ def state_texts(row: Row) -> tuple[Tone, tuple[str, ...]]:
     if row.stale:
         return Tone.STALE, (f"was {vm.state}", "was off" if vm.state is VmState.SHUT_OFF else vm.state)
     silent_since_s = vm.monitor_silent_since_s
-    if row.pending and silent_since_s is None:
+    job_verb = "" if vm.job is None else {"migration": "migrating"}.get(vm.job.operation, vm.job.operation)
+    # How far a job is says more than that it was asked for.
+    if row.pending and row.pending != job_verb and silent_since_s is None:
         return Tone.BUSY, (row.pending + dots,)
     if silent_since_s is not None:
         span = duration(row.now_s - silent_since_s)
@@ -125,11 +127,10 @@ def state_texts(row: Row) -> tuple[Tone, tuple[str, ...]]:
             return Tone.ERROR, (f"{row.pending}, monitor silent {span}", f"{row.pending}, silent", f"silent {span}")
         return Tone.ERROR, (f"monitor silent {span}", f"silent {span}", "silent")
     if vm.job is not None:
-        verb = {"migration": "migrating"}.get(vm.job.operation, vm.job.operation)
         if vm.job.progress is None:
-            return Tone.BUSY, (verb + dots,)
+            return Tone.BUSY, (job_verb + dots,)
         done = str(percent(vm.job.progress))
-        return Tone.BUSY, (f"{verb} {done}", f"{verb[:4]}. {done}")
+        return Tone.BUSY, (f"{job_verb} {done}", f"{job_verb[:4]}. {done}")
     tone = Tone.ERROR if vm.reason in _BAD_REASONS else _STATE_TONES[vm.state]
     if vm.reason:
         # Where both do not fit, the reason says more than the state.

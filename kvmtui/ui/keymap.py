@@ -48,6 +48,7 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("enter", "menu", "what can be done with the VM", "Act", "Enter, x"),
     ViewKey("x", "menu", "", "Act"),
     ViewKey("colon", "app.command_palette", "find a command by name", "Act", ": ^p"),
+    ViewKey("w", "moves", "moves under way", "View"),
     ViewKey("J", "journal", "what was done", "View"),
     ViewKey("A", "audit", "audit: who did what, over all sessions", "View"),
     ViewKey("plus", "change_interval(0.5)", "look more often", "View", "+"),

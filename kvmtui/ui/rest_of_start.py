@@ -13,6 +13,7 @@ MODULES = (
     "kvmtui.ui.screens.journal",
     "kvmtui.ui.screens.audit",
     "kvmtui.ui.screens.migrating",
+    "kvmtui.ui.screens.cockpit",
     "kvmtui.ui.screens.device",
     "kvmtui.ui.console_terminal",
     "kvmtui.ui.console_words",

@@ -6,9 +6,23 @@ from typing import Any
 
 from textual.pilot import Pilot
 
+from kvmtui.model.migration import Phase
 from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
 from kvmtui.ui.widgets.host_list import HostList
 from kvmtui.ui.widgets.vm_detail import VmDetail
+from tests.ui.played_moves import (
+    MACHINE,
+    MEMORY,
+    PORT,
+    VERSIONS,
+    at_second,
+    ended_with_repair,
+    local_disks,
+    not_converging,
+    open_dialog,
+    running,
+    waiting,
+)
 from tests.ui.stage import H2, Stage
 
 WATCHED_S = 150
@@ -88,9 +102,56 @@ async def _host_down(stage: Stage) -> None:
     await stage.look(0)
 
 
-async def _migrate(stage: Stage) -> None:
-    await stage.press("m")
-    await stage.until(lambda: "not at the destination" in stage.text)
+async def _move_fails(stage: Stage) -> None:
+    await open_dialog(stage, "db1", h2=local_disks(MACHINE, VERSIONS, PORT))
+    await stage.press("enter")
+
+
+async def _move_warns(stage: Stage) -> None:
+    await open_dialog(stage, "db1", h2=local_disks(MEMORY, PORT))
+
+
+async def _move_passes(stage: Stage) -> None:
+    await open_dialog(stage, "db1", h2=local_disks(PORT))
+    await stage.press("v")
+
+
+async def _move_options(stage: Stage) -> None:
+    await open_dialog(stage, "db1", h2=local_disks(MEMORY, PORT))
+    await stage.press("c")
+
+
+async def _moves(stage: Stage) -> None:
+    """Moves of every kind, the cursor on the one that does not converge."""
+    now_s = stage.clock()
+    stuck = not_converging("cache1", now_s - 190)
+    moves = (
+        stuck,
+        running("web1", now_s - 42),
+        waiting("mail", now_s),
+        ended_with_repair("db1", now_s - 400),
+        running("win1", now_s - 800, phase=Phase.DONE, ended_at_s=now_s - 770, steers=frozenset()),
+    )
+    for second in range(190):
+        stage.engine.play(at_second(stuck, second), *moves[1:])
+    stage.engine.play(*moves)
+    await stage.see("kvmtui", "3 moving")
+    await stage.press("w", "g")
+
+
+async def _moves_converge(stage: Stage) -> None:
+    await _moves(stage)
+    await stage.press("j")
+
+
+async def _moves_ended(stage: Stage) -> None:
+    await _moves(stage)
+    await stage.press("j", "j", "j")
+
+
+async def _moves_counted(stage: Stage) -> None:
+    await _moves(stage)
+    await stage.press("escape")
 
 
 async def _console(stage: Stage) -> None:
@@ -135,7 +196,17 @@ SCENES = {
     "confirm": Scene(100, 30, _confirm),
     "help": Scene(100, 30, _help),
     "host_down": Scene(100, 30, _host_down),
-    "migrate": Scene(100, 30, _migrate, cursor_on="db1"),
+    "move_fails": Scene(80, 24, _move_fails, cursor_on="db1"),
+    "move_warns": Scene(80, 24, _move_warns, cursor_on="db1"),
+    "move_passes": Scene(120, 40, _move_passes, cursor_on="db1"),
+    "move_options": Scene(80, 24, _move_options, cursor_on="db1"),
+    "move_warns_wide": Scene(120, 40, _move_warns, cursor_on="db1"),
+    "moves": Scene(120, 40, _moves),
+    "moves_small": Scene(80, 24, _moves),
+    "moves_converge": Scene(80, 24, _moves_converge),
+    "moves_ended": Scene(80, 24, _moves_ended),
+    "moves_ascii": Scene(100, 30, _moves, ASCII),
+    "moves_counted": Scene(80, 24, _moves_counted),
     "console": Scene(100, 30, _console),
     "consoles": Scene(160, 40, _consoles),
     "search": Scene(80, 24, _search),

@@ -16,7 +16,8 @@ PICTURES = {
     "dashboard": "dashboard",
     "small": "small",
     "confirm": "confirm",
-    "migrate": "migrate",
+    "migrate": "move_warns_wide",
+    "moves": "moves",
     "console": "console",
 }
 """File name to scene."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from random import Random
@@ -19,7 +20,8 @@ from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.model.actions import ActionRequest
-from kvmtui.model.migration import MigrationRequest
+from kvmtui.model.migration import Migration, MigrationRequest, RepairKind, Steer
+from kvmtui.model.preflight import GuestNeeds
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.glyphs import UNICODE, Glyphs
@@ -43,8 +45,14 @@ class StageEngine(Engine):
         self.interest_is_fixed = False
         self.started = False
         self.submitted: list[str] = []
+        self.requests: list[MigrationRequest] = []
         self.devices: list[str | None] = []
         """Of the consoles that were opened."""
+        self.played: tuple[Migration, ...] | None = None
+        """Migrations that a test plays; None: the engine's own."""
+        self.steered: list[tuple[str, Steer | RepairKind, int | None]] = []
+        self.hosts_look = True
+        """Whether hosts answer what the move dialog asks; otherwise never."""
 
     def start(self) -> None:
         """Start the threads, where there shall be any."""
@@ -70,7 +78,36 @@ class StageEngine(Engine):
     def migrate(self, request: MigrationRequest) -> None:
         """Take note, and do it."""
         self.submitted.append(f"migrate {request.vm_name}")
-        super().migrate(request)
+        self.requests.append(request)
+        if self.played is None:
+            super().migrate(request)
+
+    @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """Those that are played, or else its own."""
+        return super().migrations if self.played is None else self.played
+
+    def play(self, *migrations: Migration) -> None:
+        """Let these be the migrations, and tell of each."""
+        self.played = migrations
+        for migration in migrations:
+            self.listeners.migration_changed(migration)
+
+    def steer(self, key: VmKey, steer: Steer, value: int | None = None) -> None:
+        """Take note, and do it unless they are played."""
+        self.steered.append((key.uuid, steer, value))
+        if self.played is None:
+            super().steer(key, steer, value)
+
+    def repair(self, key: VmKey, kind: RepairKind) -> None:
+        """Take note, and do it unless they are played."""
+        self.steered.append((key.uuid, kind, None))
+        if self.played is None:
+            super().repair(key, kind)
+
+    def read_needs(self, key: VmKey) -> "Future[GuestNeeds]":
+        """Ask, unless nobody is to answer."""
+        return super().read_needs(key) if self.hosts_look else Future()
 
 
 class Stage:

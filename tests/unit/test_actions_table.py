@@ -36,7 +36,7 @@ def test_whatever_can_lose_data_asks_and_is_on_an_upper_case_key() -> None:
         ("resume", VmState.RUNNING, False),
         ("force_off", VmState.PAUSED, True),
         ("force_off", VmState.SHUT_OFF, False),
-        ("migrate", VmState.SHUT_OFF, False),
+        ("migrate", VmState.SHUT_OFF, True),
         ("console", VmState.SHUT_OFF, True),
     ],
 )

@@ -290,7 +290,8 @@ def test_the_demo_needs_no_libvirt() -> None:
 _LATER = """
 kvmtui.engine.actions kvmtui.engine.audit kvmtui.engine.consoles kvmtui.engine.migrations kvmtui.hypervisor.demo.console
 kvmtui.hypervisor.demo.migration kvmtui.hypervisor.demo.verbs kvmtui.ui.emulator kvmtui.ui.screens.ask
-kvmtui.ui.screens.destination kvmtui.ui.screens.help kvmtui.ui.screens.journal kvmtui.ui.screens.menu
+kvmtui.ui.screens.cockpit kvmtui.ui.screens.destination
+kvmtui.ui.screens.help kvmtui.ui.screens.journal kvmtui.ui.screens.menu
 importlib.metadata importlib.resources libvirt psutil pyghostty
 """
 

@@ -114,6 +114,10 @@ class ActingScreen(Screen[None]):
         """Show a VM's console."""
         raise NotImplementedError
 
+    def show_move(self, key: VmKey) -> bool:
+        """Show how the move of a VM fares; return whether it is on its way."""
+        raise NotImplementedError
+
     def _begin(self, actions: Sequence[Action], vms: Sequence[Vm]) -> None:
         under_cursor = self.selected
         if actions[0] is BY_ID["console"]:
@@ -128,6 +132,8 @@ class ActingScreen(Screen[None]):
                 text = f"{name} is not here any more and the cursor on another VM: press the key again"
                 self.note(text, "$text-warning")
                 return
+        if actions[0] is BY_ID["migrate"] and len(vms) == 1 and self.show_move(vms[0].key):
+            return
         plan = acting.plan(actions, vms, self.shown_fleet, read_only=self._engine.read_only)
         if plan.action is None:
             return

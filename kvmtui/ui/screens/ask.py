@@ -9,6 +9,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
+from textual.timer import Timer
 from textual.widgets import Button, Label
 
 T = TypeVar("T")
@@ -31,10 +32,17 @@ class ExpiringScreen(ModalScreen[T]):
         super().__init__()
         self._answered = False
         self._asked_at_s = _now_s()
+        self._expiry: Timer | None = None
 
     def on_mount(self) -> None:
         """Start the time to live."""
-        self.set_timer(_EXPIRES_S, self.action_cancel)
+        self._expiry = self.set_timer(_EXPIRES_S, self.action_cancel)
+
+    def stay(self) -> None:
+        """Begin the time to live anew, where it has not run out: somebody is at it."""
+        if self._expiry is not None and _now_s() - self._asked_at_s <= _EXPIRES_S:
+            self._asked_at_s = _now_s()
+            self._expiry.reset()
 
     def action_cancel(self) -> None:
         """Close without doing anything."""

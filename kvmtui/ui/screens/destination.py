@@ -1,39 +1,41 @@
-"""Where to move VMs: the connected hosts, and whether their disks go along."""
+"""The move dialog: where to, what speaks against it, and how."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from textwrap import wrap
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from kvmtui.model.clean import clean
 from kvmtui.model.host import Host, Link
+from kvmtui.model.migration import MigrationRequest
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
-from kvmtui.ui.format import size
-from kvmtui.ui.screens.ask import ExpiringScreen
+from kvmtui.model.migration_repairs import migrate_command
+from kvmtui.model.preflight import Grade
+from kvmtui.model.vm import Vm, VmKey
+from kvmtui.ui import move_options
+from kvmtui.ui.format import percent, size
+from kvmtui.ui.outlook import Judged, Look, check_lines, face, warnings
+from kvmtui.ui.paint import fit
+from kvmtui.ui.screens.ask import ConfirmScreen, ExpiringScreen
 
-
-@dataclass(frozen=True, slots=True)
-class Disks:
-    """What was found out about the disks of the VMs to move, for one destination."""
-
-    writable: tuple[str, ...] = ()
-    """Paths that a migration has to bring along or share."""
-    known: frozenset[str] = frozenset()
-    """Those the destination holds a volume at."""
-    problem: str = ""
-    """Why nothing could be found out."""
-
-    @property
-    def copy(self) -> bool:
-        """Whether copying is the sound default: some disk is not there yet."""
-        return bool(set(self.writable) - self.known)
+_WIDEST = 110
+_FRAME = 6
+"""Border and padding, left and right."""
+_AROUND = 9
+"""Lines of the dialog besides those that vary."""
+_LISTED = 6
+"""Destinations that are seen at once."""
+_FINDINGS_LEAST, _FINDINGS_USUAL = 4, 12
+_ALL_KEY, _OPTIONS_KEY, _COPY_KEY = "v", "o", "y"
+_NAME = (6, 20)
+_COMMAND_LINES, _REMARK_LINES = 3, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,96 +43,289 @@ class Destination:
     """The answer."""
 
     host: str
-    options: MigrationOptions
+    options: Mapping[VmKey, MigrationOptions]
 
 
 class DestinationScreen(ExpiringScreen[Destination]):
-    """Asks for the destination of one or more VMs of one host."""
+    """Asks where one or more VMs of one host shall go."""
 
-    BINDINGS = [Binding("d", "toggle_copy", "disks", show=False)]  # noqa: RUF012
+    BINDINGS = [  # noqa: RUF012
+        *(Binding(choice.key, f"turn('{choice.key}')", show=False) for choice in move_options.CHOICES),
+        Binding(_OPTIONS_KEY, "show_options", show=False),
+        Binding(_ALL_KEY, "show_all", show=False),
+        Binding(_COPY_KEY, "copy", show=False),
+        Binding("pagedown,ctrl+d", "scroll(1)", show=False, priority=True),
+        Binding("pageup,ctrl+u", "scroll(-1)", show=False, priority=True),
+    ]
 
-    disks: reactive[dict[str, Disks]] = reactive(dict)
-    """By destination; a missing one is still being looked up."""
+    looks: reactive[Mapping[tuple[str, VmKey], Look]] = reactive(dict)
+    """By destination and VM; a missing one is still being looked at."""
 
-    def __init__(self, title: str, hosts: Sequence[Host]) -> None:
+    def __init__(self, subject: str, vms: Sequence[Vm], hosts: Sequence[Host]) -> None:
+        """`subject` is "web1 on h1" or "3 VMs on h1"."""
         super().__init__()
-        self._title = title
+        self._subject = subject
+        self._vms = vms
         self._hosts = {host.key: host for host in hosts}
-        self._copy: bool | None = None
+        self._wanted = MigrationOptions()
+        self._disks: DiskMove | None = None
+        """What the user chose; None: what the checks complain of least."""
+        self._all = False
+        self._options_open = False
+        self._remark = ("", "")
 
     def compose(self) -> ComposeResult:
         """Lay the question out."""
-        with Vertical(classes="dialog"):
-            yield Label(self._title, classes="title", markup=False)
-            yield OptionList(*(_option(host) for host in self._hosts.values()), compact=True)
-            yield Static("", id="disks")
-            yield Label("Enter migrates · d disks: copy or shared · Esc cancels", classes="hint", markup=False)
+        with Vertical(classes="dialog move"):
+            yield Label(f"Move {self._subject} to", classes="title", markup=False)
+            yield Static("", id="columns")
+            yield OptionList(*map(self._option, self._hosts), compact=True)
+            with VerticalScroll(id="findings", can_focus=False):
+                yield Static("", id="lines")
+            yield Static("", id="choice")
+            yield Static("", id="command")
+            yield Static("", id="remark")
+            yield Static("", classes="hint", id="keys")
 
-    def watch_disks(self) -> None:
-        """Show what is known of the disks now."""
-        if self.is_mounted:
-            self.query_one("#disks", Static).update(self._disks_line())
+    def on_mount(self) -> None:
+        """Begin with the first destination that can be asked."""
+        super().on_mount()
+        self.query_one(OptionList).focus()
 
-    def action_toggle_copy(self) -> None:
-        """Copy the disks, or take them for shared."""
-        self._copy = not self._copies()
-        self.watch_disks()
+    def on_key(self) -> None:
+        """Live on: somebody is reading."""
+        self.stay()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wrap the lines anew."""
+        self._show()
+
+    def watch_looks(self) -> None:
+        """Show what has been found out; what was said before may be so no more."""
+        self._say("")
+
+    # Keys
+
+    def action_turn(self, key: str) -> None:
+        """Change an option, or say why it cannot be."""
+        choice = move_options.BY_KEY[key]
+        if choice not in move_options.shown(self._actives):
+            self._say(f"{choice.label}: means nothing for a VM that is off", "$text-warning")
+            return
+        self._options_open = True
+        if choice.unit:
+            self._ask_number(choice)
+        else:
+            self._take(choice, move_options.turned(choice, self._options(), self._actives))
+
+    def action_show_options(self) -> None:
+        """Show the options in place of the checks, or the checks again."""
+        self._options_open = not self._options_open
+        self._say("")
+
+    def action_show_all(self) -> None:
+        """Show also the checks that pass, or fold them."""
+        self._all, self._options_open = self._options_open or not self._all, False
+        self._say("")
+
+    def action_copy(self) -> None:
+        """Copy the virsh lines to the clipboard (OSC 52)."""
+        lines = self._commands()
+        self.app.copy_to_clipboard("\n".join(lines))
+        self._say(f"{len(lines)} line{'' if len(lines) == 1 else 's'} copied, where the terminal allows it")
+
+    def action_scroll(self, pages: int) -> None:
+        """Scroll what was found."""
+        findings = self.query_one("#findings", VerticalScroll)
+        findings.scroll_relative(y=pages * max(1, findings.size.height - 1), animate=False)
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self) -> None:
-        self.watch_disks()
+        self.query_one("#findings", VerticalScroll).scroll_home(animate=False)
+        self._say("")
 
     @on(OptionList.OptionSelected)
-    def _selected(self, event: OptionList.OptionSelected) -> None:
-        host = event.option.id or ""
-        if host not in self.disks and self._copy is None:
+    def _selected(self) -> None:
+        host = self._host
+        if host is None:
             return
-        disks = DiskMove.COPY if self._copies() else DiskMove.SHARED
-        self.answer(Destination(host, MigrationOptions(disks=disks)))
+        judged = self._judged(host)
+        refused = move_options.refusals(self._options(), self._actives)
+        failing = [one for one in judged if one.grade is Grade.FAIL]
+        if refused:
+            self._options_open = True
+            self._say(f"libvirt refuses these options: {move_options.why(refused[0])}", "$text-error")
+        elif failing:
+            self._options_open = False
+            several = f"cannot take {len(failing)} of {len(judged)}: unmark those, or choose another host"
+            self._say(f"{self._hosts[host].name} {face(judged)[0] if len(judged) == 1 else several}", "$text-error")
+        elif any(one.checks is None for one in judged):
+            self._say("still looking at it; an answer comes within 10 s", "$text-warning")
+        elif asked := warnings(judged):
+            self._ask(host, asked)
+        else:
+            self._go(host)
 
-    def _copies(self) -> bool:
-        found = self._found()
-        if self._copy is not None:
-            return self._copy and (found is None or bool(found.writable) or bool(found.problem))
-        return found is not None and found.copy
+    def _ask(self, host: str, asked: Sequence[str]) -> None:
+        question = ConfirmScreen(
+            f"Move {self._subject} to {self._hosts[host].name} all the same?",
+            asked,
+            f"{len(asked)} of the checks warn{'s' if len(asked) == 1 else ''}.",
+            destructive=False,
+        )
+        self.app.push_screen(question, lambda agreed: self._go(host) if agreed else self._say("nothing was moved"))
 
-    def _found(self) -> Disks | None:
+    def _go(self, host: str) -> None:
+        self.answer(Destination(host, {vm.key: self._options_of(host, vm) for vm in self._vms}))
+
+    def _ask_number(self, choice: move_options.Choice) -> None:
+        from kvmtui.ui.screens.number import NumberScreen
+
+        value = choice.value(self._wanted)
+        question = NumberScreen(
+            f"{choice.label.capitalize()} in {choice.unit}?",
+            f"0 for {choice.values[0][1]}.",
+            value if isinstance(value, int) else None,
+        )
+
+        def answered(number: int | None) -> None:
+            if number is not None:
+                self._take(choice, move_options.changed(choice, self._options(), number or None, self._actives))
+
+        self.app.push_screen(question, answered)
+
+    def _take(self, choice: move_options.Choice, result: MigrationOptions | str) -> None:
+        if isinstance(result, str):
+            self._say(f"{choice.label}: {result}" if result else "", "$text-warning")
+            return
+        if choice.field == "disks":
+            self._disks = result.disks
+        self._wanted = replace(result, disks=self._wanted.disks)
+        self._say("")
+
+    def _say(self, text: str, tone: str = "") -> None:
+        self._remark = (text, tone)
+        if self.is_mounted:
+            self._show()
+
+    # What is asked for
+
+    @property
+    def _host(self) -> str | None:
         options = self.query_one(OptionList)
-        if options.highlighted is None:
-            return None
-        return self.disks.get(options.get_option_at_index(options.highlighted).id or "")
+        return None if options.highlighted is None else options.get_option_at_index(options.highlighted).id
 
-    def _disks_line(self) -> Content:
-        found = self._found()
-        if found is None:
-            return Content.styled("disks: looking…", "$foreground-muted")
-        if found.problem:
-            how = "copy" if self._copies() else "shared"
-            return Content.assemble((f"disks: {how}", "$warning"), (f" ({found.problem})", "$foreground-muted"))
-        if not found.writable:
-            return Content.styled("no disks to bring along", "$foreground-muted")
-        lines = [
-            Content.styled(
-                "disks: copied to the destination" if self._copies() else "disks: taken for shared by both hosts",
-                "$warning",
+    @property
+    def _actives(self) -> tuple[bool, ...]:
+        return tuple(sorted({vm.state.active for vm in self._vms}, reverse=True))
+
+    def _options(self) -> MigrationOptions:
+        """The options for the highlighted destination, and the first VM."""
+        return self._options_of(self._host or "", self._vms[0])
+
+    def _options_of(self, host: str, vm: Vm) -> MigrationOptions:
+        options = move_options.for_vm(self._wanted, active=vm.state.active)
+        if not vm.state.active:
+            return options
+        if self._disks is not None:
+            return replace(options, disks=self._disks)
+        look = self.looks.get((host, vm.key))
+        return options if look is None else replace(options, disks=look.disks)
+
+    def _judged(self, host: str) -> list[Judged]:
+        """Return each VM with what the checks say of it."""
+        judged = []
+        for vm in self._vms:
+            look, options = self.looks.get((host, vm.key)), self._options_of(host, vm)
+            judged.append(Judged(vm.name, options, None if look is None else look.checks(options)))
+        return judged
+
+    def _commands(self) -> list[str]:
+        host = self._host or ""
+        lines = []
+        for vm in self._vms:
+            options = self._options_of(host, vm)
+            request = MigrationRequest(vm.key, vm.name, vm.id, host, options)
+            persistent, peer_to_peer = vm.persistent is not False, options.peer_to_peer is not False
+            lines.append(migrate_command(request, persistent=persistent, peer_to_peer=peer_to_peer))
+        return lines
+
+    # What is shown
+
+    def _show(self) -> None:
+        width = min(_WIDEST, self.app.size.width)
+        inner = width - _FRAME - 1
+        self.query_one(".dialog").styles.width = width
+        destinations = self.query_one(OptionList)
+        for key in self._hosts:
+            destinations.replace_option_prompt(key, self._destination_line(key, inner))
+        names = self._name_width
+        head = f"{'HOST':<{names}}  {'CPU':>5}  {'FREE':>7}  CHECKS"
+        self.query_one("#columns", Static).update(Content.styled(head, "bold $foreground-muted"))
+        lines = self._option_lines(inner) if self._options_open else self._finding_lines(inner)
+        self.query_one("#lines", Static).update(Content("\n").join(lines))
+        below = self._show_choice(inner + 1)
+        room = self.app.size.height - _AROUND - min(_LISTED, len(self._hosts)) - below
+        findings = self.query_one("#findings", VerticalScroll)
+        findings.styles.height = max(_FINDINGS_LEAST, min(room, max(_FINDINGS_USUAL, len(lines))))
+
+    def _show_choice(self, width: int) -> int:
+        """Show options, virsh line and remark; return how many lines the latter two take."""
+        open_hint = "" if self._options_open else f"  {_OPTIONS_KEY} changes them"
+        line = Content.assemble(move_options.in_a_line(self._options()), (open_hint, "$foreground-muted"))
+        self.query_one("#choice", Static).update(line.truncate(width, ellipsis=True))
+        commands = self._commands()
+        more = f"   and {len(commands) - 1} more" if len(commands) > 1 else ""
+        command = _fold(commands[0] + more, width, _COMMAND_LINES)
+        self.query_one("#command", Static).update(Content.styled("\n".join(command), "$foreground-muted"))
+        text, tone = self._remark
+        remark = _fold(text, width, _REMARK_LINES) or [""]
+        self.query_one("#remark", Static).update(Content.styled("\n".join(remark), tone))
+        keys = f"Enter moves · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
+        folds = f" · {_ALL_KEY} {'fold' if self._all and not self._options_open else 'all checks'}"
+        self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy virsh line · Esc cancels")
+        return len(command) + len(remark)
+
+    def _finding_lines(self, width: int) -> list[Content]:
+        host = self._host
+        if host is None:
+            return [Content.styled("No other host is connected.", "$text-warning")]
+        return check_lines(self._judged(host), width, everything=self._all, key=_ALL_KEY)
+
+    def _option_lines(self, width: int) -> list[Content]:
+        options, lines = self._options(), []
+        labels = max(len(choice.label) for choice in move_options.CHOICES) + 2
+        for choice in move_options.shown(self._actives):
+            by_itself = choice.value(options) == choice.value(MigrationOptions())
+            line = Content.assemble(
+                (f"{choice.key}  ", "bold $text-primary"),
+                (f"{choice.label:<{labels}}", "$foreground-muted"),
+                (choice.words(options), "" if by_itself else "bold"),
             )
-        ]
-        for path in found.writable:
-            there = "the destination has a volume there" if path in found.known else "not at the destination"
-            lines.append(Content.assemble(f"  {clean(path)}", (f"  {there}", "$foreground-muted")))
-        if self._copies() and set(found.writable) & found.known:
-            lines.append(Content.styled("  copying overwrites the volume at the destination", "$error"))
-        return Content("\n").join(lines)
+            if reason := move_options.barred(choice, options, self._actives):
+                line = Content.assemble(line, (f"   cannot be changed: {reason}", "$text-warning"))
+            lines.append(line.truncate(width, ellipsis=True))
+        return lines
+
+    @property
+    def _name_width(self) -> int:
+        return max(_NAME[0], min(_NAME[1], max(len(host.name) for host in self._hosts.values())))
+
+    def _option(self, key: str) -> Option:
+        return Option("", id=key, disabled=self._hosts[key].link is not Link.UP)
+
+    def _destination_line(self, key: str, width: int) -> Content:
+        host = self._hosts[key]
+        figures = host.figures
+        free = None
+        if figures.memory_total_bytes is not None and figures.memory_used_bytes is not None:
+            free = figures.memory_total_bytes - figures.memory_used_bytes
+        start = f"{fit(host.name, self._name_width)}  {percent(figures.cpu_busy_fraction)!s:>5}  {size(free)!s:>7}  "
+        verdict = ("not connected", "") if host.link is not Link.UP else face(self._judged(key))
+        return Content.assemble(start, verdict).truncate(width, ellipsis=True)
 
 
-def _option(host: Host) -> Option:
-    figures = host.figures
-    parts = [f"{host.name:<12}"]
-    if figures.cpu_busy_fraction is not None:
-        parts.append(f"CPU {figures.cpu_busy_fraction:4.0%}")
-    if figures.memory_total_bytes is not None and figures.memory_used_bytes is not None:
-        free = size(figures.memory_total_bytes - figures.memory_used_bytes)
-        parts.append(f"{' '.join(free)} free")
-    if host.link is not Link.UP:
-        parts.append("not connected")
-    return Option(Content("   ".join(parts)), id=host.key, disabled=host.link is not Link.UP)
+def _fold(text: str, width: int, most: int) -> list[str]:
+    """Return a text in at most so many lines."""
+    lines = wrap(text, width, break_on_hyphens=False)
+    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: width - 1] + "…"]

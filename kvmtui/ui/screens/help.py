@@ -14,6 +14,7 @@ from kvmtui.model.actions import ACTIONS, Danger
 from kvmtui.ui.console_keys import console_help
 from kvmtui.ui.keymap import MOVE_KEYS, VIEW_KEYS
 from kvmtui.ui.screens.reading import ReadingScreen
+from kvmtui.ui.steering import STEER_KEYS
 
 _INDENT = 13
 _TERMS = (
@@ -69,6 +70,13 @@ def _help(width: int, first: str) -> Content:
         if view.label:
             groups.setdefault(view.group, []).append((view.shown_as or view.key, "", view.label))
     groups["Console"] = [(keys, "", text) for keys, text in console_help()]
+    groups["Moves: the dialog (m) and those under way (w)"] = [
+        ("o", "", "in the dialog: the options of the move, each with its key"),
+        ("v", "", "in the dialog: all checks, also those that pass"),
+        ("y", "", "copy the virsh line that does the same"),
+        *((key.key, "", f"under way: {key.help}") for key in STEER_KEYS),
+        ("1-9", "", "ended badly: the repair of that number; asks first"),
+    ]
     groups["Filter"] = [
         ("web !old", "", "names with web and without old"),
         ("state=run", "", "by state; also host=h1, host=h*"),

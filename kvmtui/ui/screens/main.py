@@ -33,6 +33,7 @@ from kvmtui.ui.messages import (
     TimePassed,
     TroubleCame,
 )
+from kvmtui.ui.moves import Moves
 from kvmtui.ui.screens.consoles_screen import ConsolesScreen
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
 from kvmtui.ui.widgets.detail_lines import PRESENT
@@ -71,6 +72,7 @@ class MainScreen(ConsolesScreen):
         self._detail = VmDetail(engine.history, glyphs=glyphs)
         self._follow: VmKey | None = None
         """A VM that moved while it was selected: where it will appear."""
+        self._moves = Moves(lambda: engine.migrations)
         self._told = False
         """Whether a fleet was published that is not taken yet."""
         self._divided: tuple[int, ...] = ()
@@ -183,16 +185,21 @@ class MainScreen(ConsolesScreen):
     @on(MigrationChanged)
     def _migration_changed(self, message: MigrationChanged) -> None:
         migration = message.migration
+        news = self._moves.take(migration)
+        self._show_moves_in_title()
         text, tone = acting.migration_words(migration, self.fleet)
-        if migration.phase.ended:
+        if migration.phase.ended and news:
             self.note(text, tone, migration.command)
             self._follow_moved(migration)
-        elif migration.message:
+        elif migration.message and news:
             self.query_one(StatusLine).note = Note(text, tone)
 
     @on(TroubleCame)
     def _trouble_came(self, message: TroubleCame) -> None:
         self.note(message.text, "$text-warning")
+
+    def _show_moves_in_title(self) -> None:
+        self.query_one(TitleBar).moves = acting.moves_words(self._moves.under_way, self._moves.calling)
 
     def _twin(self, key: VmKey) -> VmKey | None:
         """Return the same VM on another host, or None."""
@@ -293,6 +300,27 @@ class MainScreen(ConsolesScreen):
     def action_sort_by(self, column: str) -> None:
         """Sort by a column."""
         self._table.sort_by(column)
+
+    def action_moves(self) -> None:
+        """Show the moves of this run."""
+        self._open_cockpit(None)
+
+    def show_move(self, key: VmKey) -> bool:
+        """Show how the move of a VM fares; return whether it is on its way."""
+        move = self._moves.of(key)
+        if move is not None:
+            self._open_cockpit(move)
+        return move is not None
+
+    def _open_cockpit(self, first: Migration | None) -> None:
+        from kvmtui.ui.screens.cockpit import CockpitScreen
+
+        def host_name(host: str) -> str:
+            return acting.host_name(host, self.fleet)
+
+        self.app.push_screen(
+            CockpitScreen(self._engine, self._moves, host_name, self._glyphs, first, self._show_moves_in_title)
+        )
 
     def action_filter(self) -> None:
         """Type a filter."""

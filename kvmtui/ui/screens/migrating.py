@@ -1,21 +1,26 @@
-"""Asking where VMs shall go, and starting them on their way."""
+"""Asking where VMs shall go, looking at every destination meanwhile, and starting them on their way."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
-from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
+from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.host import Link
 from kvmtui.model.migration import MigrationRequest
+from kvmtui.model.preflight import GuestNeeds, default_disks, preflight
 from kvmtui.model.vm import Vm
 from kvmtui.ui.acting import where
-from kvmtui.ui.screens.destination import Destination, DestinationScreen, Disks
+from kvmtui.ui.outlook import Look
+from kvmtui.ui.screens.destination import Destination, DestinationScreen
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _DEADLINE_S = 10.0
 
 
@@ -27,46 +32,51 @@ def choose_destination(screen: Screen[None], engine: Engine, vms: Sequence[Vm], 
         return
     fleet = engine.fleet
     others = [host for host in fleet.hosts.values() if host.key not in sources]
-    if not any(host.link is Link.UP for host in others):
+    up = [host.key for host in others if host.link is Link.UP]
+    if not up:
         note("migrate: there is no other connected host; give kvmtui a second -c URI")
         return
-    subject = where(vms[0].name, vms[0].key.host, fleet) if len(vms) == 1 else f"{len(vms)} VMs"
-    question = DestinationScreen(f"Migrate {subject} to", others)
+    subject = where(vms[0].name if len(vms) == 1 else f"{len(vms)} VMs", vms[0].key.host, fleet)
+    question = DestinationScreen(subject, vms, others)
 
     def chosen(answer: Destination | None) -> None:
         if answer is None:
             return
         for vm in vms:
-            engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, answer.host, answer.options))
+            engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, answer.host, answer.options[vm.key]))
 
     screen.app.push_screen(question, chosen)
-    up = [host.key for host in others if host.link is Link.UP]
-    screen.app.run_worker(_look_up(engine, vms, up, question), exit_on_error=False)
+    for vm in vms:
+        screen.app.run_worker(_look_at(engine, vm, up, question), exit_on_error=False)
 
 
-async def _look_up(engine: Engine, vms: Sequence[Vm], hosts: Sequence[str], question: DestinationScreen) -> None:
-    """Find the VMs' disks, and which of them each destination knows; tell the question."""
-    try:
-        configs = [await _answer(engine.read_config(vm.key)) for vm in vms]
-    except HypervisorError as error:
-        question.disks = {host: Disks(problem=str(error)) for host in hosts}
-        return
-    paths = tuple(sorted({disk.path for config in configs for disk in config.disks if disk.writable and disk.path}))
+async def _look_at(engine: Engine, vm: Vm, hosts: Sequence[str], question: DestinationScreen) -> None:
+    """Find out what a VM needs, and whether each destination has it; tell the question."""
+    needs = await _answer(engine.read_needs(vm.key))
 
     async def ask(host: str) -> None:
-        try:
-            found = Disks(paths, await _answer(engine.find_paths(host, paths)))
-        except HypervisorError as error:
-            found = Disks(paths, problem=str(error))
-        question.disks = {**question.disks, host: found}
+        look = Look(problem=needs) if isinstance(needs, str) else await _look(engine, host, needs)
+        question.looks = {**question.looks, (host, vm.key): look}
 
     # One host that hangs must not keep the answers of the others.
     await asyncio.gather(*map(ask, hosts))
 
 
-async def _answer(asked: "Future[T]") -> T:
-    """Return what a lane answers, or raise when it does not in time; the lane's own call is left alone."""
+async def _look(engine: Engine, host: str, needs: GuestNeeds) -> Look:
+    offers = await _answer(engine.read_offers(host, needs))
+    if isinstance(offers, str):
+        return Look(problem=offers)
+    return Look(partial(preflight, needs, offers), default_disks(needs, offers))
+
+
+async def _answer(asked: "Future[T]") -> T | str:
+    """Return what a lane answers, or why it does not; the lane's own call is left alone when it takes too long."""
     try:
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(asked)), _DEADLINE_S)
     except TimeoutError:
-        raise CallTimedOut(f"no answer for {_DEADLINE_S:.0f} s") from None
+        return f"no answer for {_DEADLINE_S:.0f} s"
+    except HypervisorError as error:
+        return str(error)
+    except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
+        _log.exception("looking before a move")
+        return "an internal error; run with --log FILE to see it"

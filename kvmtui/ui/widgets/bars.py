@@ -31,6 +31,8 @@ class TitleBar(Widget):
     """Hosts, VMs, those that run, and hosts that are down."""
     shown: reactive[int | None] = reactive(None)
     """How many VMs a filter lets through; None: there is none."""
+    moves: reactive[tuple[str, str]] = reactive(("", ""))
+    """What is on its way or needs somebody, and the tone of that."""
     clock: reactive[str] = reactive("")
     mode: reactive[str] = reactive("")
 
@@ -57,6 +59,8 @@ class TitleBar(Widget):
         ]
         if down:
             parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))
+        if self.moves[0]:
+            parts.append(Content.styled(f" · {self.moves[0]}", self.moves[1]))
         if self.mode:
             parts.append(Content.styled(f" · {self.mode}", "$warning"))
         left = Content("").join(parts)

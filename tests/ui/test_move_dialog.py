@@ -1,0 +1,301 @@
+"""The dialog that moves VMs: destinations, checks, options, and what Enter does."""
+
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+
+from kvmtui.hypervisor.errors import CallTimedOut
+from kvmtui.model.migration_options import DiskMove
+from kvmtui.ui.app import Dashboard
+from kvmtui.ui.outlook import Look
+from kvmtui.ui.screens.ask import ConfirmScreen
+from kvmtui.ui.screens.destination import DestinationScreen
+from kvmtui.ui.screens.number import NumberScreen
+from tests.ui.played_moves import MACHINE, MEMORY, PORT, local_disks, open_dialog, running, shared_disks
+from tests.ui.stage import H2, Stage, dashboard
+
+THREE_HOSTS = 120
+"""VMs of a demo that has as many."""
+
+
+async def _moved(stage: Stage) -> list[str]:
+    await stage.until(lambda: not stage.count(DestinationScreen))
+    return stage.engine.submitted
+
+
+async def test_a_destination_that_passes_takes_the_vm_at_once() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1")
+        assert stage.line("h2", "looking…")
+        await stage.press("enter")
+        assert stage.line("still looking at it")
+        await stage.press("escape")
+        await open_dialog(stage, "db1", h2=local_disks(PORT))
+        assert stage.line("h2", "can take it")
+        assert stage.line("?", "migration port")
+        assert stage.line("ok", "10 checks pass")
+        assert stage.line("disks copied")
+        await stage.press("enter")
+        assert await _moved(stage) == ["migrate db1"]
+        (asked,) = stage.engine.requests
+        assert (asked.destination, asked.options.disks) == (H2, DiskMove.COPY)
+        assert asked.vm_id == stage.vm("db1").id
+
+
+async def test_a_failing_check_stops_and_says_why() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks(MACHINE, MEMORY))
+        assert stage.line("h2", "cannot: machine type")
+        assert stage.line("FAIL", "machine type", "pc-q35-9.2")
+        assert stage.line("→ bring QEMU there to 9.2")
+        await stage.press("enter")
+        assert stage.line("h2 cannot: machine type")
+        assert stage.line("Enter moves", "Esc"), "nothing is pushed out of sight"
+        assert stage.count(DestinationScreen) == 1
+        assert stage.engine.submitted == []
+
+
+async def test_warnings_ask_and_no_is_the_default() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks(MEMORY))
+        assert stage.line("h2", "1 warning")
+        await stage.press("enter")
+        assert stage.line("Move db1 on h1 to h2 all the same?")
+        assert stage.line("needs 16.5 GiB")
+        await stage.press("enter")
+        await stage.until(lambda: not stage.count(ConfirmScreen))
+        assert stage.engine.submitted == []
+        assert stage.line("nothing was moved")
+        await stage.press("enter", "y")
+        assert await _moved(stage) == ["migrate db1"]
+
+
+async def test_a_question_that_expired_moves_nothing() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1000.0):
+            await open_dialog(stage, "db1", h2=local_disks())
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1100.0):
+            # Not even the key itself gives it a new life.
+            await stage.press("o", "enter")
+        assert await _moved(stage) == []
+
+
+async def test_every_key_lets_the_dialog_live_on() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1000.0):
+            await open_dialog(stage, "db1", h2=local_disks())
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1050.0):
+            await stage.press("o")
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1100.0):
+            await stage.press("enter")
+        assert await _moved(stage) == ["migrate db1"]
+
+
+async def test_v_shows_all_checks_and_folds_them() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        await open_dialog(stage, "web1", h2=shared_disks(PORT))
+        assert not stage.line("snapshots")
+        await stage.press("v")
+        assert stage.line("ok", "snapshots", "there are none")
+        assert stage.line("v fold")
+        await stage.press("v")
+        assert not stage.line("snapshots")
+
+
+async def test_options_by_keys_change_the_checks_and_the_virsh_line() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks())
+        assert stage.line("virsh -c demo://h1 migrate db1 demo://h2", "--copy-storage-all")
+        # Disks: copied, changes, shared; whatever the checks say, it is the user's.
+        await stage.press("d", "d")
+        assert stage.line("d  disks", "shared")
+        assert stage.line("h2", "cannot: disks")
+        assert "--copy-storage" not in stage.text
+        await stage.press("enter")
+        assert stage.line("FAIL", "disks"), "the checks are back in sight"
+        await stage.press("d", "p", "p", "c")
+        assert stage.line("p  carried by", "kvmtui (managed)")
+        assert stage.line("c  post-copy", "can be switched to")
+        assert "--p2p" not in stage.text
+        await stage.press("o")
+        assert not stage.line("p  carried by")
+        assert stage.line("disks copied · managed · auto-converge · post-copy")
+        await stage.press("enter")
+        assert await _moved(stage) == ["migrate db1"]
+        options = stage.engine.requests[0].options
+        assert (options.disks, options.peer_to_peer, options.post_copy) == (DiskMove.COPY, False, True)
+
+
+async def test_a_number_is_asked_for() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("web1")
+        await open_dialog(stage, "web1", h2=shared_disks())
+        await stage.press("b", *"50", "enter")
+        await stage.until(lambda: not stage.count(NumberScreen))
+        assert stage.line("b  bandwidth", "50 MiB/s")
+        await stage.press("s", *"99999999", "enter")
+        assert stage.line("a whole number from 0 to")
+        await stage.press("escape")
+        await stage.until(lambda: not stage.count(NumberScreen))
+        await stage.press("enter")
+        await _moved(stage)
+        assert stage.engine.requests[0].options.bandwidth_mib_per_s == 50
+        assert stage.engine.requests[0].options.downtime_ms is None
+
+
+async def test_the_virsh_line_is_copied() -> None:
+    copied: list[str] = []
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        await open_dialog(stage, "web1", h2=shared_disks())
+        with patch.object(Dashboard, "copy_to_clipboard", lambda _, text: copied.append(text)):
+            await stage.press("y")
+        assert stage.line("1 line copied")
+    assert len(copied) == 1
+    assert copied[0].startswith("virsh -c demo://h1 migrate web1 demo://h2 --live")
+
+
+async def test_several_vms_show_the_worst_of_each() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        for name in ("db1", "web1"):
+            await stage.put_cursor_on(name)
+            await stage.press("space")
+        question = await open_dialog(stage, "web1", h2=shared_disks())
+        assert stage.line("Move 2 VMs on h1 to")
+        assert stage.line("h2", "looking… 1 of 2")
+        question.looks = {**question.looks, (H2, stage.key("db1")): local_disks(MACHINE)}
+        await stage.see("h2", "cannot take 1 of 2: machine type")
+        assert stage.line("FAIL", "db1", "machine type")
+        assert stage.line("ok", "web1", "can be moved")
+        await stage.press("enter")
+        assert stage.line("cannot take 1 of 2: unmark those")
+        question.looks = {**question.looks, (H2, stage.key("db1")): local_disks()}
+        await stage.see("h2", "can take all 2")
+        await stage.press("enter")
+        assert await _moved(stage) == ["migrate db1", "migrate web1"]
+        disks = {asked.vm_name: asked.options.disks for asked in stage.engine.requests}
+        assert disks == {"db1": DiskMove.COPY, "web1": DiskMove.SHARED}, "each as it needs it"
+
+
+async def test_a_host_that_does_not_answer_costs_only_itself() -> None:
+    async with dashboard(vms=THREE_HOSTS) as stage:
+        vm = next(vm for vm in stage.main.fleet.vms() if vm.key.host == "demo://h1" and vm.state.executing)
+        stage.engine.play()
+        await stage.put_cursor_on(vm.name)
+        question = await open_dialog(stage, vm.name, h2=Look(problem=str(CallTimedOut("no answer for 10 s"))))
+        assert stage.line("h2", "1 warning")
+        assert stage.line("h3", "looking…")
+        assert stage.line("WARN", "looking", "no answer for 10 s")
+        question.looks = {**question.looks, ("demo://h3", vm.key): shared_disks()}
+        await stage.see("h3", "can take it")
+        await stage.press("down", "enter")
+        assert await _moved(stage) == [f"migrate {vm.name}"]
+        assert stage.engine.requests[0].destination == "demo://h3"
+
+
+async def test_a_vm_that_is_off_moves_its_definition() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("dev2")
+        question = await open_dialog(stage)
+        question.looks = {("demo://h1", stage.key("dev2")): shared_disks()}
+        await stage.see("h1", "can take it")
+        assert stage.line("it is off: its definition moves")
+        await stage.press("c")
+        assert stage.line("means nothing for a VM that is off")
+        await stage.press("k")
+        assert stage.line("at the destination: "), "libvirt refuses to move it without keeping it"
+        await stage.press("enter")
+        await _moved(stage)
+        assert stage.engine.requests[0].options.offline
+
+
+async def test_a_vm_on_its_way_shows_how_it_fares() -> None:
+    async with dashboard() as stage:
+        move = running("web1", 1.0)
+        move = replace(move, request=replace(move.request, key=stage.key("web1")))
+        stage.engine.play(running("web2", 0.0), move)
+        await stage.put_cursor_on("web1")
+        await stage.press("m")
+        await stage.see("moves", "2 under way")
+        assert not stage.count(DestinationScreen)
+        assert stage.line("▸", "web1")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20), (200, 60)])
+async def test_it_stands_at_any_size(size: tuple[int, int]) -> None:
+    async with dashboard(size=size) as stage:
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks(MACHINE, MEMORY, PORT))
+        for key in ("o", "o", "v", "pagedown", "enter"):
+            await stage.press(key)
+            assert stage.line("Move db1 on h1 to")
+            assert stage.line("Enter moves")
+
+
+# On the demo hosts, by all checks
+
+
+async def test_a_local_disk_is_copied_and_the_checks_follow_the_options() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("db1")
+        await stage.press("m")
+        await stage.see("h2", "can take it")
+        assert stage.line("disks copied")
+        assert stage.line("?", "link between them")
+        await stage.press("d", "d", "o")
+        assert stage.line("disks shared")
+        assert stage.line("h2", "1 warning")
+        assert stage.line("WARN", "disks", "db1.qcow2")
+        await stage.press("escape")
+        await stage.until(lambda: not stage.count(DestinationScreen))
+        assert stage.engine.submitted == []
+
+
+async def test_a_destination_without_the_vms_network_says_so() -> None:
+    async with dashboard() as stage:
+        stage.backend.take_away(H2, "default", "br0")
+        await stage.put_cursor_on("web1")
+        await stage.press("m")
+        await stage.see("h2", "cannot: networks")
+        assert stage.line("FAIL", "networks")
+        await stage.press("enter")
+        assert stage.line("h2 cannot: networks")
+        assert stage.engine.submitted == []
+
+
+async def test_a_destination_that_hangs_can_still_be_chosen_after_a_while() -> None:
+    async with dashboard() as stage:
+        stage.backend.hang_host(H2)
+        await stage.put_cursor_on("web1")
+        with patch("kvmtui.ui.screens.migrating._DEADLINE_S", 0.05):
+            await stage.press("m")
+            await stage.see("h2", "1 warning")
+        assert stage.line("WARN", "looking", "no answer for 0 s")
+        await stage.press("enter")
+        assert stage.line("Move web1 on h1 to h2 all the same?")
+
+
+async def test_a_destination_that_may_not_be_asked_says_so() -> None:
+    async with dashboard() as stage:
+        stage.backend.deny_writes(H2)
+        await stage.put_cursor_on("web1")
+        await stage.press("m")
+        await stage.see("h2", "can take it, 3 unknown")
+        assert stage.line("?", "machine type", "is not known")
