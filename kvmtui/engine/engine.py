@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kvmtui.engine.actions import Actions
     from kvmtui.engine.consoles import Console, Consoles
     from kvmtui.engine.migrations import Migrations
+    from kvmtui.engine.plans import Plans
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ class Listeners:
     fleet_changed: Callable[[], None] = field(default=lambda: None)
     action_finished: Callable[[ActionResult], None] = field(default=lambda result: None)
     migration_changed: Callable[[Migration], None] = field(default=lambda migration: None)
+    plans_changed: Callable[[], None] = field(default=lambda: None)
 
 
 class Engine:
@@ -78,6 +80,7 @@ class Engine:
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
         self._consoles: Consoles | None = None
+        self._plans: Plans | None = None
         self._store.on_change(self._fleet_changed)
 
     @property
@@ -96,6 +99,8 @@ class Engine:
         self._watch.stop()
         if self._consoles is not None:
             self._consoles.close()
+        if self._plans is not None:
+            self._plans.close()
         for poller in self._pollers.values():
             poller.close()
 
@@ -145,10 +150,19 @@ class Engine:
             self._migrations = Migrations(
                 self._pollers,
                 self._store,
-                lambda migration: self.listeners.migration_changed(migration),
+                self._migration_changed,
                 clock=self.clock,
             )
         self._migrations.start(request)
+
+    @property
+    def plans(self) -> "Plans":
+        """Plans to move VMs so that hosts are even, or one is empty."""
+        if self._plans is None:
+            from kvmtui.engine.plans import Plans
+
+            self._plans = Plans(self, self._pollers, self._histories, lambda: self.listeners.plans_changed())
+        return self._plans
 
     def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
         """Open a VM's serial console, the first or a `device` of its `VmConfig.consoles`.
@@ -195,6 +209,7 @@ class Engine:
             "watch": self._opener(uri, read_only=True, events=True),
             "deep": self._opener(uri, read_only=True),
             "jobs": self._opener(uri, read_only=True),
+            "plans": self._opener(uri, read_only=True),
             "act": self._opener(uri, read_only=self.read_only),
         }
 
@@ -214,6 +229,13 @@ class Engine:
         self.listeners.fleet_changed()
         if self._consoles is not None:
             self._consoles.watch()
+        if self._plans is not None:
+            self._plans.wake()
+
+    def _migration_changed(self, migration: Migration) -> None:
+        if self._plans is not None:
+            self._plans.migration_changed(migration)
+        self.listeners.migration_changed(migration)
 
     def _after_tick(self, uri: str) -> Callable[[], None]:
         def watch() -> None:
@@ -221,7 +243,7 @@ class Engine:
                 self._actions.watch(uri)
             if self._migrations is not None:
                 self._migrations.watch(uri)
-            self._pollers[uri].lanes.close_idle("act", "jobs")
+            self._pollers[uri].lanes.close_idle("act", "jobs", "plans")
 
         return watch
 

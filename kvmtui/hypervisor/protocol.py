@@ -72,6 +72,9 @@ class Connection(Protocol):
     def known_paths(self, paths: Collection[str]) -> frozenset[str]:
         """Return those of `paths` that a storage pool of this host holds a volume at."""
 
+    def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return how many bytes each of `paths` takes up that a storage pool of this host holds a volume at."""
+
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Move a running VM to the host at the URI `destination`; returns when it is there."""
 
