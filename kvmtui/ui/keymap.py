@@ -48,6 +48,8 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("enter", "menu", "what can be done with the VM", "Act", "Enter, x"),
     ViewKey("x", "menu", "", "Act"),
     ViewKey("colon", "app.command_palette", "find a command by name", "Act", ": ^p"),
+    ViewKey("B", "balance", "balance: which VMs to move so that hosts are even, and why", "Hosts"),
+    ViewKey("E", "evacuate", "empty a host: move all its VMs to the others", "Hosts"),
     ViewKey("J", "journal", "what was done", "View"),
     ViewKey("plus", "change_interval(0.5)", "look more often", "View", "+"),
     ViewKey("minus", "change_interval(2)", "look less often", "View", "-"),

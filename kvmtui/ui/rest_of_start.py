@@ -13,11 +13,14 @@ MODULES = (
     "kvmtui.ui.screens.journal",
     "kvmtui.ui.screens.migrating",
     "kvmtui.ui.screens.device",
+    "kvmtui.ui.screens.host_choice",
+    "kvmtui.ui.screens.plan",
     "kvmtui.ui.console_terminal",
     "kvmtui.ui.console_words",
     "kvmtui.engine.actions",
     "kvmtui.engine.consoles",
     "kvmtui.engine.migrations",
+    "kvmtui.engine.plans",
 )
 
 

@@ -32,9 +32,10 @@ from kvmtui.ui.messages import (
     CursorSettled,
     FleetChanged,
     MigrationChanged,
+    PlansChanged,
     TimePassed,
 )
-from kvmtui.ui.screens.acting_screen import ActingScreen
+from kvmtui.ui.screens.planning import PlanningScreen
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
 from kvmtui.ui.widgets.console_panel import ConsolePanel
 from kvmtui.ui.widgets.detail_lines import PRESENT
@@ -58,7 +59,7 @@ _TABLE_LEAST = 3
 _DETAIL_LEAST, _DETAIL_MOST = 5, 28
 
 
-class MainScreen(ActingScreen):
+class MainScreen(PlanningScreen):
     """Everything at a glance; owns what is shown and hands it down."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
@@ -105,6 +106,7 @@ class MainScreen(ActingScreen):
         listeners.fleet_changed = partial(self._fleet_published, asyncio.get_running_loop())
         listeners.action_finished = lambda result: self._tell(ActionFinished(result))
         listeners.migration_changed = lambda migration: self._tell(MigrationChanged(migration))
+        listeners.plans_changed = lambda: self._tell(PlansChanged())
         self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
         self._focus_table()
         self._tick()
@@ -118,7 +120,7 @@ class MainScreen(ActingScreen):
             if due is not None:
                 due.cancel()
 
-    def _tell(self, message: ActionFinished | MigrationChanged) -> None:
+    def _tell(self, message: ActionFinished | MigrationChanged | PlansChanged) -> None:
         """Post a message from a foreign thread; after the end of the app there is nobody to tell."""
         if self.is_running:
             self.post_message(message)

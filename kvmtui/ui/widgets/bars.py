@@ -33,6 +33,8 @@ class TitleBar(Widget):
     """How many VMs a filter lets through; None: there is none."""
     clock: reactive[str] = reactive("")
     mode: reactive[str] = reactive("")
+    plan: reactive[str] = reactive("")
+    """How a plan fares that is running."""
 
     def watch_fleet(self, fleet: Fleet) -> None:
         """Count; most fleets have the same numbers as the one before."""
@@ -57,6 +59,8 @@ class TitleBar(Widget):
         ]
         if down:
             parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))
+        if self.plan:
+            parts.append(Content.styled(f" · {self.plan}", "$text-accent"))
         if self.mode:
             parts.append(Content.styled(f" · {self.mode}", "$warning"))
         left = Content("").join(parts)
