@@ -109,7 +109,7 @@ def _parser() -> _Parser:
 def _balance_parser() -> _Parser:
     parser = _Parser(
         prog="kvmtui balance",
-        description="Say which VMs to move so that the hosts are even, or one host is empty, and why; move them with --run.",
+        description="Say which VMs to move, and why, so that hosts are even or one is empty; with --run, move them.",
         epilog="Exit code: 0 done, or nothing to do; 1 something could not be moved; 2 wrong arguments; "
         "3 not known: figures are missing, or how a move ended.",
         allow_abbrev=False,
@@ -122,7 +122,7 @@ def _balance_parser() -> _Parser:
         "--for",
         dest="watch_s",
         metavar="S",
-        default=BalanceSettings.watch_s,
+        default=BalanceSettings().watch_s,
         type=_checked(check_watch, float),
         help="watch the hosts for S seconds first (default 10): the longer, the surer is what they need",
     )

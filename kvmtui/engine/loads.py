@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from kvmtui.engine.definitions import Definition, Definitions
-from kvmtui.model.balance import HostLoad, VmLoad
+from kvmtui.model.balance_load import HostLoad, VmLoad
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
 from kvmtui.model.host import Host, Link
@@ -31,19 +31,23 @@ class Moved:
         return 0.0 if window_s <= 0 else max(0.0, min(1.0, (window_s - (now_s - self.at_s)) / window_s))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Knowledge:
-    """What is known beside the fleet's figures."""
+    """What is known beside the fleet's figures; it outlives a plan."""
 
     definitions: Definitions
     histories: Mapping[str, History]
-    moved: Collection[Moved] = ()
-    last_moved_s: Mapping[str, float] = field(default_factory=dict)
+    moved: list[Moved] = field(default_factory=list)
+    last_moved_s: dict[str, float] = field(default_factory=dict)
     """When a VM was moved last, by uuid."""
-    maintenance: Collection[str] = ()
-    """Hosts that are being emptied, or were."""
-    barred: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """Why a VM (by uuid) cannot go to a host."""
+    maintenance: dict[str, None] = field(default_factory=dict)
+    """Hosts that are being emptied, or were, in that order."""
+    barred: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Why a VM (by uuid) could not go to a host."""
+
+    def forget_moves(self, now_s: float) -> None:
+        """Forget those that have left the means."""
+        self.moved = [move for move in self.moved if now_s - move.at_s < MEAN_S]
 
 
 def host_loads(fleet: Fleet, known: Knowledge, now_s: float) -> list[HostLoad]:
@@ -52,12 +56,13 @@ def host_loads(fleet: Fleet, known: Knowledge, now_s: float) -> list[HostLoad]:
         HostLoad(
             key=host.key,
             name=host.name,
-            cpus=0 if host.facts is None else host.facts.cpus,
-            cpu_fraction=_cpu_fraction(host, known.moved, now_s),
+            cpus=None if host.facts is None else host.facts.cpus,
+            cpu_busy_fraction=_cpu_fraction(host, known.moved, now_s),
             memory_total_bytes=host.figures.memory_total_bytes,
             memory_used_bytes=host.figures.memory_used_bytes,
-            out=_why_out(host, now_s),
-            maintenance=host.key in known.maintenance,
+            connected=not host.stale(now_s),
+            may_receive=not host.read_only,
+            in_maintenance=host.key in known.maintenance,
         )
         for host in fleet.hosts.values()
     ]
@@ -89,12 +94,6 @@ def _cpu_fraction(host: Host, moved: Collection[Moved], now_s: float) -> float |
     return max(0.0, min(1.0, mean))
 
 
-def _why_out(host: Host, now_s: float) -> str:
-    if host.link is not Link.UP:
-        return f"not connected: {host.problem}" if host.problem else "not connected"
-    return "its figures are old" if host.stale(now_s) else ""
-
-
 def _vm_load(
     vm: Vm, cores: float | None, seconds: int, fleet: Fleet, known: Knowledge, others: list[str], now_s: float
 ) -> VmLoad:
@@ -114,14 +113,13 @@ def _vm_load(
     return VmLoad(
         key=vm.key,
         name=vm.name,
-        cores=_since_move(vm.key, cores, seconds, known.moved, now_s) if active else 0.0,
+        cores_used=_since_move(vm.key, cores, seconds, known.moved, now_s) if active else 0.0,
         memory_bytes=memory,
         copy_bytes=None if memory is None or disks is None else memory + disks,
-        dirty_bytes_per_s=None,
-        stays=_why_stays(vm, definition, fleet, disks),
+        immovable=_why_stays(vm, definition, fleet, disks),
         pinned=definition is not None and definition.config is not None and definition.config.pinned,
         apart=() if definition is None or definition.config is None else definition.config.apart,
-        barred=barred,
+        forbidden=barred,
         moved_at_s=known.last_moved_s.get(vm.key.uuid),
     )
 

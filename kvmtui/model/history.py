@@ -59,7 +59,6 @@ class _Rows:
             found.append(code or _UNKNOWN)
         return _unpacked(b"".join(found))
 
-
     def packed(self, number: int, metric: int) -> bytes | None:
         """Return the values of all slots of a row as they are kept, or None where there is none."""
         row = self._rows[number % len(self._rows)]

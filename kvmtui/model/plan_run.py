@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from kvmtui.model.balance import Move, Plan
+from kvmtui.model.balance_plan import Move, Plan
 from kvmtui.model.migration import Migration
 from kvmtui.model.preflight import Check
 

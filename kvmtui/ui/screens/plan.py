@@ -18,7 +18,7 @@ from kvmtui.model.vm import VmKey
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen
-from kvmtui.ui.screens.plan_lines import headline, host_lines, stay_lines, step_line
+from kvmtui.ui.screens.plan_lines import headline, headline_of, host_lines, stay_lines, step_line
 
 _HOSTS_SHARE = 0.3
 """Of the height; with a hundred hosts those that change come first."""
@@ -77,7 +77,7 @@ class PlanScreen(ModalScreen[None]):
         if not self.is_mounted:
             return
         run = self._plans.run
-        title, state = headline(run, self._name)
+        title, state = headline(run, self._host_name)
         self.query_one("#plan-title", Label).update(title)
         self.query_one("#plan-state", Static).update(state)
         hosts = self.query_one("#plan-hosts", Static)
@@ -93,7 +93,7 @@ class PlanScreen(ModalScreen[None]):
     def _show_moves(self, steps: tuple[Step, ...]) -> None:
         moves = self.query_one(OptionList)
         lines = [step_line(number, step) for number, step in enumerate(steps, 1)]
-        keys = tuple(step.move.key for step in steps)
+        keys = tuple(step.move.vm for step in steps)
         if keys == self._shown:
             for at, line in enumerate(lines):
                 moves.replace_option_prompt_at_index(at, line)
@@ -114,9 +114,9 @@ class PlanScreen(ModalScreen[None]):
     def _left(self) -> Step | None:
         """Return the highlighted move where it can still be made."""
         run, key = self._plans.run, self._highlighted
-        return next((step for step in (run.left if run is not None else ()) if step.move.key == key), None)
+        return next((step for step in (run.left if run is not None else ()) if step.move.vm == key), None)
 
-    def _name(self, host: str) -> str:
+    def _host_name(self, host: str) -> str:
         known = self._engine.fleet.hosts.get(host)
         return host if known is None else known.name
 
@@ -127,7 +127,7 @@ class PlanScreen(ModalScreen[None]):
             pairs += [("X", "abort")]
         elif run is not None and run.left and not self._engine.read_only:
             pairs += [("Enter", "move it"), ("R", "move all"), ("d", "leave it out"), ("t", "elsewhere")]
-        if run is not None and run.plan is not None and run.plan.stays:
+        if run is not None and run.plan is not None and run.plan.unmoved:
             pairs.append(("n", "fold" if self._unfolded else "what stays"))
         if run is not None and run.stage is Stage.READY:
             pairs.append(("r", "plan again"))
@@ -145,15 +145,15 @@ class PlanScreen(ModalScreen[None]):
         step = self._left()
         if step is None or not self._may_run():
             return
-        self._plans.go(step.move.key)
+        self._plans.go(step.move.vm)
 
     def action_run_all(self) -> None:
         """Ask whether to make all moves."""
         run = self._plans.run
         if run is None or not run.left or not self._may_run():
             return
-        names = [step.move.headline for step in run.left]
-        hosts = {host for step in run.left for host in (step.move.key.host, step.move.destination)}
+        names = [headline_of(step.move) for step in run.left]
+        hosts = {host for step in run.left for host in (step.move.vm.host, step.move.destination)}
         question = f"Move {len(names)} VM{'' if len(names) == 1 else 's'} between {len(hosts)} hosts?"
         consequence = "One at a time, each checked before; hosts are measured again between. x stops after a move."
         asked = ConfirmScreen(question, names, consequence, destructive=False)
@@ -169,7 +169,7 @@ class PlanScreen(ModalScreen[None]):
             self._plans.go()
 
     def _agreed_to(self, run: PlanRun) -> tuple[tuple[VmKey, str], ...]:
-        return tuple((step.move.key, step.move.destination) for step in run.left)
+        return tuple((step.move.vm, step.move.destination) for step in run.left)
 
     def _may_run(self) -> bool:
         run = self._plans.run
@@ -181,19 +181,19 @@ class PlanScreen(ModalScreen[None]):
     def action_remove(self) -> None:
         """Leave the highlighted move out."""
         if (step := self._left()) is not None:
-            self._plans.remove(step.move.key)
+            self._plans.remove(step.move.vm)
 
     def action_redirect(self) -> None:
         """Choose another destination for the highlighted move."""
         step = self._left()
         if step is None or step.outcome is not Outcome.PLANNED:
             return
-        hosts = [host for host in self._engine.fleet.hosts.values() if host.key != step.move.key.host]
+        hosts = [host for host in self._engine.fleet.hosts.values() if host.key != step.move.vm.host]
         title = f"Move {step.move.name} to"
 
         def chosen(answer: HostChoice | None) -> None:
             if answer is not None:
-                self._plans.redirect(step.move.key, answer.host)
+                self._plans.redirect(step.move.vm, answer.host)
 
         self.app.push_screen(HostChoiceScreen(title, hosts, step.move.destination, {}), chosen)
 
@@ -232,7 +232,7 @@ class PlanScreen(ModalScreen[None]):
         run = self._plans.run
         if run is not None and run.evacuating and not run.stage.running:
             self._plans.take_back(run.evacuating)
-            self._note(f"{self._name(run.evacuating)} may receive VMs again")
+            self._note(f"{self._host_name(run.evacuating)} may receive VMs again")
             self.dismiss()
 
     def action_cursor(self, step: int) -> None:

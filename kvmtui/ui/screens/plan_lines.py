@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from textual.content import Content
 
-from kvmtui.model.balance import HostChange
+from kvmtui.model.balance_plan import Change, HostChange, Move, Unmoved
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.ui.format import duration
 from kvmtui.ui.glyphs import Glyphs
@@ -41,7 +41,7 @@ def headline(run: PlanRun | None, name_of: Callable[[str], str]) -> tuple[str, C
     if run.message:
         parts.append(Content.styled(run.message, "$text-warning"))
     elif not run.left and not run.stage.running and run.plan is not None:
-        parts.append(Content(run.plan.message))
+        parts.append(Content(run.plan.summary))
     parts.append(Content.styled(f"figures of {_span(run.watched_s)}", _MUTED))
     return title, Content.styled(" · ", _MUTED).join(parts)
 
@@ -57,7 +57,7 @@ def _span(seconds: float) -> str:
 
 def host_lines(changes: Sequence[HostChange], glyphs: Glyphs, width: int, most: int) -> list[Content]:
     """Return a line for each host, those that change first; before and after as one bar."""
-    ordered = sorted(changes, key=lambda change: not change.changes)
+    ordered = sorted(changes, key=lambda change: not _changes(change))
     name_width = min(_NAME_MOST, max((len(change.name) for change in changes), default=4))
     bar_width = max(6, (width - name_width - 2 * 20) // 2)
     lines = [
@@ -68,36 +68,46 @@ def host_lines(changes: Sequence[HostChange], glyphs: Glyphs, width: int, most: 
         )
     ]
     for change in ordered[:most]:
-        tone = "" if change.changes else _MUTED
+        tone = "" if _changes(change) else _MUTED
         lines.append(
             Content.assemble(
                 (f"{change.name[:name_width]:<{name_width}}  ", tone),
-                *_bar(change.cpu_before, change.cpu_after, bar_width, glyphs),
+                *_bar(change.cpu, bar_width, glyphs),
                 "   ",
-                *_bar(change.memory_before, change.memory_after, bar_width, glyphs),
+                *_bar(change.memory, bar_width, glyphs),
             )
         )
     if len(ordered) > most:
         rest = ordered[most:]
-        same = "" if any(change.changes for change in rest) else " that stay as they are"
+        same = "" if any(_changes(change) for change in rest) else " that stay as they are"
         lines.append(Content.styled(f"and {len(rest)} more{same}", _MUTED))
     return lines
 
 
-def _bar(before: float | None, after: float | None, width: int, glyphs: Glyphs) -> list[Content | tuple[str, str]]:
+def _changes(host: HostChange) -> bool:
+    return host.vms_before != host.vms_after
+
+
+def headline_of(move: Move) -> str:
+    """Return a move without its reason."""
+    return f"{move.name} {move.source_name}→{move.destination_name}"
+
+
+def _bar(change: Change | None, width: int, glyphs: Glyphs) -> list[Content | tuple[str, str]]:
     """Return a bar and its figures in `width` + 14 cells; what goes and what comes is drawn in another way."""
-    if before is None or after is None:
+    if change is None:
         return [(f"{glyphs.unknown:<{width + 14}}", _MUTED)]
+    before, after = change.before, change.after
     cells_before, cells_after = (min(width, max(0, round(share * width))) for share in (before, after))
     least, most = min(cells_before, cells_after), max(cells_before, cells_after)
     goes, comes = ("-", "+") if glyphs.ascii else ("╌", "═")
-    change = (goes, "$text-success") if cells_after < cells_before else (comes, "$text-accent")
+    differs = (goes, "$text-success") if cells_after < cells_before else (comes, "$text-accent")
     shown = [f"{share * 100:.0f}" for share in (before, after)]
     arrow = "->" if glyphs.ascii else "→"
     figures = f"{shown[1]} %" if shown[0] == shown[1] else f"{shown[0]}{arrow}{shown[1]} %"
     return [
         (glyphs.bar * least, "$text-primary"),
-        (change[0] * (most - least), change[1]),
+        (differs[0] * (most - least), differs[1]),
         (glyphs.track * (width - most), _MUTED),
         (f"  {figures:<12}", ""),
     ]
@@ -111,8 +121,8 @@ def step_line(number: int, step: Step) -> Content:
         return mark + Content(move.words)
     if step.outcome.over:
         said = f"{step.outcome.value}{f': {step.message}' if step.message else ''}"
-        return Content.assemble(mark, (f"{move.headline}  ", _MUTED), (said, _TONES[step.outcome]))
-    return Content.assemble(mark, (f"{move.headline}  ", "bold"), (_under_way(step), "bold $text-primary"))
+        return Content.assemble(mark, (f"{headline_of(move)}  ", _MUTED), (said, _TONES[step.outcome]))
+    return Content.assemble(mark, (f"{headline_of(move)}  ", "bold"), (_under_way(step), "bold $text-primary"))
 
 
 def _under_way(step: Step) -> str:
@@ -136,14 +146,24 @@ def stay_lines(run: PlanRun, *, unfolded: bool) -> list[Content]:
         if not step.outcome.over
         for check in step.warnings
     ]
-    stays = run.plan.stays if run.plan is not None else ()
+    stays = run.plan.unmoved if run.plan is not None else ()
     if not stays:
         return warnings
     if not unfolded:
         count = len(stays)
-        return [*warnings, Content.styled(f"{count} stay{'s' if count == 1 else ''} as {'it is' if count == 1 else 'they are'}: n says why", _MUTED)]
-    width = min(30, max(len(stay.name) for stay in stays))
+        return [
+            *warnings,
+            Content.styled(
+                f"{count} stay{'s' if count == 1 else ''} as {'it is' if count == 1 else 'they are'}: n says why",
+                _MUTED,
+            ),
+        ]
+    width = min(30, max(len(_whose(stay)) for stay in stays))
     return [
         *warnings,
-        *(Content.assemble((f"{stay.name:<{width}}  ", ""), (stay.why, _MUTED)) for stay in stays),
+        *(Content.assemble((f"{_whose(stay):<{width}}  ", ""), (stay.why, _MUTED)) for stay in stays),
     ]
+
+
+def _whose(stay: Unmoved) -> str:
+    return stay.name if stay.vm is None else f"{stay.name} on {stay.host_name}"

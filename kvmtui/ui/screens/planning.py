@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from textual import on
 
-from kvmtui.model.plan_run import PlanRun, Stage
+from kvmtui.model.plan_run import PlanRun
+from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.messages import PlansChanged
 from kvmtui.ui.screens.acting_screen import ActingScreen
 from kvmtui.ui.widgets.bars import TitleBar
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 class PlanningScreen(ActingScreen):
     """Turns keys into plans."""
 
+    _glyphs: Glyphs
     _plan_screen: "PlanScreen | None" = None
     _plan_ran: bool = False
     """Whether a plan was running when it was last heard of."""
@@ -29,7 +31,7 @@ class PlanningScreen(ActingScreen):
         from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen
 
         plans = self._engine.plans
-        if plans.run is not None and plans.run.stage.running:
+        if plans.running:
             self._open_plan()
             return
         hosts = list(self.shown_fleet.hosts.values())
@@ -50,7 +52,7 @@ class PlanningScreen(ActingScreen):
         from kvmtui.ui.screens.plan import PlanScreen
 
         plans = self._engine.plans
-        if plans.run is None or not plans.run.stage.running:
+        if not plans.running:
             plans.look(evacuating)
         self._plan_screen = PlanScreen(self._engine, self._glyphs, self._plan_note)
         self.app.push_screen(self._plan_screen, self._plan_closed)
