@@ -185,7 +185,7 @@ class _Report:
         return self._err if self._wanted.as_json else self._out
 
     def _print(self, run: PlanRun) -> None:
-        name = _called(self._engine.fleet.hosts[run.evacuating]) if run.evacuating else ""
+        name = self._engine.fleet.hosts[run.evacuating].name if run.evacuating else ""
         if self._wanted.as_json:
             json.dump(plan_json(run, name), self._out, indent=2)
             self._out.write("\n")
@@ -209,10 +209,6 @@ def _tenths(step: Step) -> int:
     progress = migration.progress
     fraction = progress.fraction if progress is not None else migration.job.progress if migration.job else None
     return int((fraction or 0.0) * 10)
-
-
-def _called(host: Host) -> str:
-    return host.name
 
 
 def _code(run: PlanRun, fleet: Fleet) -> int:
