@@ -61,7 +61,6 @@ def host_loads(fleet: Fleet, known: Knowledge, now_s: float) -> list[HostLoad]:
             memory_total_bytes=host.figures.memory_total_bytes,
             memory_used_bytes=host.figures.memory_used_bytes,
             connected=not host.stale(now_s),
-            may_receive=not host.read_only,
             in_maintenance=host.key in known.maintenance,
         )
         for host in fleet.hosts.values()

@@ -107,9 +107,8 @@ class _Report:
             return found[0]
         if found:
             raise ConfigError(f"--evacuate: {wanted!r} is the name of {len(found)} hosts; give the URI of one")
-        raise ConfigError(
-            f"--evacuate: no host is called {wanted!r}; there are {', '.join(map(_called, hosts.values()))}"
-        )
+        names = ", ".join(host.name for host in hosts.values())
+        raise ConfigError(f"--evacuate: no host is called {wanted!r}; there are {names}")
 
     def _plan(self, evacuating: str) -> PlanRun | None:
         """Return the plan, or None where nothing can be said."""

@@ -13,6 +13,7 @@ from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from kvmtui.engine.engine import Engine
+from kvmtui.model.balance import destinations
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.glyphs import Glyphs
@@ -188,14 +189,22 @@ class PlanScreen(ModalScreen[None]):
         step = self._left()
         if step is None or step.outcome is not Outcome.PLANNED:
             return
-        hosts = [host for host in self._engine.fleet.hosts.values() if host.key != step.move.vm.host]
+        run = self._plans.run
+        if run is None or run.plan is None:
+            return
+        places = {place.key: place for place in destinations(run.plan, step.move.vm)}
+        hosts = [host for key in places if (host := self._engine.fleet.hosts.get(key)) is not None]
+        if not hosts:
+            self._note(f"{step.move.name} can go nowhere else")
+            return
+        notes = {key: place.broken or f"then CPU {place.cpu.after:.0%}" for key, place in places.items()}
         title = f"Move {step.move.name} to"
 
         def chosen(answer: HostChoice | None) -> None:
             if answer is not None:
                 self._plans.redirect(step.move.vm, answer.host)
 
-        self.app.push_screen(HostChoiceScreen(title, hosts, step.move.destination, {}), chosen)
+        self.app.push_screen(HostChoiceScreen(title, hosts, step.move.destination, notes), chosen)
 
     def action_stop(self) -> None:
         """End after the move under way."""

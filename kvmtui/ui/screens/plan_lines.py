@@ -58,7 +58,7 @@ def _span(seconds: float) -> str:
 def host_lines(changes: Sequence[HostChange], glyphs: Glyphs, width: int, most: int) -> list[Content]:
     """Return a line for each host, those that change first; before and after as one bar."""
     ordered = sorted(changes, key=lambda change: not _changes(change))
-    name_width = min(_NAME_MOST, max((len(change.name) for change in changes), default=4))
+    name_width = min(_NAME_MOST, max(4, *(len(change.name) for change in changes)))
     bar_width = max(6, (width - name_width - 2 * 20) // 2)
     lines = [
         Content.assemble(
