@@ -54,7 +54,10 @@ class HostLoad:
     name: str
     cpus: int | None
     cpu_busy_fraction: float | None
-    """Mean of the last five minutes."""
+    """Mean of the last five minutes: its own share plus the means of the VMs it has now.
+
+    A plain mean of its CPU would count VMs that have just left, and send more of them after those.
+    """
     memory_total_bytes: int | None
     memory_used_bytes: int | None
     """Without what the kernel could give back (buffers, cache)."""

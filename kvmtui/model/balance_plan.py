@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from kvmtui.model.balance_load import HostLoad, Limits, VmLoad
+from kvmtui.model.balance_words import amount, span
 from kvmtui.model.vm import VmKey
 
 
@@ -15,7 +16,8 @@ class Why(StrEnum):
     RELIEVE = "relieves a host over its limits"
     APART = "keeps a group apart"
     EVACUATE = "empties the host"
-    CHOSEN = "chosen by you"
+    LITTLE = "brings little"
+    """Chosen by the user, or its reason is gone by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class Change:
 
     before: float
     after: float
+
+
+def step(change: Change) -> str:
+    """Return a change in words: "84→61 %"."""
+    return f"{change.before * 100:.0f}→{change.after * 100:.0f} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,9 @@ class Move:
     why: Why
     detail: str
     """What the reason rests on, in words: "db2 of group db is on h1, too"; empty where the figures say it all."""
-    source_cpu: Change
-    source_memory: Change
+    source_cpu: Change | None
+    """None where its use is not known, which matters not when the host is to be emptied."""
+    source_memory: Change | None
     destination_cpu: Change
     destination_memory: Change
     copy_bytes: int
@@ -57,12 +65,21 @@ class Move:
     gain: float
     """What it brings, see `Standing.gain`; below `Limits.least_gain` it is not worth a migration."""
     broken: str = ""
-    """Which limit it breaks, in words: only a move chosen by the user can."""
+    """Which limit it breaks, in words: only one chosen by the user can, or, to empty a host, one beside its group."""
 
     @property
     def words(self) -> str:
         """The move in one line: "web3 h1→h2: h1 CPU 84→61 %, h2 22→38 %, ~14 GiB, ~2 min"."""
-        raise NotImplementedError
+        cost = f"~{amount(self.copy_bytes)}, ~{span(self.seconds)}"
+        route = f"{self.name} {self.source_name}→{self.destination_name}"
+        if self.why is Why.EVACUATE or self.source_cpu is None or self.source_memory is None:
+            there = f"CPU {step(self.destination_cpu)}, memory {step(self.destination_memory)}"
+            return f"{route}: {self.destination_name} {there}, {cost}"
+        what, here, there_too = "CPU", self.source_cpu, self.destination_cpu
+        if here.before - here.after < self.source_memory.before - self.source_memory.after:
+            what, here, there_too = "memory", self.source_memory, self.destination_memory
+        figures = f"{self.source_name} {what} {step(here)}, {self.destination_name} {step(there_too)}"
+        return f"{route}: {self.detail + '; ' if self.detail else ''}{figures}, {cost}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +109,8 @@ class Unmoved:
 
     @property
     def words(self) -> str:
-        """It in one line: "db1 on h1: pinned there"."""
-        raise NotImplementedError
+        """It in one line: "db1 on h1: it is pinned"."""
+        return f"{self.name}: {self.why}" if self.vm is None else f"{self.name} on {self.host_name}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
