@@ -1,5 +1,6 @@
 """The engine: one object that the screen talks to; joins pollers, store, actions, migrations and consoles."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -11,13 +12,15 @@ from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.engine.store import Store
 from kvmtui.engine.watch import Watch
+from kvmtui.engine.whereabouts import AWAY
 from kvmtui.hypervisor.errors import CallTimedOut, NotPermitted
 from kvmtui.hypervisor.lanes import HostLanes, Opener
 from kvmtui.hypervisor.protocol import Backend, Connection
 from kvmtui.model.actions import ActionRequest, ActionResult
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
-from kvmtui.model.migration import Migration, MigrationRequest
+from kvmtui.model.host import Link
+from kvmtui.model.migration import Migration, MigrationRequest, RepairKind, Steer
 from kvmtui.model.vm import VmConfig, VmKey
 
 if TYPE_CHECKING:
@@ -77,8 +80,10 @@ class Engine:
         for poller in self._pollers.values():
             poller.announce()
         self._started = False
+        self._movers: dict[str, tuple[Sequence[str] | None, bool]] = {}
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
+        self._making = threading.Lock()
         self._consoles: Consoles | None = None
         self._plans: Plans | None = None
         self._store.on_change(self._fleet_changed)
@@ -143,17 +148,36 @@ class Engine:
         self._actions.submit(request)
 
     def migrate(self, request: MigrationRequest) -> None:
-        """Start a migration; its states come by `listeners.migration_changed`."""
-        if self._migrations is None:
-            from kvmtui.engine.migrations import Migrations
+        """Start a migration, or have it wait its turn; its states come by `listeners.migration_changed`."""
+        self._moves().start(request)
 
-            self._migrations = Migrations(
-                self._pollers,
-                self._store,
-                self._migration_changed,
-                clock=self.clock,
-            )
-        self._migrations.start(request)
+    @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """All migrations of this run of kvmtui: under way first, then ended, newest first."""
+        return self._moves().all if self._migrations is not None else ()
+
+    def steer(self, key: VmKey, steer: Steer, value: int | None = None) -> None:
+        """Change a migration under way; what comes of it is told as the migration's message."""
+        self._moves().steer(key, steer, value)
+
+    def repair(self, key: VmKey, kind: RepairKind) -> None:
+        """Do a repair that a migration offers, once both hosts have told again that it is safe."""
+        self._moves().repair(key, kind)
+
+    def _moves(self) -> "Migrations":
+        from kvmtui.engine.migrations import Migrations
+
+        # The screen may ask for the first move while the watch finds one under way.
+        with self._making:
+            if self._migrations is None:
+                self._migrations = Migrations(
+                    self._pollers,
+                    self._store,
+                    self._migration_changed,
+                    soon=self._watch.run_soon,
+                    clock=self.clock,
+                )
+            return self._migrations
 
     @property
     def plans(self) -> "Plans":
@@ -243,9 +267,21 @@ class Engine:
                 self._actions.watch(uri)
             if self._migrations is not None:
                 self._migrations.watch(uri)
+            if self._sees_movers(uri):
+                self._moves().adopt()
             self._pollers[uri].lanes.close_idle("act", "jobs", "plans")
 
         return watch
+
+    def _sees_movers(self, uri: str) -> bool:
+        """Return whether a VM of that host stands there as one that is on its way."""
+        host = self._store.fleet.hosts[uri]
+        reasons, sees = self._movers.get(uri, (None, False))
+        # As long as no VM's state changes it is the very same column.
+        if host.vms.reasons is not reasons:
+            sees = any(reason in host.vms.reasons for reason in AWAY)
+            self._movers[uri] = host.vms.reasons, sees
+        return sees and host.link is Link.UP
 
     def _action_finished(self, result: ActionResult) -> None:
         self._pollers[result.request.key.host].wake()

@@ -4,7 +4,7 @@ import logging
 import time
 
 from kvmtui.engine.poller import HostPoller
-from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
+from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, InvalidState, VmGone
 from kvmtui.hypervisor.lanes import Call, settle
 from kvmtui.model.vm import Job
 
@@ -17,6 +17,8 @@ class JobProbe:
 
     def __init__(self, poller: HostPoller, uuid: str, operation: str) -> None:
         """Until the host tells more, the VM is shown with a job of this name."""
+        self.over = False
+        """Whether the host has answered that there is no job."""
         self._poller = poller
         self._uuid = uuid
         self._call: Call | None = None
@@ -28,8 +30,11 @@ class JobProbe:
         if self._call is not None and self._call.done:
             try:
                 job = settle(self._call)
+                self.over = job is None
+            except (VmGone, InvalidState):
+                self.over = True
             except HypervisorError:
-                # A domain that just left has no job to tell of; the call that runs it says what happened.
+                # Nothing is known; where a call runs the job, that one says what happened.
                 job = None
             self._call = None
         elif self._call is not None:

@@ -65,6 +65,7 @@ class PlanRunner:
         self._changed = changed
         self._wake = wake
         self._under: _Under | None = None
+        self._redirected: set[VmKey] = set()
         known.definitions.refresh(engine.fleet, whole=evacuating or None)
         self.view = PlanRun(Stage.READING, evacuating, read=known.definitions.progress)
         """The plan as it stands."""
@@ -122,6 +123,7 @@ class PlanRunner:
         """Send a VM elsewhere."""
         plan = self.view.plan
         if plan is not None and self._left(key) is not None:
+            self._redirected.add(key)
             chosen = [(vm, destination if vm == key else host) for vm, host in choices(plan.moves)]
             self._replace(reconsider(plan, chosen))
 
@@ -139,6 +141,8 @@ class PlanRunner:
     def go(self, key: VmKey | None) -> None:
         """Begin with one of the moves, or with all of them."""
         if self.view.stage is Stage.READY and self.view.left and not self._engine.read_only:
+            if self.view.evacuating:
+                self._known.maintenance[self.view.evacuating] = None
             self._under = _Under(everything=key is None)
             self._show(message="", stopping=False)
             self._next(key)
@@ -176,7 +180,8 @@ class PlanRunner:
             if vm is None:
                 self._settle(step, Outcome.REFUSED, "it is not on this host any more")
                 continue
-            under.check = MoveCheck(self._engine, vm, step.move.destination, self._wake)
+            shared = self._known.definitions.shares(vm.key, step.move.destination)
+            under.check = MoveCheck(self._engine, vm, step.move.destination, shared, self._wake)
             self._set(step, replace(step, outcome=Outcome.CHECKING))
             self._show(stage=Stage.CHECKING)
             return
@@ -265,9 +270,8 @@ class PlanRunner:
         self._replace(assess(chosen, hosts, vms, self._limits, now_s, host))
 
     def _worthwhile(self, move: Move) -> bool:
-        if move.why is Why.CHOSEN:
-            return True
-        return not move.broken and (move.why is not Why.EVEN or move.gain >= self._limits.least_gain)
+        # What the user chose needs no other reason.
+        return move.vm in self._redirected or (not move.broken and move.why is not Why.LITTLE)
 
     def _finish(self) -> None:
         """Come to rest."""

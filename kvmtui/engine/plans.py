@@ -131,8 +131,6 @@ class Plans:
     def _look(self, evacuating: str) -> None:
         if self.running:
             return
-        if evacuating:
-            self._knowledge.maintenance[evacuating] = None
         self._runner = PlanRunner(self._engine, self._knowledge, self._limits, evacuating, self._changed, self.wake)
         self._changed()
 

@@ -4,7 +4,7 @@ from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
 from kvmtui.model.vm import Vm, VmKey, VmState
 
-_AWAY = frozenset({"migrating", "post-copy"})
+AWAY = frozenset({"migrating", "post-copy"})
 """Why a VM is paused that is on its way from or to this host."""
 
 
@@ -52,4 +52,4 @@ def _seen(host: Host, since_s: float) -> bool:
 
 def _stays(vm: Vm | None) -> bool:
     """Whether a VM is there, and not just on its way from or to that host."""
-    return vm is not None and vm.state.active and not (vm.state is VmState.PAUSED and vm.reason in _AWAY)
+    return vm is not None and vm.state.active and not (vm.state is VmState.PAUSED and vm.reason in AWAY)

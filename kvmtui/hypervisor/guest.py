@@ -1,6 +1,6 @@
 """What is done to one libvirt domain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kvmtui.hypervisor.library import libvirt
@@ -12,9 +12,13 @@ from kvmtui.model.vm import Job
 
 def identity(domain: Any) -> Identity:
     """Return what the domain is at this instant; `domain` must be freshly looked up, or its id is an old one."""
-    state, _ = state_of(*domain.state())
+    state, reason = state_of(*domain.state())
     return Identity(
-        id=domain.ID(), state=state, persistent=bool(domain.isPersistent()), autostart=bool(domain.autostart())
+        id=domain.ID(),
+        state=state,
+        persistent=bool(domain.isPersistent()),
+        autostart=bool(domain.autostart()),
+        reason=reason,
     )
 
 
@@ -59,8 +63,10 @@ def job(domain: Any) -> Job | None:
     # virDomainJobType: only bounded (1) and unbounded (2) mean that something runs.
     if stats.get("type", 0) not in (1, 2):
         return None
-    elapsed_ms = stats.get("time_elapsed")
+    elapsed_ms, downtime_ms = stats.get("time_elapsed"), stats.get("downtime")
     rates = [stats[name] for name in ("memory_bps", "disk_bps") if name in stats]
+    sent = [stats[name] for name in ("memory_processed", "disk_processed") if name in stats]
+    throttle_percent = stats.get("auto_converge_throttle")
     return Job(
         operation=_OPERATIONS.get(stats.get("operation", 0), "job"),
         elapsed_s=None if elapsed_ms is None else elapsed_ms / 1000,
@@ -68,4 +74,21 @@ def job(domain: Any) -> Job | None:
         remaining_bytes=stats.get("data_remaining"),
         bytes_per_s=float(sum(rates)) if rates else None,
         iteration=stats.get("memory_iteration"),
+        memory_total_bytes=stats.get("memory_total"),
+        memory_remaining_bytes=stats.get("memory_remaining"),
+        disk_total_bytes=stats.get("disk_total"),
+        disk_remaining_bytes=stats.get("disk_remaining"),
+        dirty_bytes_per_s=_dirty_bytes_per_s(stats),
+        expected_downtime_s=None if downtime_ms is None else downtime_ms / 1000,
+        throttle_fraction=None if throttle_percent is None else throttle_percent / 100,
+        post_copy_requests=stats.get("memory_postcopy_requests"),
+        sent_bytes=sum(sent) if sent else None,
     )
+
+
+def _dirty_bytes_per_s(stats: Mapping[str, Any]) -> float | None:
+    pages, page_bytes = stats.get("memory_dirty_rate"), stats.get("memory_page_size")
+    # QEMU counts what was written when a pass over the memory ends: before that its 0 means nothing.
+    if pages is None or page_bytes is None or stats.get("memory_iteration", 0) < 2:
+        return None
+    return float(pages * page_bytes)

@@ -21,7 +21,8 @@ from kvmtui.hypervisor.serial_console import LibvirtConsole
 from kvmtui.model.actions import Verb
 from kvmtui.model.clean import clean
 from kvmtui.model.host import HostFacts
-from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.migration import RepairKind, Steer
+from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import Job, VmConfig
 
 _log = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ class LibvirtConnection:
         return found
 
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
-        """Move a running VM to the host at `destination`; returns when it is there."""
+        """Move a VM to the host at `destination`; returns when it is there."""
         with translated(self._connection):
             domain = self._fresh(uuid)
             if peer_to_peer:
@@ -202,6 +203,26 @@ class LibvirtConnection:
             finally:
                 with contextlib.suppress(self._module.libvirtError):
                     other.close()
+
+    def steer(self, uuid: str, what: Steer, value: int | None = None) -> None:
+        """Change the VM's migration that is under way."""
+        with translated(self._connection):
+            migrate.steer(self._fresh(uuid), what, value)
+
+    def repair(self, uuid: str, kind: RepairKind, destination: str = "") -> None:
+        """Mend what a migration left on this host."""
+        with translated(self._connection):
+            migrate.repair(self._fresh(uuid), kind, destination)
+
+    def absent_volumes(self, paths: Collection[str]) -> frozenset[str]:
+        """Return those of `paths` that are proven not to exist on this host."""
+        with translated(self._connection):
+            return migrate.absent_volumes(self._connection, paths)
+
+    def delete_volumes(self, paths: Collection[str]) -> None:
+        """Delete volumes that no VM of this host uses."""
+        with translated(self._connection):
+            migrate.delete_volumes(self._connection, paths)
 
     def open_console(
         self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False

@@ -6,7 +6,8 @@ from typing import Protocol
 from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightSample, NodeSample
 from kvmtui.model.actions import Verb
 from kvmtui.model.host import HostFacts
-from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.migration import RepairKind, Steer
+from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import Job, VmConfig
 
 
@@ -76,7 +77,19 @@ class Connection(Protocol):
         """Return how many bytes each of `paths` takes up that a storage pool of this host holds a volume at."""
 
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
-        """Move a running VM to the host at the URI `destination`; returns when it is there."""
+        """Move a VM to the host at the URI `destination`; returns when it is there."""
+
+    def steer(self, uuid: str, what: Steer, value: int | None = None) -> None:
+        """Change the VM's migration that is under way."""
+
+    def repair(self, uuid: str, kind: RepairKind, destination: str = "") -> None:
+        """Mend what a migration to `destination` left on this host; disk copies are `delete_volumes`' business."""
+
+    def absent_volumes(self, paths: Collection[str]) -> frozenset[str]:
+        """Return those of `paths` that are proven not to exist on this host."""
+
+    def delete_volumes(self, paths: Collection[str]) -> None:
+        """Delete volumes; raises and deletes nothing where a VM of this host uses any of them."""
 
     def open_console(
         self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False

@@ -131,3 +131,5 @@ class Identity:
     state: VmState
     persistent: bool
     autostart: bool
+    reason: str = ""
+    """Why it is in that state, in the words of a light sample."""

@@ -165,7 +165,9 @@ def _unmoved(standing: Standing, basis: Basis, rest: Sequence[VmLoad], moved: bo
     uneven = {site.load.key: site for site in standing.sites.values() if _stands_out(standing, site)}
     for site in uneven.values():
         if over := site.over(limits):
-            told.append(Unmoved(None, site.load.name, site.load.name, f"{over}, after these moves too" if moved else over))
+            told.append(
+                Unmoved(None, site.load.name, site.load.name, f"{over}, after these moves too" if moved else over)
+            )
     for vm in rest:
         here = standing.sites.get(vm.key.host)
         if here is None or not (vm.key.host in uneven or here.beside(vm)):

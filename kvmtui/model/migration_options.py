@@ -1,5 +1,6 @@
 """How a VM is moved: libvirt's options, which of them exclude each other, and the virsh flags that say the same."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,11 +52,61 @@ class Conflict:
     why: str
 
 
+_MAX_CONNECTIONS = 255
+_MAX_DOWNTIME_MS = 2_000_000
+"""QEMU's own limit (MAX_MIGRATE_DOWNTIME, migration/options.h)."""
+
+# Source: qemuMigrationSrcBeginPhase in libvirt's src/qemu/qemu_migration.c, virDomainMigrate3 in src/libvirt-domain.c.
+_CONFLICTS: tuple[tuple[str, Callable[[MigrationOptions, bool], bool], str], ...] = (
+    ("offline", lambda o, active: o.offline and active, "it is running: only a VM that is off is moved offline"),
+    ("offline", lambda o, active: not o.offline and not active, "it is off: only its definition can be moved, offline"),
+    ("disks", lambda o, _: o.offline and o.disks is not DiskMove.SHARED, "an offline move copies no disks"),
+    ("persist", lambda o, _: o.offline and not o.persist, "an offline move has nothing but the definition to leave"),
+    ("post_copy", lambda o, _: o.post_copy and o.offline, "only a running VM can go on at the destination"),
+    (
+        "post_copy",
+        lambda o, _: o.post_copy and o.connections is not None,
+        "QEMU before 10.1 refuses it with parallel connections",
+    ),
+    (
+        "connections",
+        lambda o, _: o.connections is not None and not 1 <= o.connections <= _MAX_CONNECTIONS,
+        f"choose 1 to {_MAX_CONNECTIONS}",
+    ),
+    (
+        "bandwidth_mib_per_s",
+        lambda o, _: o.bandwidth_mib_per_s is not None and o.bandwidth_mib_per_s < 1,
+        "choose at least 1 MiB/s, or no limit",
+    ),
+    (
+        "downtime_ms",
+        lambda o, _: o.downtime_ms is not None and not 1 <= o.downtime_ms <= _MAX_DOWNTIME_MS,
+        f"choose 1 to {_MAX_DOWNTIME_MS} ms",
+    ),
+)
+
+
 def conflicts(options: MigrationOptions, *, active: bool) -> tuple[Conflict, ...]:
     """Return what libvirt would refuse of these options for a VM that runs, or does not."""
-    raise NotImplementedError
+    return tuple(Conflict(option, why) for option, refused, why in _CONFLICTS if refused(options, active))
 
 
 def virsh_flags(options: MigrationOptions, *, persistent: bool, peer_to_peer: bool) -> tuple[str, ...]:
-    """Return the arguments of `virsh migrate` that ask for the same."""
-    raise NotImplementedError
+    """Return the arguments of `virsh migrate` that ask for the same; it has none for the downtime."""
+    copies = {DiskMove.COPY: "--copy-storage-all", DiskMove.COPY_CHANGES: "--copy-storage-inc"}
+    flags = [
+        "--offline" if options.offline else "--live",
+        "--persistent" if persistent and options.persist else "",
+        "--undefinesource" if persistent and options.undefine_source else "",
+        "--p2p" if peer_to_peer else "",
+        copies.get(options.disks, ""),
+        "--tls" if options.tls else "",
+        "--auto-converge" if options.auto_converge and not options.offline else "",
+        "--postcopy" if options.post_copy else "",
+        "--unsafe" if options.unsafe else "",
+    ]
+    if options.connections is not None:
+        flags += ["--parallel", "--parallel-connections", str(options.connections)]
+    if options.bandwidth_mib_per_s is not None:
+        flags += ["--bandwidth", str(options.bandwidth_mib_per_s)]
+    return tuple(flag for flag in flags if flag)

@@ -1,9 +1,20 @@
 """How a migration fares: a bar that does not run backwards in silence, a time that is left, a verdict. Pure."""
 
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
 from kvmtui.model.vm import Job
+
+_MIB = 1024**2
+_EVIDENCE_S = 5.0
+"""For how long it must look as if it would not converge before that is said."""
+_STALLED_AFTER_S = 10.0
+_SMOOTHED_S = 5.0
+_FALL = 0.005
+"""A fall of the bar that is worth a word."""
+_USUAL_DOWNTIME_S = 0.3
+"""What QEMU allows where nobody says otherwise."""
 
 
 class Verdict(Enum):
@@ -37,6 +48,89 @@ class Progress:
 class ProgressTracker:
     """Follows one migration's job figures."""
 
-    def take(self, job: Job, now_s: float) -> Progress:
-        """Return the progress after these figures, taken at a monotonic time."""
-        raise NotImplementedError
+    def __init__(self, memory_bytes: int | None = None) -> None:
+        """`memory_bytes` stands for the memory that is to be sent as long as only disks are."""
+        self._memory_bytes = memory_bytes
+        self._reached: float | None = None
+        self._mark: tuple[int | None, ...] = ()
+        """The counters as they were when one of them moved last."""
+        self._moved_at_s = 0.0
+        self._outpaced_since_s: float | None = None
+        """Since when memory is written at least as fast as it is sent."""
+        self._sent: deque[tuple[float, float]] = deque()
+        """The rates told lately, with their times: QEMU reckons each over a tenth of a second."""
+
+    def take(self, job: Job, now_s: float, *, post_copy: bool = False, downtime_s: float | None = None) -> Progress:
+        """Return the progress after these figures, taken at a monotonic time.
+
+        `post_copy`: the guest was seen to run at the destination already; `downtime_s`: how long it may stand still.
+        """
+        total, remaining = self._amounts(job)
+        now = None if not total or remaining is None else max(0.0, min(1.0, 1 - remaining / total))
+        if now is not None:
+            self._reached = max(now, self._reached or 0.0)
+        fallen = now if now is not None and self._reached is not None and self._reached - now > _FALL else None
+        sent, dirty = self._sent_per_s(job, now_s), job.dirty_bytes_per_s
+        verdict, why = self._verdict(job, now_s, remaining, sent, downtime_s or _USUAL_DOWNTIME_S)
+        if post_copy or job.post_copy_requests:
+            verdict, why = Verdict.POST_COPY, _post_copy_words(job)
+            # What is left at the source is written there no more.
+            dirty = 0.0
+        eta_s = None
+        if verdict is not Verdict.STALLED and remaining is not None and sent is not None and sent > (dirty or 0.0):
+            eta_s = remaining / (sent - (dirty or 0.0))
+        return Progress(verdict, self._reached, fallen, eta_s, why)
+
+    def _amounts(self, job: Job) -> tuple[int | None, int | None]:
+        """Return how much there is in all, and what of it is left."""
+        if not job.disk_total_bytes:
+            return job.total_bytes, job.remaining_bytes
+        # The disks come first; until the memory's turn libvirt tells 0 of it.
+        begun = bool(job.memory_total_bytes)
+        total = job.memory_total_bytes if begun else self._memory_bytes
+        left = job.memory_remaining_bytes if begun else self._memory_bytes
+        return job.disk_total_bytes + (total or 0), (job.disk_remaining_bytes or 0) + (left or 0)
+
+    def _sent_per_s(self, job: Job, now_s: float) -> float | None:
+        if job.bytes_per_s is not None:
+            self._sent.append((now_s, job.bytes_per_s))
+        while self._sent and now_s - self._sent[0][0] > _SMOOTHED_S:
+            self._sent.popleft()
+        return sum(rate for _, rate in self._sent) / len(self._sent) if self._sent else None
+
+    def _verdict(
+        self, job: Job, now_s: float, remaining: int | None, sent: float | None, downtime_s: float
+    ) -> tuple[Verdict, str]:
+        mark = (remaining, job.sent_bytes, job.iteration)
+        if mark != self._mark:
+            self._mark, self._moved_at_s = mark, now_s
+        still_s = now_s - self._moved_at_s
+        if remaining is not None and still_s >= _STALLED_AFTER_S:
+            return Verdict.STALLED, f"no byte has gone over for {still_s:.0f} s: the link between the hosts may be cut"
+        dirty = job.dirty_bytes_per_s
+        outpaced = None not in (sent, dirty, remaining) and (dirty or 0) >= (sent or 0) > 0
+        if not outpaced or (remaining or 0) <= (sent or 0) * downtime_s:
+            self._outpaced_since_s = None
+        elif self._outpaced_since_s is None:
+            self._outpaced_since_s = now_s
+        if remaining == 0 and job.total_bytes:
+            return Verdict.SWITCHING, ""
+        if dirty is None or sent is None:
+            return Verdict.EARLY, "what the guest writes meanwhile is known when the first pass over its memory ends"
+        words = f"dirties {_rate(dirty)}, sends {_rate(sent)}"
+        if self._outpaced_since_s is None:
+            return Verdict.CONVERGING, words
+        if now_s - self._outpaced_since_s < _EVIDENCE_S:
+            return Verdict.EARLY, words
+        return Verdict.NOT_CONVERGING, words
+
+
+def _post_copy_words(job: Job) -> str:
+    if job.post_copy_requests is None:
+        return ""
+    return f"it has waited {job.post_copy_requests} times for a page from the source"
+
+
+def _rate(bytes_per_s: float) -> str:
+    mib = bytes_per_s / _MIB
+    return f"{mib:.0f} MiB/s" if mib >= 10 else f"{mib:.1f} MiB/s"

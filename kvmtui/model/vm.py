@@ -79,6 +79,8 @@ class Job:
     throttle_fraction: float | None = None
     """By how much auto-converge slows the guest down."""
     post_copy_requests: int | None = None
+    sent_bytes: int | None = None
+    """What went over so far, what had to be sent again included."""
 
     @property
     def progress(self) -> float | None:

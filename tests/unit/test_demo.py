@@ -27,7 +27,7 @@ from kvmtui.hypervisor.protocol import Backend
 from kvmtui.hypervisor.samples import DeepVm, LightVm
 from kvmtui.model.actions import Verb
 from kvmtui.model.clean import clean
-from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.rates import rate
 from kvmtui.model.vm import VmState
 
@@ -450,7 +450,7 @@ def test_a_local_disk_has_to_be_copied(demo: Demo) -> None:
     with pytest.raises(MigrationUnsafe):
         migration(demo, "db1")()
     connection = demo.open(H1)
-    copying = MigrationOptions(copy_disks=True)
+    copying = MigrationOptions(disks=DiskMove.COPY)
     with under_way(demo, H1, lambda: connection.migrate(uuid, H2, copying, peer_to_peer=True)) as moving:
         demo.clock.advance(300)
         moving.finish()

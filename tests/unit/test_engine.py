@@ -14,7 +14,8 @@ from kvmtui.hypervisor.errors import HypervisorError, VmBusy
 from kvmtui.model.actions import BY_ID, ActionRequest, ActionResult, Outcome, Verb
 from kvmtui.model.history import Metric
 from kvmtui.model.host import Link
-from kvmtui.model.migration import Migration, MigrationOptions, MigrationRequest, Phase
+from kvmtui.model.migration import Migration, MigrationRequest, Phase
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.vm import Vm, VmKey, VmState
 
 
@@ -299,7 +300,9 @@ def test_a_hung_vm_is_named_and_the_others_go_on(bench: Bench, monkeypatch: pyte
 def request(bench: Bench, name: str, *, copy_disks: bool = False) -> MigrationRequest:
     vm = bench.vm(name)
     destination = next(uri for uri in bench.demo.uris if uri != vm.key.host)
-    return MigrationRequest(vm.key, vm.name, vm.id, destination, MigrationOptions(copy_disks))
+    return MigrationRequest(
+        vm.key, vm.name, vm.id, destination, MigrationOptions(disks=DiskMove.COPY if copy_disks else DiskMove.SHARED)
+    )
 
 
 def test_migration_moves_the_vm_and_proves_it(bench: Bench) -> None:

@@ -162,13 +162,24 @@ class DemoBackend:
         """Let the QEMU answer again."""
         self._set_hung(uri, uuid, False)
 
+    def cut_migrations(self, uri: str, *, cut: bool = True) -> None:
+        """Let nothing of a migration reach or leave a host any more, while its daemon still answers."""
+        with self._world.transact() as now:
+            self._world.hosts[uri].cut_off = cut
+            for host in self._world.hosts.values():
+                for vm in host.vms.values():
+                    if vm.job is not None:
+                        others = [other for other in self._world.hosts.values() if vm.spec.uuid in other.vms]
+                        vm.job.settle(now, stopped=any(other.cut_off for other in others))
+                        vm.job.rearrange()
+
     def ignore_shutdown(self, uuid: str) -> None:
         """Let a guest ignore requests to shut down or to reboot from now on."""
         with self._world.transact():
             self._world.stubborn.add(uuid)
 
     def fail(self, verb: Verb | str, error: HypervisorError) -> None:
-        """Let the next call of `verb`, or of "migrate", raise `error`."""
+        """Let the next call of `verb`, of "migrate" or of a part of it (see `demo.migration`), raise `error`."""
         with self._world.transact():
             self._world.failures[verb] = error
 

@@ -23,7 +23,8 @@ from kvmtui.hypervisor.protocol import ConsoleSink
 from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightColumns, LightSample, NodeSample
 from kvmtui.model.actions import Verb
 from kvmtui.model.host import HostFacts, Pressure
-from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.migration import RepairKind, Steer
+from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import Job, VmConfig
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class DemoConnection:
         """Return what the VM is at this instant."""
         with self._call():
             vm = self._host.vm(uuid)
-            return Identity(vm.id, vm.state, vm.persistent, vm.autostart)
+            return Identity(vm.id, vm.state, vm.persistent, vm.autostart, vm.reason)
 
     def perform(self, verb: Verb, uuid: str) -> None:
         """Do `verb`; blocks while a managed save writes."""
@@ -149,7 +150,7 @@ class DemoConnection:
         with self._call():
             vms = [vm for vm in self._host.vms.values() if vm.incoming is None]
             local = {disk.path for vm in vms for disk in vm.spec.disks}
-            return frozenset(path for path in paths if path.startswith(SHARED) or path in local)
+            return frozenset(path for path in paths if path.startswith(SHARED) or path in local | self._host.volumes)
 
     def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
         """Return how much those take up that are on shared storage or belong to a VM of this host."""
@@ -170,6 +171,8 @@ class DemoConnection:
         with self._call(writes=True) as now:
             vm = self._host.vm(uuid)
             transfer = migration.begin(self._world, self._host, vm, target, options, now)
+        if transfer is None:
+            return
         try:
             self._await(transfer)
         except LinkLost as lost:
@@ -178,6 +181,36 @@ class DemoConnection:
                 with self._world.transact() as now:
                     verbs.abort(self._world, self._host, vm, now, lost)
             raise
+
+    def steer(self, uuid: str, what: Steer, value: int | None = None) -> None:
+        """Change the VM's migration that is under way."""
+        from kvmtui.hypervisor.demo import migration
+
+        with self._call(writes=True) as now:
+            migration.steer(self._world, self._host, self._host.vm(uuid), what, value or 0, now)
+
+    def repair(self, uuid: str, kind: RepairKind, destination: str = "") -> None:
+        """Mend what a migration left."""
+        from kvmtui.hypervisor.demo import migration
+
+        with self._call(writes=True) as now:
+            vm = self._host.vm(uuid)
+            transfer = migration.repair(self._world, self._host, vm, kind, self._world.hosts.get(destination), now)
+        if transfer is not None:
+            self._await(transfer)
+
+    def absent_volumes(self, paths: Collection[str]) -> frozenset[str]:
+        """Return those that no VM and no volume of this host has."""
+        known = self.known_paths(paths)
+        return frozenset(paths) - known
+
+    def delete_volumes(self, paths: Collection[str]) -> None:
+        """Delete volumes that no VM uses."""
+        with self._call(writes=True):
+            used = {disk.path for vm in self._host.vms.values() for disk in vm.spec.disks}
+            if used.intersection(paths):
+                raise HypervisorError("a VM uses them: nothing is deleted")
+            self._host.volumes -= set(paths)
 
     def open_console(
         self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False

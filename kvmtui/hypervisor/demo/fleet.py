@@ -72,7 +72,12 @@ def _curated(vms: int, seed: int) -> tuple[Start, ...]:
     days = _DAY_S
     starts = [
         Start(VmSpec(seed, "web1", "web", heat=9), 0, age_s=age("web", 9, 15) * days, autostart=True),
-        Start(VmSpec(seed, "db1", "db", heat=6, ready_fraction=0.06, apart=("db",)), 0, age_s=61 * days + 3000, autostart=True),
+        Start(
+            VmSpec(seed, "db1", "db", heat=6, ready_fraction=0.06, apart=("db",)),
+            0,
+            age_s=61 * days + 3000,
+            autostart=True,
+        ),
         Start(VmSpec(seed, "batch1", "batch"), 1, paused, age_s=3 * 3600),
         Start(VmSpec(seed, "old", "old", emulated=True), 1, off),
         Start(VmSpec(seed, "web2", "web"), 0, age_s=age("web", 9, 15) * days, autostart=True),

@@ -87,7 +87,7 @@ class VmSpec:
         """The VM `name` doing the work of `role`, `heat` times as hard as usual."""
         kind = self._kind = ROLES[role]
         dice = self._dice = Dice(seed, serial, name)
-        self._role = role
+        self.role = role
         self._busy = min(heat, 3.0)
         self._ready_fraction = ready_fraction
         self.name = name
@@ -152,7 +152,7 @@ class VmSpec:
         disks = [Disk("vda", f"{image}.qcow2", writable=True)]
         if self._kind.memory_gib >= 16:
             disks.append(Disk("vdb", f"{image}-data.qcow2", writable=True))
-        if self._role in ("win", "old"):
+        if self.role in ("win", "old"):
             disks.append(Disk("sda", None, writable=False))
         return tuple(disks)
 

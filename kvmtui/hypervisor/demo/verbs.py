@@ -39,16 +39,31 @@ def abort(world: World, host: DemoHost, vm: DemoVm, now_s: float, error: Hypervi
     if transfer is None:
         return
     vm.job = None
-    if transfer.interrupted is not None:
+    if world.failures.pop("migrate resume", None):
+        vm.change(now_s, VmState.PAUSED, "API error")
+    elif transfer.interrupted is not None:
         vm.change(now_s, *transfer.interrupted)
     for other in world.hosts.values():
         arriving = other.vms.get(vm.spec.uuid)
         if arriving is not None and arriving.incoming is transfer:
-            other.end_run(arriving, now_s)
-            del other.vms[vm.spec.uuid]
+            _send_back(other, vm, arriving, now_s)
             world.changed(other)
     transfer.finish(error)
     world.changed(host)
+
+
+def _send_back(host: DemoHost, vm: DemoVm, arriving: DemoVm, now_s: float) -> None:
+    """Take away what has arrived of a VM, unless the guest runs there already; disk copies stay, as with libvirt."""
+    transfer = arriving.incoming
+    if transfer is not None and transfer.post_copy:
+        arriving.incoming = None
+        arriving.change(now_s, VmState.RUNNING, "post-copy failed")
+        vm.change(now_s, VmState.PAUSED, "post-copy failed")
+        return
+    host.end_run(arriving, now_s)
+    del host.vms[vm.spec.uuid]
+    if transfer is not None and transfer.disk_bytes:
+        host.volumes |= {disk.path for disk in vm.spec.disks if disk.writable and disk.path}
 
 
 def _start(world: World, host: DemoHost, vm: DemoVm, now_s: float) -> None:
@@ -179,6 +194,8 @@ def _autostart(enabled: bool) -> Operation:
 def _cancel_job(world: World, host: DemoHost, vm: DemoVm, now_s: float) -> None:
     if vm.job is None:
         raise InvalidState("Requested operation is not valid: no job is active on the domain")
+    if vm.job.post_copy:
+        raise InvalidState("Requested operation is not valid: cannot abort migration in post-copy mode")
     what = "migration out job" if vm.job.operation == "migration" else "save job"
     abort(world, host, vm, now_s, JobCancelled(f"operation aborted: {what}: canceled by client"))
 

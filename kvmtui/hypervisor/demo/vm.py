@@ -25,6 +25,7 @@ class DemoVm:
         "_ticks",
         "autostart",
         "booted_at_s",
+        "defined",
         "hung",
         "id",
         "incoming",
@@ -42,6 +43,8 @@ class DemoVm:
         self.spec = spec
         self.autostart = autostart
         self.saved = saved
+        self.defined = spec.persistent
+        """Whether its host has a definition of it, but for a migration under way."""
         self.state = VmState.SHUT_OFF
         self.reason = ""
         """In the words of `sampling.state_of`: "" where there is nothing to say."""
@@ -90,7 +93,7 @@ class DemoVm:
     @property
     def persistent(self) -> bool:
         """Whether this host has a definition of it, which comes last in a migration."""
-        return self.spec.persistent and self.incoming is None
+        return self.defined and self.incoming is None
 
     @property
     def responsive(self) -> bool:

@@ -55,6 +55,10 @@ class DemoHost:
         """Why it cannot be reached."""
         self.hung = False
         self.writes_denied = False
+        self.volumes: set[str] = set()
+        """Paths of volumes that belong to no VM: what a broken migration has left."""
+        self.cut_off = False
+        """Whether nothing of a migration reaches or leaves it."""
         self.links_lost = 0
         """How often its link broke; a connection opened before the last time is dead."""
         self._past_cpu_ns = 0
@@ -120,7 +124,7 @@ class World:
         self.hosts: dict[str, DemoHost] = {}
         self.attachments: list[Attachment] = []
         self.failures: dict[str, HypervisorError] = {}
-        """What the next call of a verb, or of "migrate", raises."""
+        """What the next call of a verb, of "migrate" or of a part of it, raises."""
         self.stubborn: set[str] = set()
         """UUIDs of guests that ignore a request to shut down or reboot."""
         self._condition = threading.Condition()
@@ -190,7 +194,7 @@ class World:
         """End a VM's run; a transient VM is gone with it."""
         host.end_run(vm, now_s)
         vm.change(now_s, state, reason)
-        if not vm.spec.persistent:
+        if not vm.defined:
             del host.vms[vm.spec.uuid]
         self.changed(host)
 

@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 
 from kvmtui.model.clean import clean
 from kvmtui.model.host import Host, Link
-from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.ui.format import size
 from kvmtui.ui.screens.ask import ExpiringScreen
 
@@ -85,7 +85,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
         host = event.option.id or ""
         if host not in self.disks and self._copy is None:
             return
-        self.answer(Destination(host, MigrationOptions(copy_disks=self._copies())))
+        disks = DiskMove.COPY if self._copies() else DiskMove.SHARED
+        self.answer(Destination(host, MigrationOptions(disks=disks)))
 
     def _copies(self) -> bool:
         found = self._found()

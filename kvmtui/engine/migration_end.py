@@ -1,0 +1,239 @@
+"""How a migration ended, by what its call said and what both hosts tell: pure, and never a guess.
+
+The rows are those of libvirt's own recovery: src/qemu/qemu_process.c, qemuProcessRecoverMigration*.
+"""
+
+from dataclasses import dataclass
+
+from kvmtui.hypervisor.errors import HypervisorError, JobCancelled, MigrationUnsafe, VmGone
+from kvmtui.hypervisor.protocol import Connection
+from kvmtui.hypervisor.samples import Identity
+from kvmtui.model.clean import clean
+from kvmtui.model.migration import MigrationRequest, Phase, Repair, RepairKind
+from kvmtui.model.migration_repairs import offer
+from kvmtui.model.vm import Job, VmState
+
+_ON_THE_WAY = ("migrating", "starting up")
+"""Why a VM is paused that libvirt itself is about to resume, or to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one host knows of the VM."""
+
+    identity: Identity | None = None
+    """None: it is not there."""
+    job: Job | None = None
+    volumes: frozenset[str] = frozenset()
+    """Those of the disks' paths that a volume of this host is at."""
+
+    @property
+    def active(self) -> bool:
+        """Whether a QEMU process stands behind it here."""
+        return self.identity is not None and self.identity.state.active
+
+    @property
+    def executing(self) -> bool:
+        """Whether the guest's CPUs run here."""
+        return self.identity is not None and self.identity.state.executing
+
+    @property
+    def reason(self) -> str:
+        """Why it is in its state; "" where there is nothing to say."""
+        return "" if self.identity is None else self.identity.reason
+
+    def __str__(self) -> str:
+        """Return what is said of it: "paused (migrating)"."""
+        if self.identity is None:
+            return "not there"
+        return f"{self.identity.state}{f' ({self.reason})' if self.reason else ''}"
+
+
+def look(connection: Connection, uuid: str, paths: tuple[str, ...]) -> Told:
+    """Return what one host knows of a VM, and which volumes it has at `paths`."""
+    volumes = connection.known_paths(paths) if paths else frozenset()
+    try:
+        identity = connection.identity(uuid)
+        return Told(identity, connection.job(uuid) if identity.state.active else None, volumes)
+    except VmGone:
+        return Told(volumes=volumes)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is known of a migration apart from what the hosts tell."""
+
+    request: MigrationRequest
+    error: HypervisorError | None = None
+    """Why its call failed."""
+    certain: bool = True
+    """Whether its call has returned with libvirt's own word, and not because the link broke or as somebody else's."""
+    settled: bool = False
+    """Whether both hosts have had the time to tidy up."""
+    persistent: bool | None = None
+    """Whether it had a definition when it started; None: not known."""
+    was_paused: bool = False
+    aborted: bool = False
+    absent: frozenset[str] = frozenset()
+    """Volumes that were proven not to exist at the destination before it started."""
+    paths: tuple[str, ...] = ()
+    """All disks that are copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What can be said."""
+
+    phase: Phase
+    """`VERIFYING`: ask again; `RUNNING`: it goes on."""
+    message: str = ""
+    repairs: tuple[Repair, ...] = ()
+
+
+_ASK_AGAIN = Judgement(Phase.VERIFYING, "asking both hosts where it is")
+
+
+def judge(case: Case, source: Told, destination: Told) -> Judgement:
+    """Return how the migration stands or ended."""
+    if "post-copy failed" in (source.reason, destination.reason):
+        return _post_copy_broken(case, source, destination)
+    if source.active and source.job is not None:
+        return _job_at_source(case, source, destination)
+    if case.request.options.offline:
+        return _offline(case, source, destination)
+    if destination.active:
+        return _on_both(case, source, destination) if source.active else _moved(case, source, destination)
+    return _stayed(case, source, destination) if source.active else _nowhere(case, source, destination)
+
+
+def unanswered(case: Case, source: Told | HypervisorError, destination: Told | HypervisorError) -> Judgement:
+    """Return what can be said although at least one host does not answer."""
+    if isinstance(source, Told) and source.active and source.job is not None and not case.certain:
+        return Judgement(Phase.RUNNING, "the link was lost; the hosts go on by themselves")
+    sides = (("source", source), ("destination", destination))
+    words = [f"{name}: {side}" if isinstance(side, Told) else f"{name} does not answer: {side}" for name, side in sides]
+    said = f"{case.error}; " if case.error is not None else ""
+    return Judgement(Phase.UNKNOWN if case.settled else Phase.VERIFYING, f"{said}{'; '.join(words)}")
+
+
+def _job_at_source(case: Case, source: Told, destination: Told) -> Judgement:
+    if not case.certain:
+        return Judgement(Phase.RUNNING, "the hosts go on by themselves")
+    if not case.settled:
+        return _ASK_AGAIN
+    words = f"{case.error or 'libvirt reports success'}; but a job still stands at the source ({source})"
+    return Judgement(
+        Phase.UNKNOWN, f"{words}; destination: {destination}", (offer(RepairKind.ABORT_JOB, case.request),)
+    )
+
+
+def _moved(case: Case, source: Told, destination: Told) -> Judgement:
+    """It is at the destination, and the source does not run it."""
+    request, there = case.request, destination.identity
+    assert there is not None
+    paused = there.state is VmState.PAUSED and not case.was_paused
+    waits = paused and there.reason in _ON_THE_WAY
+    leaves = bool(case.persistent) and request.options.undefine_source
+    undefined = source.identity is not None and leaves
+    transient = bool(case.persistent) and request.options.persist and not there.persistent
+    if not case.settled and (waits or (not case.certain and (undefined or transient))):
+        return _ASK_AGAIN
+    said, repairs = [], []
+    if paused:
+        said.append(f"it is paused there{f' ({there.reason})' if there.reason else ''}")
+        repairs.append(offer(RepairKind.RESUME_DESTINATION, request))
+    if transient:
+        said.append("it has no definition there and is gone when it ends")
+        repairs.append(offer(RepairKind.DEFINE_DESTINATION, request))
+    elif undefined:
+        said.append("its definition is still at the source: started there, it would run twice")
+        repairs.append(offer(RepairKind.UNDEFINE_SOURCE, request))
+    if case.certain and case.error is not None:
+        said.append(str(case.error))
+    return Judgement(Phase.DONE, "; ".join(said), tuple(repairs))
+
+
+def _stayed(case: Case, source: Told, destination: Told) -> Judgement:
+    """The source has it, and the destination does not run it."""
+    here = source.identity
+    assert here is not None
+    paused = here.state is VmState.PAUSED and not case.was_paused
+    if not case.settled and (not case.certain or case.error is None or (paused and here.reason in _ON_THE_WAY)):
+        return _ASK_AGAIN
+    repairs, said = [], []
+    if isinstance(case.error, MigrationUnsafe):
+        said.append(f"{case.error}; copy its disks instead")
+    elif case.error is not None and not isinstance(case.error, JobCancelled):
+        said.append(str(case.error) if case.certain else f"the link was lost: {case.error}")
+    elif case.error is None and not case.aborted:
+        said.append("libvirt reports success, but it is still at the source" if case.certain else "it did not move")
+    if paused:
+        said.append(f"it is paused at the source{f' ({here.reason})' if here.reason else ''}")
+        repairs.append(offer(RepairKind.RESUME_SOURCE, case.request))
+    if left := sorted(destination.volumes & case.absent):
+        said.append(f"unfinished copies of its disks are left at the destination: {_paths(left)}")
+        if destination.identity is None:
+            repairs.append(offer(RepairKind.DELETE_COPIES, case.request, tuple(left)))
+    if unsure := sorted(destination.volumes.intersection(case.paths) - case.absent):
+        said.append(f"at the destination may be unfinished copies: {_paths(unsure)}")
+    cancelled = case.aborted or isinstance(case.error, JobCancelled)
+    return Judgement(Phase.CANCELLED if cancelled else Phase.FAILED, "; ".join(said), tuple(repairs))
+
+
+def _on_both(case: Case, source: Told, destination: Told) -> Judgement:
+    if not case.settled:
+        return _ASK_AGAIN
+    said = f"{case.error}; " if case.error is not None else ""
+    if source.executing and destination.executing:
+        return Judgement(
+            Phase.UNKNOWN,
+            f"{said}it runs on BOTH hosts, which ruins its disks: force off the one that is not wanted now",
+        )
+    if source.executing:
+        words = "it goes on at the source; the destination holds a paused half of it: never resume that, destroy it"
+        return Judgement(Phase.FAILED, f"{said}{words}")
+    if destination.executing:
+        words = "it goes on at the destination; the source holds a paused half of it: never resume that, destroy it"
+        return Judgement(Phase.DONE, f"{said}{words}")
+    words = (
+        f"it is paused on both hosts; source: {source}, destination: {destination}; resume neither while both have it"
+    )
+    return Judgement(Phase.UNKNOWN, f"{said}{words}")
+
+
+def _nowhere(case: Case, source: Told, destination: Told) -> Judgement:
+    if not case.settled:
+        return _ASK_AGAIN
+    said = f"{case.error}; " if case.error is not None else ""
+    words = f"it runs on neither host: source: {source}, destination: {destination}"
+    return Judgement(Phase.FAILED, f"{said}{words}")
+
+
+def _post_copy_broken(case: Case, source: Told, destination: Told) -> Judgement:
+    said = f"{case.error}; " if case.error is not None else ""
+    if source.active and destination.active:
+        words = "post-copy broke off: its memory is on both hosts, so destroy neither"
+        return Judgement(Phase.FAILED, f"{said}{words}", (offer(RepairKind.RECOVER_POST_COPY, case.request),))
+    if not case.settled:
+        return _ASK_AGAIN
+    words = "post-copy broke off and a part of its memory is lost: force it off and start it anew"
+    return Judgement(Phase.FAILED, f"{said}{words}; source: {source}, destination: {destination}")
+
+
+def _offline(case: Case, source: Told, destination: Told) -> Judgement:
+    if source.active or destination.active:
+        return Judgement(Phase.FAILED, f"it was started meanwhile; source: {source}, destination: {destination}")
+    if destination.identity is None:
+        if source.identity is None:
+            return Judgement(Phase.UNKNOWN, "it is defined on neither host")
+        return Judgement(Phase.FAILED, str(case.error or "libvirt reports success, but it is not at the destination"))
+    if source.identity is not None and case.request.options.undefine_source:
+        words = "it is defined on both hosts"
+        said = f"{case.error}; {words}" if case.error is not None else words
+        repairs = () if case.error is not None else (offer(RepairKind.UNDEFINE_SOURCE, case.request),)
+        return Judgement(Phase.DONE if case.error is None else Phase.FAILED, said, repairs)
+    return Judgement(Phase.DONE)
+
+
+def _paths(paths: list[str]) -> str:
+    return ", ".join(clean(path) for path in paths)

@@ -1,0 +1,179 @@
+"""One migration: its call, its figures, what is asked about it, and how it is shown."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kvmtui.engine.job_probe import JobProbe
+from kvmtui.engine.migration_end import Case, Told, look
+from kvmtui.engine.poller import HostPoller
+from kvmtui.engine.store import Pending
+from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled, LinkLost, NotStarted
+from kvmtui.hypervisor.lanes import Call, settle
+from kvmtui.hypervisor.protocol import Connection
+from kvmtui.model.clean import clean
+from kvmtui.model.migration import Migration, Phase, Repair, RepairKind, Steer
+from kvmtui.model.migration_options import DiskMove
+from kvmtui.model.migration_progress import ProgressTracker
+from kvmtui.model.vm import VmState
+
+_log = logging.getLogger(__name__)
+_ANSWER_DEADLINE_S = 10.0
+_DISKS_DEADLINE_S = 10.0
+
+
+class BothSides:
+    """The question to both hosts of a migration where the VM is; never waits for the answers."""
+
+    def __init__(self, pollers: Mapping[str, HostPoller], flight: "Flight", done: Callable[[], None]) -> None:
+        """`done` is called from a foreign thread with each answer; it must only take note."""
+        request, paths = flight.view.request, flight.paths
+        self._pollers = [pollers[request.key.host], pollers[request.destination]]
+        self._asked: list[Call | HypervisorError] = []
+        for poller in self._pollers:
+            try:
+                call = poller.lanes.start("jobs", lambda connection: look(connection, request.key.uuid, paths))
+            except HypervisorError as error:
+                self._asked.append(error)
+            else:
+                call.future.add_done_callback(lambda _: done())
+                self._asked.append(call)
+
+    def answers(self) -> list[Told | HypervisorError] | None:
+        """Return what source and destination told, or why one did not; None while that is waited for."""
+        for asked, poller in zip(self._asked, self._pollers, strict=True):
+            if isinstance(asked, Call) and not asked.done:
+                if time.monotonic() - asked.submitted_at_s <= _ANSWER_DEADLINE_S:
+                    return None
+                poller.lanes.abandon(asked)
+        return [_answer(asked) for asked in self._asked]
+
+
+def _answer(asked: Call | HypervisorError) -> Told | HypervisorError:
+    if isinstance(asked, HypervisorError):
+        return asked
+    try:
+        told: Told = settle(asked)
+    except HypervisorError as error:
+        return error
+    return told
+
+
+@dataclass(slots=True, eq=False)
+class Errand:
+    """A call that steers or mends a migration."""
+
+    what: Steer | RepairKind
+    value: int | None
+    call: Call
+    host: str
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One migration and the calls that belong to it; changed only under the lock of `Migrations`."""
+
+    view: Migration
+    persistent: bool | None
+    tracker: ProgressTracker
+    call: Call | None = None
+    """None: it waits its turn, or is somebody else's."""
+    probe: JobProbe | None = None
+    pending: Pending | None = None
+    was_paused: bool = False
+    paths: tuple[str, ...] = ()
+    """The disks that are copied."""
+    absent: frozenset[str] = frozenset()
+    """Those that were proven not to exist at the destination when it began."""
+    adrift: bool = False
+    """Whether it goes on without a call of ours: the link broke, or it is somebody else's."""
+    moved_bytes: bool = False
+    """Whether any guest data was seen to move, after which no second way is tried."""
+    aborting: bool = False
+    abort_due: bool = False
+    """Whether libvirt is still to be told: it may have had no job to abort yet."""
+    post_copy: bool = False
+    downtime_ms: int | None = None
+    errands: list[Errand] = field(default_factory=list)
+    sides: BothSides | None = None
+    returned_at_s: float | None = None
+    """Since when neither the call nor a job has told that it goes on."""
+    ask_at_s: float = 0.0
+    """When the hosts are to be asked again."""
+    repairing: RepairKind | None = None
+    look_again: bool = False
+    """Whether both hosts are to be asked how it stands after a repair."""
+
+    @property
+    def error(self) -> HypervisorError | None:
+        """Why its call failed, or None."""
+        if self.call is None or not self.call.done:
+            return None
+        error = self.call.future.exception()
+        if error is None or isinstance(error, HypervisorError):
+            return error
+        return HypervisorError("an internal error; run with --log FILE to see it")
+
+    @property
+    def certain(self) -> bool:
+        """Whether libvirt itself has said how its call ended."""
+        return not self.adrift and not _lost(self.error)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing tells any more that it goes on."""
+        if self.adrift:
+            return self.probe is not None and self.probe.over
+        return self.call is not None and self.call.done
+
+    def case(self, *, settled: bool) -> Case:
+        """Return what is to be judged."""
+        return Case(
+            self.view.request,
+            self.error,
+            certain=self.certain,
+            settled=settled,
+            persistent=self.persistent,
+            was_paused=self.was_paused,
+            aborted=self.aborting,
+            absent=self.absent,
+            paths=self.paths,
+        )
+
+    def show(self, phase: Phase, message: str | None = None, repairs: tuple[Repair, ...] = (), **more: Any) -> None:
+        """Bring what is shown up to date."""
+        text = self.view.message if message is None else clean(message, 500)
+        self.view = replace(self.view, phase=phase, message=text, repairs=repairs, **more)
+
+    def carry(self, connection: Connection, destination: HostPoller, *, peer_to_peer: bool) -> None:
+        """Do the migration; runs in the thread of its own lane, and blocks until it is over."""
+        request = self.view.request
+        now = connection.identity(request.key.uuid)
+        if now.id != request.vm_id:
+            raise HypervisorError("it is not in the same run any more as when the key was pressed")
+        if not self.moved_bytes and self.view.peer_to_peer is peer_to_peer:
+            self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
+        if request.options.disks is DiskMove.COPY and not self.paths:
+            disks = connection.config(request.key.uuid).disks
+            self.paths = tuple(disk.path for disk in disks if disk.writable and disk.path)
+            self.absent = _absent(destination, self.paths)
+        if self.aborting:
+            raise JobCancelled("cancelled before it began")
+        connection.migrate(request.key.uuid, request.destination, request.options, peer_to_peer=peer_to_peer)
+
+
+def _absent(destination: HostPoller, paths: tuple[str, ...]) -> frozenset[str]:
+    """Return which volumes are proven not to exist there; none where that host does not say in time."""
+    try:
+        asked = destination.lanes.start("act", lambda connection: connection.absent_volumes(paths))
+        found: frozenset[str] = asked.future.result(_DISKS_DEADLINE_S)
+    except (HypervisorError, TimeoutError) as error:
+        _log.info("%s: not known which disks exist there: %s", destination.uri, error)
+        return frozenset()
+    return found
+
+
+def _lost(error: HypervisorError | None) -> bool:
+    return isinstance(error, LinkLost | CallTimedOut) and not isinstance(error, NotStarted)
