@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from kvmtui.engine.consoles import Console, Consoles
     from kvmtui.engine.migrations import Migrations
     from kvmtui.engine.plans import Plans
+    from kvmtui.engine.preflights import Preflights
+    from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 
 T = TypeVar("T")
 
@@ -84,6 +87,7 @@ class Engine:
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
         self._making = threading.Lock()
+        self._preflights: Preflights | None = None
         self._consoles: Consoles | None = None
         self._plans: Plans | None = None
         self._store.on_change(self._fleet_changed)
@@ -211,6 +215,14 @@ class Engine:
         """Ask which of `paths` are volumes of a storage pool on `host`."""
         return self._ask(host, lambda connection: connection.known_paths(paths))
 
+    def read_needs(self, key: VmKey) -> "Future[GuestNeeds]":
+        """Ask what a VM needs of a host that it would move to."""
+        return self._ask_before_move(key.host, lambda connection: connection.needs(key.uuid))
+
+    def read_offers(self, host: str, needs: "GuestNeeds") -> "Future[HostOffers]":
+        """Ask what `host` has of what a VM needs."""
+        return self._ask_before_move(host, lambda connection: connection.offers(needs))
+
     def history(
         self, key: VmKey, metric: Metric, step_s: int, points: int, until_s: float | None = None
     ) -> list[float | None]:
@@ -228,6 +240,13 @@ class Engine:
             future.set_exception(error)
         return future
 
+    def _ask_before_move(self, host: str, question: Callable[[Connection], T]) -> "Future[T]":
+        if self._preflights is None:
+            from kvmtui.engine.preflights import Preflights
+
+            self._preflights = Preflights({uri: poller.lanes for uri, poller in self._pollers.items()})
+        return self._preflights.ask(host, question)
+
     def _openers(self, uri: str) -> dict[str, Opener]:
         return {
             "watch": self._opener(uri, read_only=True, events=True),
@@ -235,6 +254,7 @@ class Engine:
             "jobs": self._opener(uri, read_only=True),
             "plans": self._opener(uri, read_only=True),
             "act": self._opener(uri, read_only=self.read_only),
+            "preflight": self._as_much_as_allowed(uri),
         }
 
     def _opener(self, uri: str, *, read_only: bool, events: bool = False) -> Opener:
@@ -242,6 +262,17 @@ class Engine:
             self._pollers[uri].wake()
 
         return lambda: self._backend.open(uri, read_only=read_only, on_event=woken if events else None)
+
+    def _as_much_as_allowed(self, uri: str) -> Opener:
+        """Open for writing, without which libvirt tells less; where that is not allowed, for reading."""
+
+        def open_it() -> Connection:
+            if not self.read_only:
+                with suppress(NotPermitted):
+                    return self._backend.open(uri, read_only=False)
+            return self._backend.open(uri, read_only=True)
+
+        return open_it
 
     def _console_opener(self, uri: str) -> Opener:
         def refuse() -> Connection:
@@ -269,7 +300,9 @@ class Engine:
                 self._migrations.watch(uri)
             if self._sees_movers(uri):
                 self._moves().adopt()
-            self._pollers[uri].lanes.close_idle("act", "jobs", "plans")
+            if self._preflights is not None:
+                self._preflights.watch(uri)
+            self._pollers[uri].lanes.close_idle("act", "jobs", "preflight", "plans")
 
         return watch
 

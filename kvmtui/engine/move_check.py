@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.clean import clean
-from kvmtui.model.migration_options import DiskMove, MigrationOptions
-from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, preflight
+from kvmtui.model.migration_options import MigrationOptions
+from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, preflight
 from kvmtui.model.vm import Vm
 
 if TYPE_CHECKING:
@@ -31,14 +31,11 @@ class Checked:
 class MoveCheck:
     """Asks whether a VM, as it is now, can go to a host, and how; used by one thread."""
 
-    def __init__(
-        self, engine: "Engine", vm: Vm, destination: str, shared: bool | None, wake: Callable[[], None]
-    ) -> None:
-        """`shared`: whether the destination sees the disks; `wake` is called when an answer has come."""
+    def __init__(self, engine: "Engine", vm: Vm, destination: str, wake: Callable[[], None]) -> None:
+        """`wake` is called from a foreign thread when an answer has come."""
         self.vm = vm
         self._engine = engine
         self._destination = destination
-        self._shared = shared
         self._wake = wake
         self._began_s = time.monotonic()
         self._needs: Future[GuestNeeds] = self._awaited(engine.read_needs(vm.key))
@@ -58,13 +55,9 @@ class MoveCheck:
             return Checked(MigrationOptions(), problem=clean(str(error), 200))
 
     def _judge(self, needs: GuestNeeds, offers: HostOffers) -> Checked:
-        """Choose to copy the disks only where they cannot be taken for shared."""
-        results = [
-            Checked(options, preflight(needs, offers, options))
-            for disks in ((DiskMove.COPY,) if self._shared is False else (DiskMove.SHARED, DiskMove.COPY))
-            for options in (MigrationOptions(disks=disks, offline=not self.vm.state.active),)
-        ]
-        return min(results, key=lambda result: max((check.grade for check in result.checks), default=0))
+        """Copy the disks only where they cannot be taken for shared."""
+        options = MigrationOptions(disks=default_disks(needs, offers), offline=not self.vm.state.active)
+        return Checked(options, preflight(needs, offers, options))
 
     def _late(self) -> Checked | None:
         if time.monotonic() - self._began_s < _DEADLINE_S:

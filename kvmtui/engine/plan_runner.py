@@ -14,7 +14,7 @@ from kvmtui.model.clean import clean
 from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, Steer
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
-from kvmtui.model.preflight import Grade
+from kvmtui.model.preflight_values import Grade
 from kvmtui.model.vm import VmKey
 
 if TYPE_CHECKING:
@@ -180,8 +180,7 @@ class PlanRunner:
             if vm is None:
                 self._settle(step, Outcome.REFUSED, "it is not on this host any more")
                 continue
-            shared = self._known.definitions.shares(vm.key, step.move.destination)
-            under.check = MoveCheck(self._engine, vm, step.move.destination, shared, self._wake)
+            under.check = MoveCheck(self._engine, vm, step.move.destination, self._wake)
             self._set(step, replace(step, outcome=Outcome.CHECKING))
             self._show(stage=Stage.CHECKING)
             return

@@ -5,7 +5,7 @@ import logging
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kvmtui.hypervisor import definition, guest, migrate
 from kvmtui.hypervisor.deep_sampler import DeepSampler
@@ -24,6 +24,9 @@ from kvmtui.model.host import HostFacts
 from kvmtui.model.migration import RepairKind, Steer
 from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import Job, VmConfig
+
+if TYPE_CHECKING:
+    from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 
 _log = logging.getLogger(__name__)
 _CONTROL_OK, _CONTROL_ERROR = 0, 3
@@ -189,6 +192,20 @@ class LibvirtConnection:
                 if isinstance(failure, LinkLost):
                     raise failure from error
         return found
+
+    def needs(self, uuid: str) -> "GuestNeeds":
+        """Return what the VM asks of a destination."""
+        from kvmtui.hypervisor.preflight_needs import read_needs
+
+        with translated(self._connection):
+            return read_needs(self._connection, self._fresh(uuid))
+
+    def offers(self, needs: "GuestNeeds") -> "HostOffers":
+        """Return what this host can give to that VM."""
+        from kvmtui.hypervisor.preflight_offers import read_offers
+
+        with translated(self._connection):
+            return read_offers(self._connection, needs)
 
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Move a VM to the host at `destination`; returns when it is there."""

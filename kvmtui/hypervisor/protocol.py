@@ -1,7 +1,7 @@
 """What the engine asks of a host. libvirt (`libvirt_connection`) and the demo (`demo`) both answer."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightSample, NodeSample
 from kvmtui.model.actions import Verb
@@ -9,6 +9,9 @@ from kvmtui.model.host import HostFacts
 from kvmtui.model.migration import RepairKind, Steer
 from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import Job, VmConfig
+
+if TYPE_CHECKING:
+    from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 
 
 class ConsoleStream(Protocol):
@@ -75,6 +78,12 @@ class Connection(Protocol):
 
     def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
         """Return how many bytes each of `paths` takes up that a storage pool of this host holds a volume at."""
+
+    def needs(self, uuid: str) -> "GuestNeeds":
+        """Return what the VM asks of a destination; what needs a connection for writing is unknown without one."""
+
+    def offers(self, needs: "GuestNeeds") -> "HostOffers":
+        """Return what this host can give to that VM; what needs a connection for writing is unknown without one."""
 
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Move a VM to the host at the URI `destination`; returns when it is there."""

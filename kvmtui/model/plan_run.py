@@ -5,7 +5,7 @@ from enum import Enum
 
 from kvmtui.model.balance_plan import Move, Plan
 from kvmtui.model.migration import Migration
-from kvmtui.model.preflight import Check
+from kvmtui.model.preflight_values import Check
 
 
 class Stage(Enum):

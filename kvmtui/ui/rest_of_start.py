@@ -21,6 +21,8 @@ MODULES = (
     "kvmtui.engine.consoles",
     "kvmtui.engine.migrations",
     "kvmtui.engine.plans",
+    "kvmtui.engine.preflights",
+    "kvmtui.model.preflight",
 )
 
 

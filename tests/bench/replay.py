@@ -16,6 +16,7 @@ from kvmtui.hypervisor.sampling import deep_vm
 from kvmtui.model.actions import Verb
 from kvmtui.model.host import HostFacts
 from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 from kvmtui.model.vm import Job, VmConfig, VmState
 
 _GIB = 1 << 30
@@ -200,6 +201,14 @@ class ReplayConnection:
     def perform(self, verb: Verb, uuid: str) -> None:
         """Refuse."""
         _refuse(verb, uuid)
+
+    def needs(self, uuid: str) -> GuestNeeds:
+        """Refuse."""
+        _refuse(uuid)
+
+    def offers(self, needs: GuestNeeds) -> HostOffers:
+        """Refuse."""
+        _refuse(needs)
 
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Refuse."""

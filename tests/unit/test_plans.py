@@ -14,7 +14,7 @@ from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Phase
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
-from kvmtui.model.preflight import Check, Grade
+from kvmtui.model.preflight_values import Check, Grade
 from kvmtui.model.vm import VmState
 
 H1, H2 = "demo://h1", "demo://h2"

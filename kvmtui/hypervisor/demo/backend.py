@@ -188,6 +188,11 @@ class DemoBackend:
         with self._world.transact():
             self._world.hosts[uri].writes_denied = denied
 
+    def take_away(self, uri: str, *names: str) -> None:
+        """Let a host lack these networks, bridges, pools or machine types: none by default."""
+        with self._world.transact():
+            self._world.hosts[uri].lacks = frozenset(names)
+
     def _set_hung(self, uri: str, uuid: str, hung: bool) -> None:
         with self._world.transact() as now:
             host = self._world.hosts[uri]

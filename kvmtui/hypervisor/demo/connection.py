@@ -30,6 +30,7 @@ from kvmtui.model.vm import Job, VmConfig
 if TYPE_CHECKING:
     from kvmtui.hypervisor.demo.console import DemoConsole
     from kvmtui.hypervisor.demo.transfer import Transfer
+    from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 
 _ROUND_TRIP_BUDGET = 0.25
 """The share of a tick that a round trip per VM may take before CPU times come in the bulk call."""
@@ -159,6 +160,20 @@ class DemoConnection:
             # All that is on a VM's disks lies on the first.
             sizes = {disk.path: vm.spec.disk_bytes * (at == 0) for vm in vms for at, disk in enumerate(vm.spec.disks)}
             return {path: sizes.get(path, 0) for path in paths if path.startswith(SHARED) or path in sizes}
+
+    def needs(self, uuid: str) -> "GuestNeeds":
+        """Return what the VM asks of a destination."""
+        from kvmtui.hypervisor.demo import preflight
+
+        with self._call():
+            return preflight.needs(self._host, self._host.vm(uuid), read_only=self._read_only)
+
+    def offers(self, needs: "GuestNeeds") -> "HostOffers":
+        """Return what this host can give to that VM."""
+        from kvmtui.hypervisor.demo import preflight
+
+        with self._call() as now:
+            return preflight.offers(self._host, needs, now, read_only=self._read_only)
 
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Move a VM; returns when it is there, raises `JobCancelled` when it was cancelled."""

@@ -156,6 +156,11 @@ class VmSpec:
             disks.append(Disk("sda", None, writable=False))
         return tuple(disks)
 
+    @property
+    def snapshots(self) -> int:
+        """How many it has."""
+        return 1 if self.role == "win" else 0
+
     @cached_property
     def disk_bytes(self) -> int:
         """How much is on them."""

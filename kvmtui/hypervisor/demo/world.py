@@ -59,6 +59,8 @@ class DemoHost:
         """Paths of volumes that belong to no VM: what a broken migration has left."""
         self.cut_off = False
         """Whether nothing of a migration reaches or leaves it."""
+        self.lacks: frozenset[str] = frozenset()
+        """Networks, pools and machine types that it does not have, by name."""
         self.links_lost = 0
         """How often its link broke; a connection opened before the last time is dead."""
         self._past_cpu_ns = 0

@@ -1,0 +1,101 @@
+"""Reads from libvirt what a VM asks of a destination."""
+
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from kvmtui.hypervisor.library import libvirt
+from kvmtui.hypervisor.preflight_capabilities import parse_pool
+from kvmtui.hypervisor.preflight_definition import cpu_element, parse_needs
+from kvmtui.hypervisor.preflight_reading import Reading
+from kvmtui.hypervisor.sampling import state_of
+from kvmtui.model.preflight_values import GuestNeeds, NeededDisk, Pool
+
+# virDomainControlState, virDomainPausedReason and the codes of virErrorNumber, in libvirt's headers.
+_CONTROL_OK = 0
+_PAUSED, _IO_ERROR = 3, 5
+_NO_VOLUME = 50
+_OPERATIONS = {1: "start", 2: "saving", 3: "restoring", 4: "migration in", 5: "migration", 6: "snapshot", 8: "dump"}
+
+
+def read_needs(connection: Any, domain: Any) -> GuestNeeds:
+    """Return what the domain needs; blocks on a QEMU that hangs without libvirt knowing it yet."""
+    reading = Reading(connection)
+    state, reason = domain.state()
+    source = reading.identity(reading.capabilities())
+    needs = parse_needs(domain.XMLDesc(0), domain.name(), domain.UUIDString(), source)
+    needs = replace(
+        needs,
+        active=state_of(state, reason)[0].active,
+        persistent=bool(domain.isPersistent()),
+        saved=bool(reading.ask("saved", lambda: domain.hasManagedSaveImage(0))),
+        io_error=(state, reason) == (_PAUSED, _IO_ERROR),
+        snapshots=reading.ask("snapshots", lambda: domain.snapshotNum(0)),
+        cpu_xml=_cpu_xml(reading, domain, needs),
+    )
+    needs = _with_job(reading, domain, needs) if needs.active else needs
+    needs = replace(
+        needs,
+        disks=tuple(_measured(reading, domain, disk, ask=bool(needs.job == "")) for disk in needs.disks),
+        pools=_pools_of(reading, needs),
+    )
+    return replace(needs, unread=MappingProxyType(reading.unread))
+
+
+def _cpu_xml(reading: Reading, domain: Any, needs: GuestNeeds) -> str | None:
+    """Return what the guest sees of a CPU, as a migration would send it."""
+    if needs.emulated or not needs.cpu_mode:
+        return ""
+    migratable = libvirt().VIR_DOMAIN_XML_MIGRATABLE
+    return reading.ask("cpu_xml", lambda: cpu_element(domain.XMLDesc(migratable)))
+
+
+def _with_job(reading: Reading, domain: Any, needs: GuestNeeds) -> GuestNeeds:
+    control = reading.ask("job", lambda: domain.controlInfo(0))
+    if control is None:
+        return replace(needs, job=None)
+    if control[0] != _CONTROL_OK:
+        # Its monitor is busy or silent: whoever asked QEMU now might wait for ever.
+        reading.unread["block_jobs"] = "another call holds it"
+        stats = reading.ask("job", lambda: domain.jobStats()) or {}
+        kind = _OPERATIONS.get(stats.get("operation", 0), "another call waits for its QEMU")
+        return replace(needs, job=kind, block_jobs=needs.block_jobs or None)
+    jobs = list(needs.block_jobs or ())
+    for disk in needs.disks:
+        info = reading.ask("block_jobs", partial(domain.blockJobInfo, disk.target, 0))
+        if info and disk.target not in jobs:
+            jobs.append(disk.target)
+    unasked = not jobs and "block_jobs" in reading.unread
+    return replace(needs, job="", block_jobs=None if unasked else tuple(jobs))
+
+
+def _measured(reading: Reading, domain: Any, disk: NeededDisk, *, ask: bool) -> NeededDisk:
+    """Return the disk with its sizes."""
+    if not ask or not disk.writable:
+        return disk
+    sizes = reading.ask("sizes", lambda: domain.blockInfo(disk.target))
+    if sizes is None:
+        return disk
+    capacity, allocation, physical = sizes
+    return replace(disk, capacity_bytes=int(capacity), allocated_bytes=max(int(allocation), min(physical, capacity)))
+
+
+def _pools_of(reading: Reading, needs: GuestNeeds) -> tuple[Pool, ...]:
+    """Return the pools of this host that its disks are in."""
+    found: dict[str, Pool] = {}
+    for disk in needs.disks:
+        path = disk.path
+        if path is None or any(path.rpartition("/")[0] == pool.path for pool in found.values()):
+            continue
+        volume = reading.find("pools", partial(reading.connection.storageVolLookupByPath, path), _NO_VOLUME)
+        if volume is None:
+            continue
+        pool = reading.ask("pools", partial(_pool_of, volume))
+        if pool is not None:
+            found[pool.name] = pool
+    return tuple(found.values())
+
+
+def _pool_of(volume: Any) -> Pool:
+    return parse_pool(volume.storagePoolLookupByVolume().XMLDesc(0), active=True)
