@@ -1,21 +1,12 @@
 """The plan on the screen: what it shows, what its keys do, and that nothing happens without one."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from kvmtui.engine import move_check
 from kvmtui.model.plan_run import Outcome
 from kvmtui.ui.screens.plan import PlanScreen
 from tests.ui.stage import H1, H2, Stage, dashboard
 
 WATCHED_S = 60
-
-
-@pytest.fixture(autouse=True)
-def every_check_passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(move_check, "preflight", lambda needs, offers, options: ())
-    yield
 
 
 async def watched(stage: Stage) -> None:

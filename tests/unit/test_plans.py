@@ -14,6 +14,7 @@ from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Phase
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
+from kvmtui.model.preflight import preflight
 from kvmtui.model.preflight_values import Check, Grade
 from kvmtui.model.vm import VmState
 
@@ -89,9 +90,11 @@ def bench() -> Iterator[Bench]:
 
 @pytest.fixture
 def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
-    """What is found of a move, by the destination; nothing unless a test says so."""
+    """What the checks of a move shall find, where a test says so."""
     found: Checks = {}
-    monkeypatch.setattr(move_check, "preflight", lambda needs, offers, options: tuple(found.values()))
+    monkeypatch.setattr(
+        move_check, "preflight", lambda *asked: (*found.values(), *(() if found else preflight(*asked)))
+    )
     return found
 
 
