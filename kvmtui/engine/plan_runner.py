@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SETTLE_S = 5.0
-"""For how long the hosts are measured after a move before the next is judged."""
+"""For how long the hosts are measured after a move before the next is judged; two looks where there is no next."""
 _SETTLE_MOST_S = 60.0
 """How long new figures are waited for."""
 _ENDS = {
@@ -239,11 +239,10 @@ class PlanRunner:
 
     def _measured(self, under: _Under) -> bool:
         """Whether all hosts that answer have been looked at for a while since the last move."""
-        if not self.view.left or self.view.stopping or not under.everything:
-            return True
+        goes_on = self.view.left and under.everything and not self.view.stopping
+        least_s, since_s = _SETTLE_S if goes_on else 0.0, under.ended_at_s
         hosts = [host for host in self._engine.fleet.hosts.values() if host.link is Link.UP]
-        since_s = under.ended_at_s
-        fresh = all((host.sampled_at_s or 0.0) >= since_s + max(_SETTLE_S, 2 * host.interval_s) for host in hosts)
+        fresh = all((host.sampled_at_s or 0.0) >= since_s + max(least_s, 2 * host.interval_s) for host in hosts)
         return fresh or self._engine.clock() - since_s > _SETTLE_MOST_S
 
     def _judge_rest(self, also: Step | None = None) -> None:

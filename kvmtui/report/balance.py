@@ -8,8 +8,7 @@ from typing import TextIO
 
 from kvmtui.config import BalanceSettings, ConfigError
 from kvmtui.engine.engine import Engine
-from kvmtui.model.fleet import Fleet
-from kvmtui.model.host import Host, Link
+from kvmtui.model.host import Link
 from kvmtui.model.plan_run import Outcome, PlanRun, Step
 from kvmtui.report.plan_json import plan_json
 from kvmtui.report.plan_text import plan_text, step_text
@@ -65,14 +64,14 @@ class _Report:
             return NOT_KNOWN
         if not self._wanted.run:
             self._print(run)
-            return _code(run, self._engine.fleet)
+            return _code(run)
         if not self._wanted.as_json:
             self._print(run)
         self._make_moves(run)
         run = self._engine.plans.run or run
         if self._wanted.as_json:
             self._print(run)
-        return _code(run, self._engine.fleet)
+        return _code(run)
 
     # Watching
 
@@ -114,9 +113,7 @@ class _Report:
         """Return the plan, or None where nothing can be said."""
         up = [host for host in self._engine.fleet.hosts.values() if host.link is Link.UP]
         if len(up) < 2:
-            self._say(
-                f"it takes two connected hosts to move anything; {len(up)} of {len(self._engine.fleet.hosts)} are"
-            )
+            self._say(f"a move takes two connected hosts; of {len(self._engine.fleet.hosts)} there is {len(up)}")
             return None
         if evacuating and evacuating not in {host.key for host in up}:
             self._say("the host to be emptied is not connected")
@@ -210,17 +207,15 @@ def _tenths(step: Step) -> int:
     return int((fraction or 0.0) * 10)
 
 
-def _code(run: PlanRun, fleet: Fleet) -> int:
+def _code(run: PlanRun) -> int:
     """Return the exit code for how a plan stands."""
     if any(step.outcome is Outcome.UNKNOWN for step in run.steps):
         return NOT_KNOWN
     if any(step.outcome.bad for step in run.steps) or run.message:
         return NOT_ALL
-    if run.plan is None or any(host.why_out and _figures_missing(fleet.hosts.get(host.key)) for host in run.plan.hosts):
+    plan = run.plan
+    if plan is None or any(host.connected and host.unknown for host in plan.basis.hosts):
         return NOT_KNOWN
-    return NOT_ALL if run.evacuating and run.plan.unmoved else DONE
-
-
-def _figures_missing(host: Host | None) -> bool:
-    """Whether a host is connected, and yet nothing can be said of it."""
-    return host is not None and host.link is Link.UP and host.figures.cpu_mean_fraction is None
+    if not run.steps and any(vm.unknown and not vm.immovable for vm in plan.basis.vms):
+        return NOT_KNOWN
+    return NOT_ALL if run.evacuating and plan.unmoved else DONE
