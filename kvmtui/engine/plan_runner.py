@@ -218,7 +218,7 @@ class PlanRunner:
         if not migration.phase.ended:
             self._set(step, replace(step, migration=migration, message=migration.message))
             return
-        now_s, outcome = self._engine.clock(), _ENDS[migration.phase]
+        now_s, outcome = migration.ended_at_s or self._engine.clock(), _ENDS[migration.phase]
         if outcome is Outcome.DONE:
             key = request.key
             self._known.moved.append(Moved(key.uuid, key.host, request.destination, now_s, self._cores(key)))

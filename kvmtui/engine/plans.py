@@ -145,6 +145,7 @@ class Plans:
 
     def _follow(self, migration: Migration) -> None:
         if migration.phase is Phase.DONE:
-            self._knowledge.last_moved_s[migration.request.key.uuid] = self._engine.clock()
+            ended_s = migration.ended_at_s or self._engine.clock()
+            self._knowledge.last_moved_s[migration.request.key.uuid] = ended_s
         if self._runner is not None:
             self._runner.follow(migration)

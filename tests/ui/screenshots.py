@@ -18,6 +18,7 @@ PICTURES = {
     "confirm": "confirm",
     "migrate": "migrate",
     "console": "console",
+    "plan": "plan",
 }
 """File name to scene."""
 _FONTS = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, "Liberation Mono", monospace'

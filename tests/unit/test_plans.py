@@ -128,7 +128,7 @@ def test_all_moves_of_an_evacuation_are_made_one_at_a_time(bench: Bench, checks:
 
     bench.engine.listeners.plans_changed = told
     run = bench.run_to_the_end()
-    assert set(outcomes(run).values()) == {Outcome.DONE}
+    assert set(outcomes(run).values()) == {Outcome.DONE}, [step.message for step in run.steps]
     assert most == 1
     assert {vm.name for vm in bench.engine.fleet.hosts[H1].vms.values()} == {"win1"}
     assert bench.plans.maintenance == (H1,)

@@ -135,8 +135,8 @@ class PlanScreen(ModalScreen[None]):
             if run.evacuating in self._plans.maintenance:
                 pairs.append(("b", "take the host back"))
         pairs.append(("Esc", "closes; it goes on" if run is not None and run.stage.running else "closes"))
-        return Content.styled(" · ", "$text-muted").join(
-            Content.assemble((key, "bold $text-primary"), (f" {words}", "$text-muted")) for key, words in pairs
+        return Content.styled(" · ", "$foreground-muted").join(
+            Content.assemble((key, "bold $text-primary"), (f" {words}", "$foreground-muted")) for key, words in pairs
         )
 
     # Keys

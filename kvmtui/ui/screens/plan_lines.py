@@ -9,7 +9,7 @@ from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.ui.format import duration
 from kvmtui.ui.glyphs import Glyphs
 
-_MUTED = "$text-muted"
+_MUTED = "$foreground-muted"
 _TONES = {
     Outcome.DONE: "$text-success",
     Outcome.DROPPED: _MUTED,
