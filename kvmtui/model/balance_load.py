@@ -34,7 +34,7 @@ class Limits:
     """Memory that stays free on every host, however small it is."""
     least_gain: float = 0.01
     """A move that brings less is not worth a migration. Gains are in squared fractions, see `Standing.gain`."""
-    gain_share: float = 0.5
+    gain_share: float = 0.8
     """A move brings at least this share of the best one at hand: few large steps instead of many small ones."""
     cooldown_s: float = 3600.0
     """So long a moved VM stays where it is."""
@@ -102,6 +102,11 @@ class VmLoad:
     """What it takes of a host's memory; 0 when it is off."""
     copy_bytes: int | None
     """What a move copies: its memory, and its disks where they are not shared."""
+    cores_lasting: float | None = None
+    """As `cores_used`, mean of the last hour; where it is not known, `cores_used` stands for it.
+
+    A move has to bring something by both: a burst is over before the move has paid.
+    """
     dirty_bytes_per_s: float | None = None
     """How fast it writes to its memory; mostly unknown, which does not keep it from moving."""
     immovable: str = ""

@@ -10,7 +10,19 @@ from kvmtui.model.vm import VmKey
 class Site:
     """One host with its VMs; moves change it."""
 
-    __slots__ = ("busy_cores", "cpu", "cpus", "groups", "load", "memory", "total_bytes", "used_bytes", "vms")
+    __slots__ = (
+        "busy_cores",
+        "cpu",
+        "cpu_lasting",
+        "cpus",
+        "groups",
+        "lasting_cores",
+        "load",
+        "memory",
+        "total_bytes",
+        "used_bytes",
+        "vms",
+    )
 
     def __init__(self, load: HostLoad, vms: Sequence[VmLoad]) -> None:
         self.load = load
@@ -18,6 +30,8 @@ class Site:
         self.total_bytes = load.memory_total_bytes or 0
         self.busy_cores = (load.cpu_busy_fraction or 0.0) * self.cpus
         self.used_bytes = load.memory_used_bytes or 0
+        # What is the host's own lasts.
+        self.lasting_cores = self.busy_cores + sum(lasting(vm) - (vm.cores_used or 0.0) for vm in vms)
         self.vms: dict[VmKey, VmLoad] = {}
         self.groups: dict[str, dict[VmKey, str]] = {}
         for vm in vms:
@@ -28,6 +42,7 @@ class Site:
         """Take a VM whose figures are known."""
         self._seat(vm)
         self.busy_cores += vm.cores_used or 0.0
+        self.lasting_cores += lasting(vm)
         self.used_bytes += vm.memory_bytes or 0
         self._reckon()
 
@@ -38,6 +53,7 @@ class Site:
             self.groups[group].pop(vm.key, None)
         # The means of host and VM are not of the very same moments.
         self.busy_cores = max(0.0, self.busy_cores - (vm.cores_used or 0.0))
+        self.lasting_cores -= lasting(vm)
         self.used_bytes = max(0, self.used_bytes - (vm.memory_bytes or 0))
         self._reckon()
 
@@ -73,6 +89,7 @@ class Site:
 
     def _reckon(self) -> None:
         self.cpu = self.busy_cores / self.cpus if self.cpus else 0.0
+        self.cpu_lasting = max(0.0, self.lasting_cores / self.cpus) if self.cpus else 0.0
         self.memory = self.used_bytes / self.total_bytes if self.total_bytes else 0.0
 
 
@@ -131,35 +148,25 @@ class Standing:
         Unevenness is the sum over hosts of squared deviations from the mean, of CPU and of memory, plus what hosts
         are over their limits, plus one per VM beside another of its group. A sum and not a standard deviation: what a
         move brings must not shrink with the number of hosts. Only two hosts change, so only their terms are looked at.
+        Of the CPU's gain by the last minutes and that by the last hour the lesser one counts.
         """
-        limits = self.limits
-        cores, held = vm.cores_used or 0.0, vm.memory_bytes or 0
-        cpu, memory = target.cpu, target.memory
-        new_cpu, new_memory = cpu + cores / target.cpus, memory + held / target.total_bytes
-        cpus, cpu_squares = new_cpu - cpu, new_cpu * new_cpu - cpu * cpu
-        memories, memory_squares = new_memory - memory, new_memory * new_memory - memory * memory
-        over = max(0.0, new_cpu - limits.cpu_busy) - max(0.0, cpu - limits.cpu_busy)
-        over += max(0.0, new_memory - limits.memory_used) - max(0.0, memory - limits.memory_used)
+        limits, count = self.limits, len(self.sites)
+        cores, steady, held = vm.cores_used or 0.0, lasting(vm), vm.memory_bytes or 0
+        there = (target.cpu, target.cpu + cores / target.cpus)
+        there_lasting = (target.cpu_lasting, target.cpu_lasting + steady / target.cpus)
+        there_memory = (target.memory, target.memory + held / target.total_bytes)
+        here = here_lasting = here_memory = (0.0, 0.0)
         if source is not self.emptied:
-            cpu, memory = source.cpu, source.memory
-            new_cpu = max(0.0, cpu - cores / source.cpus)
-            new_memory = max(0.0, memory - held / source.total_bytes)
-            cpus += new_cpu - cpu
-            cpu_squares += new_cpu * new_cpu - cpu * cpu
-            memories += new_memory - memory
-            memory_squares += new_memory * new_memory - memory * memory
-            over += max(0.0, new_cpu - limits.cpu_busy) - max(0.0, cpu - limits.cpu_busy)
-            over += max(0.0, new_memory - limits.memory_used) - max(0.0, memory - limits.memory_used)
-        for group in vm.apart:
-            over += bool(target.groups.get(group)) - (len(source.groups[group]) > 1)
-        count = len(self.sites)
-        return -(
-            cpu_squares
-            - cpus * (2 * self._cpu + cpus) / count
-            + memory_squares
-            - memories * (2 * self._memory + memories) / count
-            + over
+            here = (source.cpu, max(0.0, source.cpu - cores / source.cpus))
+            here_lasting = (source.cpu_lasting, max(0.0, source.cpu_lasting - steady / source.cpus))
+            here_memory = (source.memory, max(0.0, source.memory - held / source.total_bytes))
+        gain = _gain(here_memory, there_memory, self._memory, count, limits.memory_used) + min(
+            _gain(here, there, self._cpu, count, limits.cpu_busy),
+            _gain(here_lasting, there_lasting, self._cpu_lasting, count, limits.cpu_busy),
         )
+        for group in vm.apart:
+            gain += (len(source.groups[group]) > 1) - bool(target.groups.get(group))
+        return gain
 
     def strain(self, site: Site) -> float:
         """Return how much a host stands out as one that has too much."""
@@ -174,4 +181,24 @@ class Standing:
 
     def _sum(self) -> None:
         self._cpu = sum(site.cpu for site in self.sites.values())
+        self._cpu_lasting = sum(site.cpu_lasting for site in self.sites.values())
         self._memory = sum(site.memory for site in self.sites.values())
+
+
+def lasting(vm: VmLoad) -> float:
+    """Return how many cores a VM keeps busy in the long run, as far as is known."""
+    used = vm.cores_used if vm.cores_lasting is None else vm.cores_lasting
+    return used or 0.0
+
+
+def _gain(here: tuple[float, float], there: tuple[float, float], total: float, count: int, most: float) -> float:
+    """Return by how much two changes of a fraction lower the sum of squared deviations and the excess over `most`."""
+    before, after = here
+    got, gets = there
+    change = after - before + gets - got
+    gain = before * before - after * after + got * got - gets * gets + change * (2 * total + change) / count
+    if before > most:
+        gain += before - max(after, most)
+    if gets > most:
+        gain -= gets - max(got, most)
+    return gain

@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from tests.bench import console, hosts, keys, refresh, startup
+from tests.bench import balancing, console, hosts, keys, refresh, startup
 from tests.bench.figures import Figure, Measure, NotMeasured
 from tests.bench.program import REPOSITORY
 
-FIGURES = (*keys.FIGURES, *refresh.FIGURES, *startup.FIGURES, *hosts.FIGURES, *console.FIGURES)
+FIGURES = (*keys.FIGURES, *refresh.FIGURES, *startup.FIGURES, *hosts.FIGURES, *console.FIGURES, *balancing.FIGURES)
 _REPORT = REPOSITORY / "bench.json"
 
 
