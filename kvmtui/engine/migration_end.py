@@ -101,9 +101,11 @@ def judge(case: Case, source: Told, destination: Told) -> Judgement:
         return _job_at_source(case, source, destination)
     if case.request.options.offline:
         return _offline(case, source, destination)
-    if destination.active:
-        return _on_both(case, source, destination) if source.active else _moved(case, source, destination)
-    return _stayed(case, source, destination) if source.active else _nowhere(case, source, destination)
+    here = source.identity if source.active else None
+    there = destination.identity if destination.active else None
+    if here is not None:
+        return _stayed(case, here, destination) if there is None else _on_both(case, source, destination)
+    return _nowhere(case, source, destination) if there is None else _moved(case, source, there)
 
 
 def unanswered(case: Case, source: Told | HypervisorError, destination: Told | HypervisorError) -> Judgement:
@@ -127,10 +129,9 @@ def _job_at_source(case: Case, source: Told, destination: Told) -> Judgement:
     )
 
 
-def _moved(case: Case, source: Told, destination: Told) -> Judgement:
+def _moved(case: Case, source: Told, there: Identity) -> Judgement:
     """It is at the destination, and the source does not run it."""
-    request, there = case.request, destination.identity
-    assert there is not None
+    request = case.request
     paused = there.state is VmState.PAUSED and not case.was_paused
     waits = paused and there.reason in _ON_THE_WAY
     leaves = bool(case.persistent) and request.options.undefine_source
@@ -153,10 +154,8 @@ def _moved(case: Case, source: Told, destination: Told) -> Judgement:
     return Judgement(Phase.DONE, "; ".join(said), tuple(repairs))
 
 
-def _stayed(case: Case, source: Told, destination: Told) -> Judgement:
+def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
     """The source has it, and the destination does not run it."""
-    here = source.identity
-    assert here is not None
     paused = here.state is VmState.PAUSED and not case.was_paused
     if not case.settled and (not case.certain or case.error is None or (paused and here.reason in _ON_THE_WAY)):
         return _ASK_AGAIN

@@ -14,7 +14,7 @@ from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled
 from kvmtui.hypervisor.lanes import Call, settle
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.clean import clean
-from kvmtui.model.migration import Migration, Phase, Repair, RepairKind, Steer
+from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove
 from kvmtui.model.migration_progress import ProgressTracker
 from kvmtui.model.vm import VmState
@@ -22,6 +22,8 @@ from kvmtui.model.vm import VmState
 _log = logging.getLogger(__name__)
 _ANSWER_DEADLINE_S = 10.0
 _DISKS_DEADLINE_S = 10.0
+_ASK_EVERY_S = 0.5
+_ASK_ENDED_EVERY_S = 5.0
 
 
 class BothSides:
@@ -91,11 +93,15 @@ class Flight:
     """Whether it goes on without a call of ours: the link broke, or it is somebody else's."""
     moved_bytes: bool = False
     """Whether any guest data was seen to move, after which no second way is tried."""
+    begun: bool = False
+    """Whether libvirt may have been told to begin; set by the call's thread."""
     aborting: bool = False
     abort_due: bool = False
     """Whether libvirt is still to be told: it may have had no job to abort yet."""
     post_copy: bool = False
     downtime_ms: int | None = None
+    fades_at_s: float | None = None
+    """When the message, which is of a moment, goes."""
     errands: list[Errand] = field(default_factory=list)
     sides: BothSides | None = None
     returned_at_s: float | None = None
@@ -142,10 +148,29 @@ class Flight:
             paths=self.paths,
         )
 
-    def show(self, phase: Phase, message: str | None = None, repairs: tuple[Repair, ...] = (), **more: Any) -> None:
-        """Bring what is shown up to date."""
+    def show(self, phase: Phase, message: str | None = None, **more: Any) -> None:
+        """Bring what is shown up to date; what is not given stays."""
         text = self.view.message if message is None else clean(message, 500)
-        self.view = replace(self.view, phase=phase, message=text, repairs=repairs, **more)
+        self.view = replace(self.view, phase=phase, message=text, **more)
+
+    def ask(
+        self, pollers: Mapping[str, HostPoller], now_s: float, done: Callable[[], None]
+    ) -> list[Told | HypervisorError] | None:
+        """Return what both hosts told, asking them when it is time; None while that is waited for."""
+        if self.sides is None:
+            if now_s < self.ask_at_s:
+                return None
+            self.sides = BothSides(pollers, self, done)
+        answers = self.sides.answers()
+        if answers is not None:
+            self.sides = None
+            self.ask_at_s = now_s + (_ASK_ENDED_EVERY_S if self.view.phase.ended else _ASK_EVERY_S)
+        return answers
+
+    def __str__(self) -> str:
+        """Return what the log calls it."""
+        request = self.view.request
+        return f"{request.vm_name} ({request.key.uuid}) from {request.key.host} to {request.destination}"
 
     def carry(self, connection: Connection, destination: HostPoller, *, peer_to_peer: bool) -> None:
         """Do the migration; runs in the thread of its own lane, and blocks until it is over."""
@@ -159,6 +184,8 @@ class Flight:
             disks = connection.config(request.key.uuid).disks
             self.paths = tuple(disk.path for disk in disks if disk.writable and disk.path)
             self.absent = _absent(destination, self.paths)
+        # In this order: whoever aborts sets the one and then looks at the other.
+        self.begun = True
         if self.aborting:
             raise JobCancelled("cancelled before it began")
         connection.migrate(request.key.uuid, request.destination, request.options, peer_to_peer=peer_to_peer)

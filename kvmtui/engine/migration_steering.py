@@ -96,11 +96,7 @@ class Errands:
                     settle(errand.call)
                 except HypervisorError as failure:
                     error = failure
-            # What brings the rest of a post-copy over takes its time.
-            elif (
-                errand.what is not RepairKind.RECOVER_POST_COPY
-                and time.monotonic() - errand.call.submitted_at_s > _DEADLINE_S
-            ):
+            elif time.monotonic() - errand.call.submitted_at_s > _DEADLINE_S:
                 self._pollers[errand.host].lanes.abandon(errand.call)
                 error = CallTimedOut(f"no answer for {_DEADLINE_S:.0f} s; it may still happen")
             else:
@@ -117,9 +113,7 @@ class Errands:
         host: str,
         call: Callable[[Connection], None],
     ) -> None:
-        lanes = self._pollers[host].lanes
-        alone = what is RepairKind.RECOVER_POST_COPY
-        sent = lanes.start_alone("act", "post-copy recovery", call) if alone else lanes.start("act", call)
+        sent = self._pollers[host].lanes.start("act", call)
         flight.errands.append(Errand(what, value, sent, host))
         sent.future.add_done_callback(lambda _: self._done(flight))
 

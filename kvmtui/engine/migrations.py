@@ -3,23 +3,24 @@
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from kvmtui.engine.adoption import Adoption
 from kvmtui.engine.job_probe import JobProbe
+from kvmtui.engine.migration_aftermath import Aftermath
 from kvmtui.engine.migration_end import Judgement, Told, judge, unanswered
-from kvmtui.engine.migration_flight import BothSides, Flight
+from kvmtui.engine.migration_flight import Flight
 from kvmtui.engine.migration_queue import next_to_start
 from kvmtui.engine.migration_steering import Errands, possible, steering_words, too_early, value_problem
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.store import Store
 from kvmtui.hypervisor.errors import HypervisorError
-from kvmtui.model.migration import Migration, MigrationRequest, Phase, Repair, RepairKind, Steer
+from kvmtui.hypervisor.protocol import Connection
+from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import MigrationOptions, conflicts
 from kvmtui.model.migration_progress import ProgressTracker
-from kvmtui.model.migration_repairs import at_destination, migrate_command
+from kvmtui.model.migration_repairs import migrate_command
 from kvmtui.model.vm import Job, VmKey, VmState
 
 _log = logging.getLogger(__name__)
@@ -27,11 +28,9 @@ _TIDYING_S = 30.0
 """How long both hosts may tell of it at once, or neither, before that is taken for the end."""
 _TIDYING_ADOPTED_S = 3.0
 """The same for somebody else's, whose job was seen to end."""
+_FADES_S = 8.0
 _PATIENCE_S = 60.0
 """How long a host may not answer before the end is called unknown."""
-_ASK_EVERY_S = 0.5
-_ASK_UNKNOWN_EVERY_S = 5.0
-_REMEMBERED = 200
 
 
 class Migrations:
@@ -57,9 +56,8 @@ class Migrations:
         self._clock = clock
         self._flights: dict[VmKey, Flight] = {}
         """Those that wait and those under way, in the order they were asked for."""
-        self._ended: deque[Flight] = deque(maxlen=_REMEMBERED)
-        """Newest first."""
-        self._errands = Errands(pollers, lambda flight: soon(partial(self._advance, flight)))
+        self._errands = Errands(pollers, self._call)
+        self._aftermath = Aftermath(pollers, self._errands, changed, self._call, self._recover, clock)
         self._adoption = Adoption(pollers, self._adopt)
         self._lock = threading.RLock()
 
@@ -68,7 +66,7 @@ class Migrations:
         """All that are remembered: under way, waiting, then ended with the newest first."""
         with self._lock:
             views = [flight.view for flight in self._flights.values()]
-            ended = [flight.view for flight in self._ended]
+            ended = [flight.view for flight in self._aftermath.ended]
         return (*sorted(views, key=lambda view: view.phase is Phase.QUEUED), *ended)
 
     def start(self, request: MigrationRequest) -> None:
@@ -104,34 +102,37 @@ class Migrations:
             if what not in self._steers(flight):
                 problem = f"{what.value}: not possible now"
             if problem:
-                self._show(flight, flight.view.phase, problem)
+                self._say(flight, problem)
                 return
-            _log.info("intent %s %s of migrating %s", what.value, "" if value is None else value, _who(flight))
-            if flight.view.phase is Phase.QUEUED:
-                self._end(flight, Judgement(Phase.CANCELLED, "it had not begun"))
-            elif what is Steer.ABORT:
-                flight.aborting = flight.abort_due = True
-                self._show(flight, flight.view.phase, steering_words(what, value))
-                self._advance(flight)
+            _log.info("intent %s %s of migrating %s", what.value, "" if value is None else value, flight)
+            if what is Steer.ABORT:
+                self._abort(flight)
             else:
                 self._send(flight, what, value)
+
+    def _abort(self, flight: Flight) -> None:
+        flight.aborting = True
+        if flight.begun or flight.adrift:
+            flight.abort_due = True
+            self._show(flight, flight.view.phase, steering_words(Steer.ABORT, None))
+            self._advance(flight)
+            return
+        # Its call, if there is one, will not begin any more, whenever the host answers.
+        if flight.call is not None:
+            self._pollers[flight.view.request.key.host].lanes.abandon(flight.call)
+        self._end(flight, Judgement(Phase.CANCELLED, "it had not begun"))
 
     def repair(self, key: VmKey, kind: RepairKind) -> None:
         """Mend what a migration left: both hosts are asked again first, and nothing is done where it is not safe."""
         with self._lock:
-            offers = (flight for flight in self._ended if flight.view.request.key == key)
-            flight = next((one for one in offers if any(kind is offer.kind for offer in one.view.repairs)), None)
-            if flight is None or flight.repairing is not None:
-                return
-            _log.info("intent repair (%s) of migrating %s", kind.value, _who(flight))
-            flight.repairing, flight.sides = kind, None
-            self._show(flight, flight.view.phase, f"{kind.value}: asking both hosts first")
-            self._advance(flight)
+            # What is on its way again is not to be mended by what went before.
+            if not any(other.uuid == key.uuid for other in self._flights):
+                self._aftermath.repair(key, kind)
 
     def watch(self, host: str) -> None:
         """Bring the migrations away from one host forward; called by its poller after every tick."""
         with self._lock:
-            flights = [*self._flights.values(), *self._ended]
+            flights = [*self._flights.values(), *self._aftermath.ended]
         for flight in flights:
             if flight.view.request.key.host == host:
                 self._advance(flight, tick=True)
@@ -144,7 +145,7 @@ class Migrations:
 
     def _adopt(self, key: VmKey, destination: str, job: Job) -> None:
         vm = self._store.fleet.vm(key)
-        if vm is None:
+        if vm is None or any(known.uuid == key.uuid for known in self._flights):
             return
         request = MigrationRequest(key, vm.name, vm.id, destination, MigrationOptions())
         view = Migration(request, Phase.RUNNING, self._clock() - (job.elapsed_s or 0.0), adopted=True)
@@ -182,17 +183,28 @@ class Migrations:
     def _launch(self, flight: Flight, message: str = "") -> None:
         request, peer_to_peer = flight.view.request, flight.view.peer_to_peer
         destination = self._pollers[request.destination]
-        try:
-            flight.call = self._pollers[request.key.host].lanes.start_alone(
-                "act",
-                f"migration {request.key.uuid}",
-                lambda connection: flight.carry(connection, destination, peer_to_peer=peer_to_peer),
-            )
-        except HypervisorError as error:
-            self._end(flight, Judgement(Phase.FAILED, str(error)))
-            return
+        self._start(flight, lambda connection: flight.carry(connection, destination, peer_to_peer=peer_to_peer))
         self._show(flight, Phase.STARTING, message)
-        flight.call.future.add_done_callback(lambda _: self._soon(partial(self._advance, flight)))
+
+    def _recover(self, flight: Flight) -> None:
+        """Go on with a post-copy that broke off: the migration is under way again."""
+        request = flight.view.request
+        self._aftermath.ended.remove(flight)
+        self._flights[request.key] = flight
+        self._follow(flight)
+        flight.adrift, flight.post_copy, flight.returned_at_s = False, True, None
+        kind = RepairKind.RECOVER_POST_COPY
+        self._start(flight, lambda connection: connection.repair(request.key.uuid, kind, request.destination))
+        self._show(flight, Phase.RUNNING, kind.value, repairs=(), ended_at_s=None)
+
+    def _start(self, flight: Flight, call: Callable[[Connection], None]) -> None:
+        request = flight.view.request
+        flight.call = self._pollers[request.key.host].lanes.start_alone("act", f"migration {request.key.uuid}", call)
+        flight.call.future.add_done_callback(lambda _: self._call(flight))
+
+    def _call(self, flight: Flight) -> None:
+        """Have a migration looked after before long; any thread may ask."""
+        self._soon(partial(self._advance, flight))
 
     def _advance(self, flight: Flight, *, tick: bool = False) -> None:
         """Take what has come in for a migration, and ask what is to be asked; waits for no host."""
@@ -201,7 +213,7 @@ class Migrations:
             if flight.view.phase is Phase.QUEUED:
                 return
             if flight.view.phase.ended:
-                self._look_back(flight)
+                self._aftermath.look(flight)
             elif flight.over:
                 self._verify(flight)
             else:
@@ -224,6 +236,8 @@ class Migrations:
             flight.downtime_ms = options.downtime_ms
             self._send(flight, Steer.DOWNTIME, options.downtime_ms)
         downtime_s = None if flight.downtime_ms is None else flight.downtime_ms / 1000
+        if message is None and flight.fades_at_s is not None and self._clock() >= flight.fades_at_s:
+            message, flight.fades_at_s = "", None
         progress = flight.tracker.take(job, self._clock(), post_copy=flight.post_copy, downtime_s=downtime_s)
         self._show(flight, Phase.RUNNING, message, job=job, progress=progress)
 
@@ -231,7 +245,7 @@ class Migrations:
         try:
             self._errands.steer(flight, what, value)
         except HypervisorError as error:
-            self._show(flight, flight.view.phase, f"{what.value}: {error}")
+            self._say(flight, f"{what.value}: {error}")
 
     def _take_errands(self, flight: Flight) -> None:
         for errand, error in self._errands.take(flight):
@@ -239,11 +253,9 @@ class Migrations:
             if too_early(errand, error) and not flight.over and not flight.post_copy:
                 flight.abort_due = True
                 continue
-            _log.info("outcome %s of migrating %s: %s", errand.what.value, _who(flight), outcome)
+            _log.info("outcome %s of migrating %s: %s", errand.what.value, flight, outcome)
             if isinstance(errand.what, RepairKind):
-                flight.repairing = None
-                flight.ask_at_s, flight.look_again = self._clock(), True
-                self._show(flight, flight.view.phase, f"{errand.what.value}: {outcome}", flight.view.repairs)
+                self._aftermath.mended(flight, errand.what, outcome)
                 continue
             if error is not None:
                 flight.aborting = flight.aborting and errand.what is not Steer.ABORT
@@ -253,27 +265,14 @@ class Migrations:
                 flight.post_copy = flight.post_copy or errand.what is Steer.POST_COPY
                 words = steering_words(errand.what, errand.value)
             if not flight.view.phase.ended:
-                self._show(flight, flight.view.phase, words)
-
-    def _ask(self, flight: Flight) -> list[Told | HypervisorError] | None:
-        """Return what both hosts told, asking them when it is time; None while that is waited for."""
-        now_s = self._clock()
-        if flight.sides is None:
-            if now_s < flight.ask_at_s:
-                return None
-            flight.sides = BothSides(self._pollers, flight, lambda: self._soon(partial(self._advance, flight)))
-        answers = flight.sides.answers()
-        if answers is not None:
-            flight.sides = None
-            flight.ask_at_s = now_s + (_ASK_UNKNOWN_EVERY_S if flight.view.phase.ended else _ASK_EVERY_S)
-        return answers
+                self._say(flight, words)
 
     def _verify(self, flight: Flight) -> None:
         """Nothing tells any more that it goes on: find out where the VM is, and say only that."""
         now_s = self._clock()
         if flight.returned_at_s is None:
             flight.returned_at_s, flight.ask_at_s, flight.sides = now_s, now_s, None
-        answers = self._ask(flight)
+        answers = flight.ask(self._pollers, now_s, partial(self._call, flight))
         if answers is None:
             return
         source, destination = answers
@@ -306,7 +305,7 @@ class Migrations:
         first = view.peer_to_peer and view.request.options.peer_to_peer is None
         if not first or flight.moved_bytes or flight.adrift or type(error) is not HypervisorError or judgement.repairs:
             return False
-        _log.info("peer-to-peer migration of %s failed: %s", _who(flight), error)
+        _log.info("peer-to-peer migration of %s failed: %s", flight, error)
         persistent = flight.persistent is not False
         command = migrate_command(view.request, persistent=persistent, peer_to_peer=False)
         flight.show(view.phase, peer_to_peer=False, command=command)
@@ -317,64 +316,29 @@ class Migrations:
     def _end(self, flight: Flight, judgement: Judgement) -> None:
         request = flight.view.request
         self._flights.pop(request.key, None)
-        self._ended.appendleft(flight)
-        _log.info("outcome migrate %s: %s %s", _who(flight), judgement.phase.value, judgement.message)
+        self._aftermath.ended.appendleft(flight)
+        _log.info("outcome migrate %s: %s %s", flight, judgement.phase.value, judgement.message)
         if flight.probe is not None:
             flight.probe.end()
         flight.sides = None
         self._pollers[request.destination].wake()
         if flight.pending is not None:
             self._store.end(flight.pending)
-        flight.show(judgement.phase, judgement.message, judgement.repairs, ended_at_s=self._clock(), steers=frozenset())
+            flight.pending = None
+        flight.show(
+            judgement.phase, judgement.message, repairs=judgement.repairs, ended_at_s=self._clock(), steers=frozenset()
+        )
         self._changed(flight.view)
         self._start_waiting()
 
-    def _look_back(self, flight: Flight) -> None:
-        """Go on with the repair of one that has ended, or find out at last how it did."""
-        if flight.errands or not (flight.repairing or flight.look_again or flight.view.phase is Phase.UNKNOWN):
-            return
-        if flight.repairing is not None and flight.sides is None:
-            flight.ask_at_s = self._clock()
-        answers = self._ask(flight)
-        if answers is None:
-            return
-        source, destination = answers
-        kind = flight.repairing
-        if not isinstance(source, Told) or not isinstance(destination, Told):
-            if kind is not None or flight.look_again:
-                flight.repairing, flight.look_again = None, False
-                said = unanswered(flight.case(settled=True), source, destination).message
-                what = "" if kind is None else f"{kind.value}: nothing was done: "
-                self._show(flight, flight.view.phase, what + said, flight.view.repairs)
-            return
-        judgement = judge(flight.case(settled=True), source, destination)
-        if kind is None:
-            prefix = f"{flight.view.message}; " if flight.look_again else ""
-            flight.look_again = False
-            if judgement.phase.ended and (prefix or judgement.phase is not flight.view.phase):
-                _log.info("outcome migrate %s: %s %s", _who(flight), judgement.phase.value, judgement.message)
-                self._show(flight, judgement.phase, f"{prefix}{judgement.message}".rstrip("; "), judgement.repairs)
-        elif kind not in [offer.kind for offer in judgement.repairs]:
-            flight.repairing = None
-            words = f"{kind.value}: not safe any more, nothing was done; source: {source}, destination: {destination}"
-            _log.info("outcome repair of migrating %s: %s", _who(flight), words)
-            self._show(
-                flight, judgement.phase if judgement.phase.ended else flight.view.phase, words, judgement.repairs
-            )
-        else:
-            side = destination if at_destination(kind) else source
-            vm_id = None if side.identity is None else side.identity.id
-            try:
-                self._errands.mend(flight, kind, vm_id, tuple(sorted(destination.volumes & flight.absent)))
-            except HypervisorError as error:
-                flight.repairing = None
-                self._show(flight, flight.view.phase, f"{kind.value}: {error}", judgement.repairs)
+    def _say(self, flight: Flight, message: str) -> None:
+        """Show what is of a moment only."""
+        flight.fades_at_s = self._clock() + _FADES_S
+        self._show(flight, flight.view.phase, message)
 
-    def _show(
-        self, flight: Flight, phase: Phase, message: str | None = None, repairs: tuple[Repair, ...] = (), **more: object
-    ) -> None:
-        flight.show(phase, message, repairs, **more)
-        flight.show(phase, None, repairs, steers=self._steers(flight))
+    def _show(self, flight: Flight, phase: Phase, message: str | None = None, **more: object) -> None:
+        flight.show(phase, message, **more)
+        flight.show(phase, steers=self._steers(flight))
         self._changed(flight.view)
 
     def _steers(self, flight: Flight) -> frozenset[Steer]:
@@ -383,8 +347,3 @@ class Migrations:
         if host is None or host.read_only:
             return frozenset()
         return possible(flight, None if vm is None else vm.state)
-
-
-def _who(flight: Flight) -> str:
-    request = flight.view.request
-    return f"{request.vm_name} ({request.key.uuid}) from {request.key.host} to {request.destination}"

@@ -59,7 +59,11 @@ _OPERATIONS = {1: "start", 2: "saving", 3: "restoring", 4: "migration in", 5: "m
 
 def job(domain: Any) -> Job | None:
     """Return the domain's running job, or None."""
-    stats = domain.jobStats()
+    return job_of(domain.jobStats())
+
+
+def job_of(stats: Mapping[str, Any]) -> Job | None:
+    """Return the running job that `jobStats` tells of, or None."""
     # virDomainJobType: only bounded (1) and unbounded (2) mean that something runs.
     if stats.get("type", 0) not in (1, 2):
         return None

@@ -6,11 +6,19 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from tests.bench import balancing, console, hosts, keys, refresh, startup
+from tests.bench import balancing, console, hosts, keys, migration, refresh, startup
 from tests.bench.figures import Figure, Measure, NotMeasured
 from tests.bench.program import REPOSITORY
 
-FIGURES = (*keys.FIGURES, *refresh.FIGURES, *startup.FIGURES, *hosts.FIGURES, *console.FIGURES, *balancing.FIGURES)
+FIGURES = (
+    *keys.FIGURES,
+    *refresh.FIGURES,
+    *startup.FIGURES,
+    *hosts.FIGURES,
+    *console.FIGURES,
+    *balancing.FIGURES,
+    *migration.FIGURES,
+)
 _REPORT = REPOSITORY / "bench.json"
 
 

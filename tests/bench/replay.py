@@ -15,7 +15,8 @@ from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightColumns, Lig
 from kvmtui.hypervisor.sampling import deep_vm
 from kvmtui.model.actions import Verb
 from kvmtui.model.host import HostFacts
-from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.migration import RepairKind, Steer
+from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 from kvmtui.model.vm import Job, VmConfig, VmState
 
@@ -213,6 +214,23 @@ class ReplayConnection:
     def migrate(self, uuid: str, destination: str, options: MigrationOptions, *, peer_to_peer: bool) -> None:
         """Refuse."""
         _refuse(uuid, destination, options, peer_to_peer)
+
+    def steer(self, uuid: str, what: Steer, value: int | None = None) -> None:
+        """Refuse."""
+        _refuse(uuid, what, value)
+
+    def repair(self, uuid: str, kind: RepairKind, destination: str = "") -> None:
+        """Refuse."""
+        _refuse(uuid, kind, destination)
+
+    def absent_volumes(self, paths: Collection[str]) -> frozenset[str]:
+        """Refuse."""
+        _refuse(paths)
+        return frozenset()
+
+    def delete_volumes(self, paths: Collection[str]) -> None:
+        """Refuse."""
+        _refuse(paths)
 
     def open_console(
         self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False

@@ -14,7 +14,7 @@ from kvmtui.model.actions import Verb
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
 from kvmtui.model.host_vms import HostVms
-from kvmtui.model.migration import MigrationOptions
+from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import Vm, VmKey, VmState
 from tests.unit.test_engine import Bench, bench
 

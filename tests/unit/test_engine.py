@@ -361,7 +361,7 @@ def test_a_vm_is_moved_once_at_a_time(bench: Bench) -> None:
 def test_a_migration_outlives_a_short_loss_of_the_link(bench: Bench) -> None:
     asked = request(bench, "db2", copy_disks=True)
     bench.engine.migrate(asked)
-    bench.tick_until(lambda: bench.vm("db2").job is not None, "a job")
+    bench.tick_until(lambda: bench.migrations[-1].phase is Phase.RUNNING, "it under way")
     bench.demo.host_down(asked.key.host, "blip")
     bench.engine.tick()
     bench.demo.host_up(asked.key.host)

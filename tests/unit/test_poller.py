@@ -202,7 +202,9 @@ def test_a_look_that_does_not_return_is_given_up(bench: Bench) -> None:
     bench.answer()
     bench.time.now_s += 1
     bench.connection.gate.clear()
+    looks = bench.connection.looks
     bench.poller.attend()
+    bench.until(lambda: bench.connection.looks > looks)
     bench.time.now_s += 10
     bench.poller.attend()
     assert bench.host.link is Link.DOWN

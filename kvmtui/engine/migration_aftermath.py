@@ -1,0 +1,114 @@
+"""What becomes of migrations that have ended: a repair that was asked for, and an end that is found out late."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from kvmtui.engine.migration_end import Judgement, Told, judge, unanswered
+from kvmtui.engine.migration_flight import Flight
+from kvmtui.engine.migration_steering import Errands
+from kvmtui.engine.poller import HostPoller
+from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.model.migration import Migration, Phase, RepairKind
+from kvmtui.model.migration_repairs import at_destination
+from kvmtui.model.vm import VmKey
+
+_log = logging.getLogger(__name__)
+_REMEMBERED = 200
+
+
+class Aftermath:
+    """The migrations that have ended; all its methods are called under the lock of `Migrations`."""
+
+    def __init__(
+        self,
+        pollers: Mapping[str, HostPoller],
+        errands: Errands,
+        changed: Callable[[Migration], None],
+        call: Callable[[Flight], None],
+        recover: Callable[[Flight], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`call` has `look` called for a flight before long; `recover` takes one away to go on with its post-copy."""
+        self.ended: deque[Flight] = deque(maxlen=_REMEMBERED)
+        """Newest first."""
+        self._pollers = pollers
+        self._errands = errands
+        self._changed = changed
+        self._call = call
+        self._recover = recover
+        self._clock = clock
+
+    def repair(self, key: VmKey, kind: RepairKind) -> None:
+        """Begin a repair: both hosts are asked again first."""
+        flight = next((flight for flight in self.ended if flight.view.request.key == key), None)
+        if flight is None or flight.repairing is not None or kind not in [offer.kind for offer in flight.view.repairs]:
+            return
+        _log.info("intent repair (%s) of migrating %s", kind.value, flight)
+        flight.repairing, flight.sides, flight.ask_at_s = kind, None, self._clock()
+        self._show(flight, f"{kind.value}: asking both hosts first")
+        self.look(flight)
+
+    def mended(self, flight: Flight, kind: RepairKind, outcome: str) -> None:
+        """Take note of how a repair ended, and ask both hosts how it stands now."""
+        flight.repairing, flight.look_again = None, True
+        flight.sides, flight.ask_at_s = None, self._clock()
+        self._show(flight, f"{kind.value}: {outcome}")
+
+    def look(self, flight: Flight) -> None:
+        """Go on with what is to be found out or mended; waits for no host."""
+        if flight.errands or not (flight.repairing or flight.look_again or flight.view.phase is Phase.UNKNOWN):
+            return
+        answers = flight.ask(self._pollers, self._clock(), partial(self._call, flight))
+        if answers is None:
+            return
+        source, destination = answers
+        if not isinstance(source, Told) or not isinstance(destination, Told):
+            self._unanswered(flight, source, destination)
+            return
+        judgement = judge(flight.case(settled=True), source, destination)
+        kind = flight.repairing
+        if kind is None:
+            self._find_out(flight, judgement)
+        elif kind in [offer.kind for offer in judgement.repairs]:
+            self._mend(flight, kind, source, destination)
+        else:
+            flight.repairing = None
+            words = f"{kind.value}: nothing was done, for now it is: source: {source}; destination: {destination}"
+            _log.info("outcome repair of migrating %s: %s", flight, words)
+            self._show(flight, words, judgement)
+
+    def _unanswered(self, flight: Flight, source: Told | HypervisorError, destination: Told | HypervisorError) -> None:
+        kind, flight.repairing = flight.repairing, None
+        if kind is not None:
+            said = unanswered(flight.case(settled=True), source, destination).message
+            self._show(flight, f"{kind.value}: nothing was done; {said}")
+
+    def _find_out(self, flight: Flight, judgement: Judgement) -> None:
+        """Say how it ended, where that is known only now."""
+        after, flight.look_again = flight.look_again, False
+        if judgement.phase.ended and (after or judgement.phase is not Phase.UNKNOWN):
+            _log.info("outcome migrate %s: %s %s", flight, judgement.phase.value, judgement.message)
+            said = [flight.view.message if after else "", judgement.message]
+            self._show(flight, "; ".join(filter(None, said)), judgement)
+
+    def _mend(self, flight: Flight, kind: RepairKind, source: Told, destination: Told) -> None:
+        if kind is RepairKind.RECOVER_POST_COPY:
+            flight.repairing = None
+            self._recover(flight)
+            return
+        side = destination if at_destination(kind) else source
+        vm_id = None if side.identity is None else side.identity.id
+        try:
+            self._errands.mend(flight, kind, vm_id, tuple(sorted(destination.volumes & flight.absent)))
+        except HypervisorError as error:
+            flight.repairing = None
+            self._show(flight, f"{kind.value}: {error}")
+
+    def _show(self, flight: Flight, message: str, judgement: Judgement | None = None) -> None:
+        if judgement is None or not judgement.phase.ended:
+            flight.show(flight.view.phase, message)
+        else:
+            flight.show(judgement.phase, message, repairs=judgement.repairs)
+        self._changed(flight.view)

@@ -1,0 +1,256 @@
+"""Migrations that go well and that go wrong: each ends with the guest alive exactly once, and kvmtui saying so."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kvmtui.engine.engine import Engine
+from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
+from kvmtui.model.host import Link
+from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_progress import Verdict
+from kvmtui.model.vm import VmKey
+from tests.lab.conftest import Guest, GuestFactory
+from tests.lab.lab import Host, Lab, wait_until
+from tests.lab.tools import LabError
+
+#: Slow enough for a fault to come in the middle.
+SLOW = MigrationOptions(bandwidth_mib_per_s=1)
+COPY_SLOWLY = MigrationOptions(disks=DiskMove.COPY, bandwidth_mib_per_s=1)
+FAULT_SECONDS = 60.0
+
+
+class Mover:
+    """An engine over both hosts, and what it says of migrations."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.told: list[Migration] = []
+        self.engine = Engine(LibvirtBackend(), [host.uri for host in lab.hosts], interval_s=0.5)
+        self.engine.listeners.migration_changed = self.told.append
+        self.engine.start()
+        wait_until(lambda: all(host.link is Link.UP for host in self.engine.fleet.hosts.values()), "both hosts")
+
+    def move(self, guest: Guest, source: Host, destination: Host, options: MigrationOptions) -> VmKey:
+        key = VmKey(source.uri, guest.uuid)
+        wait_until(
+            lambda: (vm := self.engine.fleet.vm(key)) is not None and vm.state.active, f"{guest.name} to be seen"
+        )
+        vm = self.engine.fleet.vm(key)
+        assert vm is not None
+        self.engine.migrate(MigrationRequest(key, vm.name, vm.id, destination.uri, options))
+        return key
+
+    def now(self, key: VmKey) -> Migration | None:
+        return next((one for one in self.engine.migrations if one.request.key == key), None)
+
+    def see(
+        self, key: VmKey, condition: Callable[[Migration], object], what: str, seconds: float = FAULT_SECONDS
+    ) -> Migration:
+        """Return the migration once it is so."""
+        try:
+            wait_until(lambda: (one := self.now(key)) is not None and condition(one), what, seconds)
+        except LabError as error:
+            raise LabError(f"{error}; but {self.now(key)}") from None
+        found = self.now(key)
+        assert found is not None
+        return found
+
+    def midway(self, key: VmKey) -> Migration:
+        """Return the migration once guest memory has gone over."""
+
+        def on_its_way(one: Migration) -> bool:
+            assert not one.phase.ended, one
+            return one.job is not None and (one.job.iteration or 0) > 0 and (one.job.sent_bytes or 0) > 1 << 20
+
+        return self.see(key, on_its_way, "memory to go over")
+
+    def end(self, key: VmKey, seconds: float = FAULT_SECONDS) -> Migration:
+        return self.see(key, lambda one: one.phase.ended, "the end", seconds)
+
+
+@pytest.fixture
+def mover(lab: Lab) -> Iterator[Mover]:
+    made = Mover(lab)
+    yield made
+    made.engine.stop()
+
+
+def state(host: Host, guest: Guest) -> str:
+    try:
+        return host.virsh("domstate", guest.uuid).strip()
+    except LabError:
+        return "absent"
+
+
+def assert_only_at(guest: Guest, here: Host, there: Host) -> None:
+    assert (state(here, guest), state(there, guest)) == ("running", "absent")
+
+
+def volumes(host: Host) -> str:
+    return host.virsh("vol-list", "default")
+
+
+def test_there_and_back_with_its_disk(lab: Lab, guest: GuestFactory, mover: Mover) -> None:
+    db = guest(lab.h1, "db1", disk=True)
+    options = MigrationOptions(disks=DiskMove.COPY, bandwidth_mib_per_s=20)
+    for source, destination in (lab.hosts, lab.hosts[::-1]):
+        key = mover.move(db, source, destination, options)
+        one = mover.end(key)
+        assert (one.phase, one.message, one.repairs) == (Phase.DONE, "", ())
+        assert_only_at(db, destination, source)
+        assert db.spec.volume in volumes(destination)
+        reached = [one.progress.fraction for one in mover.told if one.request.key == key and one.progress]
+        assert reached == sorted(reached, key=lambda fraction: fraction or 0)
+        assert len({*reached}) > 2
+        assert "--copy-storage-all" in one.command
+
+
+def test_an_abort_leaves_it_running_and_what_was_copied_can_be_deleted(
+    lab: Lab, guest: GuestFactory, mover: Mover
+) -> None:
+    db = guest(lab.h1, "db1", disk=True)
+    key = mover.move(db, lab.h1, lab.h2, COPY_SLOWLY)
+    mover.see(key, lambda one: one.job and one.job.sent_bytes, "bytes to go over")
+    assert db.spec.volume in volumes(lab.h2)
+    mover.engine.steer(key, Steer.ABORT)
+    one = mover.end(key)
+    assert one.phase is Phase.CANCELLED
+    assert_only_at(db, lab.h1, lab.h2)
+    assert [repair.kind for repair in one.repairs] == [RepairKind.DELETE_COPIES]
+    mover.engine.repair(key, RepairKind.DELETE_COPIES)
+    mover.see(key, lambda one: not one.repairs and "done" in one.message, "the copies to be deleted")
+    assert db.spec.volume not in volumes(lab.h2)
+    assert db.spec.volume in volumes(lab.h1)
+
+
+def test_an_abort_at_once_is_an_abort(lab: Lab, guest: GuestFactory, mover: Mover) -> None:
+    web = guest(lab.h1, "web1")
+    key = mover.move(web, lab.h1, lab.h2, SLOW)
+    mover.engine.steer(key, Steer.ABORT)
+    assert mover.end(key).phase is Phase.CANCELLED
+    assert_only_at(web, lab.h1, lab.h2)
+
+
+def test_bandwidth_and_pause_bring_it_over(lab: Lab, guest: GuestFactory, mover: Mover) -> None:
+    web = guest(lab.h1, "web1", role="cpu")
+    key = mover.move(web, lab.h1, lab.h2, MigrationOptions(bandwidth_mib_per_s=1, downtime_ms=400))
+    mover.midway(key)
+    mover.see(key, lambda _: any("400 ms" in one.message for one in mover.told), "the downtime to be set")
+    mover.engine.steer(key, Steer.PAUSE_GUEST)
+    mover.see(key, lambda one: "paused until" in one.message, "the guest to be paused")
+    assert state(lab.h1, web) == "paused"
+    mover.engine.steer(key, Steer.BANDWIDTH, 0)
+    assert mover.end(key).phase is Phase.DONE
+    assert_only_at(web, lab.h2, lab.h1)
+
+
+def test_a_guest_that_was_paused_for_it_goes_on_after_an_abort(lab: Lab, guest: GuestFactory, mover: Mover) -> None:
+    web = guest(lab.h1, "web1")
+    key = mover.move(web, lab.h1, lab.h2, SLOW)
+    mover.midway(key)
+    mover.engine.steer(key, Steer.PAUSE_GUEST)
+    mover.see(key, lambda one: "paused until" in one.message, "the guest to be paused")
+    mover.engine.steer(key, Steer.ABORT)
+    one = mover.end(key)
+    assert one.phase is Phase.CANCELLED
+    if one.repairs:
+        assert [repair.kind for repair in one.repairs] == [RepairKind.RESUME_SOURCE]
+        mover.engine.repair(key, RepairKind.RESUME_SOURCE)
+        mover.see(key, lambda one: not one.repairs and "done" in one.message, "the guest to go on")
+    assert_only_at(web, lab.h1, lab.h2)
+
+
+def test_post_copy_works_or_is_refused_with_the_reason(lab: Lab, guest: GuestFactory, mover: Mover) -> None:
+    web = guest(lab.h1, "web1")
+    key = mover.move(web, lab.h1, lab.h2, MigrationOptions(post_copy=True, bandwidth_mib_per_s=1))
+    one = mover.see(key, lambda one: one.phase.ended or (one.job and one.job.sent_bytes), "bytes to go over")
+    if one.phase.ended:
+        assert one.phase is Phase.FAILED
+        assert "ostcopy is not supported" in one.message
+        assert_only_at(web, lab.h1, lab.h2)
+        return
+    mover.midway(key)
+    mover.engine.steer(key, Steer.POST_COPY)
+    one = mover.end(key)
+    assert any(one.progress and one.progress.verdict is Verdict.POST_COPY for one in mover.told)
+    assert one.phase is Phase.DONE
+    assert_only_at(web, lab.h2, lab.h1)
+
+
+def test_the_destinations_daemon_dies(lab: Lab, guest: GuestFactory, mover: Mover) -> None:
+    web = guest(lab.h1, "web1")
+    key = mover.move(web, lab.h1, lab.h2, SLOW)
+    mover.midway(key)
+    os.kill(lab.h2.libvirtd_pid, signal.SIGKILL)
+    mover.see(key, lambda one: "source: running" in one.message, "what is known")
+    assert state(lab.h1, web) == "running"
+    lab.h2.start_libvirtd()
+    one = mover.end(key, 120)
+    assert one.phase is Phase.FAILED
+    assert_only_at(web, lab.h1, lab.h2)
+
+
+@pytest.mark.parametrize("peer_to_peer", [True, False])
+def test_the_destinations_qemu_dies(lab: Lab, guest: GuestFactory, mover: Mover, peer_to_peer: bool) -> None:
+    web = guest(lab.h1, "web1")
+    key = mover.move(web, lab.h1, lab.h2, MigrationOptions(bandwidth_mib_per_s=1, peer_to_peer=peer_to_peer))
+    mover.midway(key)
+    os.kill(lab.h2.qemu_pid(web.name), signal.SIGKILL)
+    one = mover.end(key)
+    assert one.phase is Phase.FAILED
+    assert one.message
+    assert_only_at(web, lab.h1, lab.h2)
+
+
+@pytest.mark.parametrize("peer_to_peer", [True, False])
+def test_the_link_between_the_hosts_is_cut(lab: Lab, guest: GuestFactory, mover: Mover, peer_to_peer: bool) -> None:
+    web = guest(lab.h1, "web1")
+    key = mover.move(web, lab.h1, lab.h2, MigrationOptions(bandwidth_mib_per_s=1, peer_to_peer=peer_to_peer))
+    mover.midway(key)
+    lab.h2.link(up=False)
+    try:
+        stalled = mover.see(
+            key,
+            lambda one: one.progress and one.progress.verdict is Verdict.STALLED,
+            "it to say that nothing moves",
+        )
+        assert stalled.phase is Phase.RUNNING
+        assert Steer.ABORT in stalled.steers
+        mover.engine.steer(key, Steer.ABORT)
+        assert mover.end(key).phase is Phase.CANCELLED
+        assert_only_at(web, lab.h1, lab.h2)
+    finally:
+        lab.h2.link(up=True)
+
+
+def test_what_virsh_began_is_followed_and_can_be_ended(lab: Lab, guest: GuestFactory, mover: Mover) -> None:
+    web = guest(lab.h1, "web1")
+    key = VmKey(lab.h1.uri, web.uuid)
+    words = ["virsh", "--connect", lab.h1.uri, "migrate", "--live", "--p2p", "--bandwidth", "1", web.uuid, lab.h2.uri]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as virsh:
+        one = mover.midway(key)
+        assert (one.adopted, one.request.destination) == (True, lab.h2.uri)
+        mover.engine.steer(key, Steer.ABORT)
+        assert mover.end(key).phase is Phase.CANCELLED
+        assert virsh.wait(30) != 0
+    assert_only_at(web, lab.h1, lab.h2)
+
+
+def test_a_kvmtui_that_is_started_anew_finds_its_migration(lab: Lab, guest: GuestFactory, mover: Mover) -> None:
+    web = guest(lab.h1, "web1")
+    key = mover.move(web, lab.h1, lab.h2, SLOW)
+    mover.midway(key)
+    mover.engine.stop()
+    again = Mover(lab)
+    try:
+        assert again.midway(key).adopted
+        again.engine.steer(key, Steer.BANDWIDTH, 0)
+        assert again.end(key).phase is Phase.DONE
+    finally:
+        again.engine.stop()
+    assert_only_at(web, lab.h2, lab.h1)

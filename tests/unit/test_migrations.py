@@ -1,0 +1,406 @@
+"""Migrations on the demo hosts: queue, steering, adoption, ends that are proven, and repairs that are safe."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kvmtui.engine.engine import Engine
+from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
+from kvmtui.hypervisor.errors import HypervisorError, InvalidState
+from kvmtui.model.actions import Verb
+from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_progress import Verdict
+from kvmtui.model.vm import VmKey, VmState
+from tests.unit.test_engine import Bench, bench
+
+__all__ = ["bench"]
+H1, H2 = "demo://h1", "demo://h2"
+SLOW = MigrationOptions(bandwidth_mib_per_s=1)
+PATIENCE = "Timed out"
+
+
+def ask(bench: Bench, name: str, options: MigrationOptions | None = None) -> VmKey:
+    """Have a VM of the first host or the second moved to the other."""
+    vm = bench.vm(name)
+    destination = H2 if vm.key.host == H1 else H1
+    bench.engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, destination, options or MigrationOptions()))
+    return vm.key
+
+
+def now(bench: Bench, key: VmKey) -> Migration:
+    """Return how the newest migration of a VM stands."""
+    return next(one for one in bench.engine.migrations if one.request.key == key)
+
+
+def see(bench: Bench, key: VmKey, condition: Callable[[Migration], object]) -> Migration:
+    bench.tick_until(lambda: condition(now(bench, key)), f"not so, but {bench.engine.migrations}")
+    return now(bench, key)
+
+
+def running(one: Migration) -> bool:
+    return one.phase is Phase.RUNNING
+
+
+def ended(one: Migration) -> bool:
+    return one.phase.ended
+
+
+def state(bench: Bench, host: str, key: VmKey) -> VmState | None:
+    bench.engine.tick()
+    vm = bench.engine.fleet.vm(VmKey(host, key.uuid))
+    return None if vm is None else vm.state
+
+
+def repaired(bench: Bench, key: VmKey, kind: RepairKind) -> Migration:
+    bench.engine.repair(key, kind)
+    return see(bench, key, lambda one: f"{kind.value}: done" in one.message and not one.repairs)
+
+
+def test_two_at_once_and_the_others_wait_their_turn(bench: Bench) -> None:
+    keys = [ask(bench, name, SLOW) for name in ("web1", "web2", "cache1", "mail")]
+    phases = [now(bench, key).phase for key in keys]
+    assert phases == [Phase.STARTING, Phase.STARTING, Phase.QUEUED, Phase.QUEUED]
+    assert now(bench, keys[3]).steers == {Steer.ABORT}
+    assert bench.engine.fleet.pending[keys[3]] == "waiting to migrate"
+    bench.engine.steer(keys[2], Steer.ABORT)
+    assert now(bench, keys[2]).phase is Phase.CANCELLED
+    see(bench, keys[0], running)
+    bench.engine.steer(keys[0], Steer.BANDWIDTH, 0)
+    see(bench, keys[0], lambda one: one.phase is Phase.DONE)
+    see(bench, keys[3], running)
+    order = [(one.request.vm_name, one.phase) for one in bench.engine.migrations]
+    assert order[:2] == [("web2", Phase.RUNNING), ("mail", Phase.RUNNING)]
+    assert order[2:] == [("web1", Phase.DONE), ("cache1", Phase.CANCELLED)]
+    assert keys[2] not in bench.engine.fleet.pending
+
+
+def test_a_combination_that_libvirt_refuses_is_not_tried(bench: Bench) -> None:
+    ask(bench, "web1", MigrationOptions(post_copy=True, connections=2))
+    assert bench.migrations[-1].phase is Phase.FAILED
+    assert "10.1" in bench.migrations[-1].message
+    assert not bench.engine.fleet.pending
+
+
+def test_the_bar_rises_and_figures_are_told(bench: Bench) -> None:
+    key = ask(bench, "web1", MigrationOptions(bandwidth_mib_per_s=200))
+    one = see(bench, key, lambda one: one.progress is not None and (one.progress.fraction or 0) > 0.2)
+    assert one.progress is not None
+    assert one.progress.eta_s is not None
+    assert one.steers == {Steer.DOWNTIME, Steer.BANDWIDTH, Steer.PAUSE_GUEST, Steer.ABORT}
+    assert "--bandwidth 200" in one.command
+    see(bench, key, lambda one: one.phase is Phase.DONE)
+    reached = [one.progress.fraction or 0 for one in bench.migrations if one.progress]
+    assert reached == sorted(reached)
+
+
+def test_what_does_not_converge_says_so_and_more_downtime_ends_it(bench: Bench) -> None:
+    key = ask(bench, "build3", MigrationOptions(auto_converge=False))
+    one = see(bench, key, lambda one: one.progress and one.progress.verdict is Verdict.NOT_CONVERGING)
+    assert one.progress is not None
+    assert "dirties" in one.progress.why
+    bench.engine.steer(key, Steer.DOWNTIME, 0)
+    assert "at least 1 ms" in now(bench, key).message
+    bench.engine.steer(key, Steer.DOWNTIME, 60_000)
+    see(bench, key, lambda one: "60000 ms" in one.message)
+    see(bench, key, lambda one: one.phase is Phase.DONE)
+
+
+def test_auto_converge_brings_it_over(bench: Bench) -> None:
+    key = ask(bench, "build3")
+    see(bench, key, lambda one: one.job and (one.job.throttle_fraction or 0) > 0.3)
+    see(bench, key, lambda one: one.phase is Phase.DONE)
+
+
+def test_a_downtime_that_was_asked_for_is_set_when_it_runs(bench: Bench) -> None:
+    key = ask(bench, "build3", MigrationOptions(auto_converge=False, downtime_ms=60_000))
+    assert "migrate-setmaxdowntime build3 60000" in now(bench, key).command
+    see(bench, key, lambda one: one.phase is Phase.DONE)
+
+
+def test_post_copy_only_where_it_was_asked_for(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.engine.steer(key, Steer.POST_COPY)
+    assert "not possible" in now(bench, key).message
+    bench.engine.steer(key, Steer.ABORT)
+    see(bench, key, ended)
+    key = ask(bench, "build3", MigrationOptions(post_copy=True, bandwidth_mib_per_s=100))
+    see(bench, key, running)
+    bench.engine.steer(key, Steer.POST_COPY)
+    one = see(bench, key, lambda one: one.progress and one.progress.verdict is Verdict.POST_COPY)
+    # There is no way back.
+    assert one.steers == {Steer.BANDWIDTH}
+    assert state(bench, H1, key) is VmState.RUNNING
+    bench.engine.steer(key, Steer.BANDWIDTH, 0)
+    see(bench, key, lambda one: one.phase is Phase.DONE)
+
+
+def test_a_broken_post_copy_goes_on_by_its_repair(bench: Bench) -> None:
+    key = ask(bench, "build3", MigrationOptions(post_copy=True, bandwidth_mib_per_s=1))
+    see(bench, key, running)
+    bench.engine.steer(key, Steer.POST_COPY)
+    see(bench, key, lambda one: one.progress and one.progress.verdict is Verdict.POST_COPY)
+    bench.demo.host_down(H1)
+    bench.demo.host_up(H1)
+    one = see(bench, key, lambda one: ended(one) and one.repairs)
+    assert [repair.kind for repair in one.repairs] == [RepairKind.RECOVER_POST_COPY]
+    bench.engine.repair(key, RepairKind.RECOVER_POST_COPY)
+    see(bench, key, lambda one: one.phase is Phase.RUNNING and one.job)
+    assert see(bench, key, ended).phase is Phase.DONE
+    assert len(bench.engine.migrations) == 1
+    assert state(bench, H1, key) is VmState.RUNNING
+    assert state(bench, H2, key) is None
+
+
+def test_a_guest_that_was_paused_to_get_it_over_goes_on_there(bench: Bench) -> None:
+    key = ask(bench, "build3", MigrationOptions(auto_converge=False))
+    see(bench, key, running)
+    bench.engine.steer(key, Steer.PAUSE_GUEST)
+    see(bench, key, lambda one: one.phase is Phase.DONE)
+    assert state(bench, H1, key) is VmState.RUNNING
+
+
+def test_a_paused_guest_that_came_back_is_offered_to_go_on(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.engine.steer(key, Steer.PAUSE_GUEST)
+    see(bench, key, lambda one: "paused until" in one.message)
+    bench.demo.fail(RESUME, HypervisorError("cannot resume"))
+    bench.engine.steer(key, Steer.ABORT)
+    one = see(bench, key, ended)
+    assert one.phase is Phase.CANCELLED
+    assert [repair.kind for repair in one.repairs] == [RepairKind.RESUME_SOURCE]
+    assert one.repairs[0].command == "virsh -c demo://h1 resume web1"
+    assert repaired(bench, key, RepairKind.RESUME_SOURCE).phase is Phase.CANCELLED
+    assert state(bench, H1, key) is VmState.RUNNING
+
+
+def test_a_repair_that_is_not_safe_any_more_is_not_done(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.fail(RESUME, HypervisorError("cannot resume"))
+    bench.engine.steer(key, Steer.ABORT)
+    see(bench, key, lambda one: one.repairs)
+    # Somebody starts it at the other host meanwhile.
+    bench.demo.add_vm(H2, "web1", uuid=key.uuid)
+    bench.engine.repair(key, RepairKind.RESUME_SOURCE)
+    one = see(bench, key, lambda one: "nothing was done" in one.message)
+    assert "destination: running" in one.message
+    assert not one.repairs
+    assert state(bench, H1, key) is VmState.PAUSED
+
+
+def test_no_repair_while_a_host_does_not_answer(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.fail(RESUME, HypervisorError("cannot resume"))
+    bench.engine.steer(key, Steer.ABORT)
+    see(bench, key, lambda one: one.repairs)
+    bench.demo.host_down(H2)
+    bench.engine.repair(key, RepairKind.RESUME_SOURCE)
+    one = see(bench, key, lambda one: "nothing was done" in one.message)
+    assert one.repairs
+    assert state(bench, H1, key) is VmState.PAUSED
+    bench.demo.host_up(H2)
+    repaired(bench, key, RepairKind.RESUME_SOURCE)
+    assert state(bench, H1, key) is VmState.RUNNING
+
+
+def test_a_definition_that_was_not_kept_is_made(bench: Bench) -> None:
+    bench.demo.fail(PERSIST, HypervisorError("cannot write the definition"))
+    key = ask(bench, "web1")
+    one = see(bench, key, ended)
+    assert (one.phase, [repair.kind for repair in one.repairs]) == (Phase.DONE, [RepairKind.DEFINE_DESTINATION])
+    assert "cannot write the definition" in one.message
+    repaired(bench, key, RepairKind.DEFINE_DESTINATION)
+    bench.engine.refresh()
+    bench.tick_until(lambda: bench.vm("web1").persistent, "a definition")
+
+
+def test_a_definition_that_was_left_is_removed(bench: Bench) -> None:
+    bench.demo.fail(UNDEFINE, HypervisorError(""))
+    key = ask(bench, "web1")
+    one = see(bench, key, ended)
+    assert [repair.kind for repair in one.repairs] == [RepairKind.UNDEFINE_SOURCE]
+    assert state(bench, H1, key) is VmState.SHUT_OFF
+    assert repaired(bench, key, RepairKind.UNDEFINE_SOURCE).phase is Phase.DONE
+    assert state(bench, H1, key) is None
+    assert state(bench, H2, key) is VmState.RUNNING
+
+
+def test_a_guest_that_stands_paused_at_the_destination_goes_on_there(bench: Bench) -> None:
+    bench.demo.fail(RESUME, HypervisorError("cannot get the lock"))
+    key = ask(bench, "web1")
+    one = see(bench, key, ended)
+    assert [repair.kind for repair in one.repairs] == [RepairKind.RESUME_DESTINATION]
+    assert repaired(bench, key, RepairKind.RESUME_DESTINATION).phase is Phase.DONE
+    assert state(bench, H2, key) is VmState.RUNNING
+
+
+def test_only_copies_that_were_not_there_before_are_deleted(bench: Bench) -> None:
+    bench.demo.fail(HALFWAY, HypervisorError("Unable to write to socket"))
+    key = ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY))
+    one = see(bench, key, ended)
+    assert [repair.kind for repair in one.repairs] == [RepairKind.DELETE_COPIES]
+    assert "db1" in one.repairs[0].command
+    paths = bench.engine.read_config(key).result(10).disks[0].path or ""
+    assert bench.engine.find_paths(H2, [paths]).result(10)
+    repaired(bench, key, RepairKind.DELETE_COPIES)
+    assert not bench.engine.find_paths(H2, [paths]).result(10)
+    # What is there when it begins is somebody's, perhaps.
+    for _ in range(2):
+        bench.demo.fail(HALFWAY, HypervisorError("Unable to write to socket"))
+        ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY))
+        one = see(bench, key, ended)
+    assert not one.repairs
+    assert "may be unfinished copies" in one.message
+
+
+def test_a_cut_link_is_named_and_only_an_abort_ends_it(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.cut_migrations(H2)
+    one = see(bench, key, lambda one: one.progress and one.progress.verdict is Verdict.STALLED)
+    assert one.phase is Phase.RUNNING
+    bench.engine.steer(key, Steer.ABORT)
+    assert see(bench, key, ended).phase is Phase.CANCELLED
+    assert state(bench, H1, key) is VmState.RUNNING
+    assert state(bench, H2, key) is None
+
+
+def test_an_abort_before_the_host_has_answered_is_one_at_once(bench: Bench) -> None:
+    bench.demo.hang_host(H1)
+    key = ask(bench, "web1", SLOW)
+    bench.engine.steer(key, Steer.ABORT)
+    assert (now(bench, key).phase, now(bench, key).message) == (Phase.CANCELLED, "it had not begun")
+    bench.demo.release_host(H1)
+    for _ in range(3):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert state(bench, H1, key) is VmState.RUNNING
+    assert state(bench, H2, key) is None
+
+
+def test_an_abort_before_there_is_a_job_is_tried_again(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.fail(Steer.ABORT.value, InvalidState("no job is active on the domain"))
+    bench.engine.steer(key, Steer.ABORT)
+    assert see(bench, key, ended).phase is Phase.CANCELLED
+    assert state(bench, H1, key) is VmState.RUNNING
+
+
+def test_a_change_that_fails_says_why_and_the_migration_goes_on(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.fail(Steer.BANDWIDTH.value, HypervisorError("no such luck"))
+    bench.engine.steer(key, Steer.BANDWIDTH, 100)
+    assert see(bench, key, lambda one: "no such luck" in one.message).phase is Phase.RUNNING
+    assert see(bench, key, lambda one: not one.message).phase is Phase.RUNNING
+
+
+def test_an_end_that_could_not_be_known_is_told_when_the_host_is_back(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H2)
+    one = see(bench, key, ended)
+    assert one.phase is Phase.UNKNOWN
+    assert "source: running" in one.message
+    bench.demo.host_up(H2)
+    assert see(bench, key, lambda one: one.phase is not Phase.UNKNOWN).phase is Phase.FAILED
+    assert key not in bench.engine.fleet.pending
+
+
+def test_what_another_started_is_adopted_steered_and_proven(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    other = Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+    try:
+        for _ in range(20):
+            bench.clock.advance(1)
+            other.tick()
+            if other.migrations and other.migrations[0].job is not None:
+                break
+        found = other.migrations[0]
+        assert (found.adopted, found.phase, found.request.destination) == (True, Phase.RUNNING, H2)
+        assert Steer.POST_COPY not in found.steers
+        assert other.fleet.pending[key] == "migrating"
+        other.steer(key, Steer.ABORT)
+        for _ in range(60):
+            bench.clock.advance(1)
+            other.tick()
+            if other.migrations[0].phase.ended:
+                break
+        assert other.migrations[0].phase is Phase.CANCELLED
+        assert len(other.migrations) == 1
+    finally:
+        other.stop()
+    # Whoever started it learns of it.
+    assert see(bench, key, ended).phase is Phase.CANCELLED
+
+
+def test_an_adopted_one_that_arrives_is_done(bench: Bench) -> None:
+    key = ask(bench, "cache1", MigrationOptions(bandwidth_mib_per_s=600))
+    see(bench, key, running)
+    other = Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+    try:
+        for _ in range(200):
+            bench.clock.advance(1)
+            other.tick()
+            if other.migrations and other.migrations[0].phase.ended:
+                break
+        assert [one.phase for one in other.migrations] == [Phase.DONE]
+    finally:
+        other.stop()
+
+
+def test_a_read_only_kvmtui_follows_but_cannot_steer(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    other = Engine(bench.demo, bench.demo.uris, read_only=True, clock=bench.clock)
+    try:
+        for _ in range(20):
+            bench.clock.advance(1)
+            other.tick()
+            if other.migrations:
+                break
+        assert other.migrations[0].steers == frozenset()
+        other.steer(key, Steer.ABORT)
+        assert "not possible" in other.migrations[0].message
+    finally:
+        other.stop()
+
+
+def test_one_that_is_off_moves_offline(bench: Bench) -> None:
+    bench.demo.add_vm(H1, "idle9", state=VmState.SHUT_OFF)
+    bench.engine.tick()
+    key = ask(bench, "idle9", MigrationOptions(offline=True))
+    assert see(bench, key, ended).phase is Phase.DONE
+    assert state(bench, H1, key) is None
+    assert state(bench, H2, key) is VmState.SHUT_OFF
+
+
+@pytest.mark.parametrize(("peer_to_peer", "phase"), [(True, Phase.FAILED), (None, Phase.DONE)])
+def test_a_second_way_is_tried_unless_one_was_asked_for(bench: Bench, peer_to_peer: bool | None, phase: Phase) -> None:
+    bench.demo.fail("migrate", HypervisorError("cannot connect to remote libvirt URI"))
+    key = ask(bench, "web2", MigrationOptions(peer_to_peer=peer_to_peer))
+    assert see(bench, key, ended).phase is phase
+
+
+def test_a_guest_that_another_forced_off_is_said_to_be_nowhere(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.open(H1, read_only=False).perform(Verb.FORCE_OFF, key.uuid)
+    one = see(bench, key, ended)
+    assert one.phase is Phase.FAILED
+    assert "neither host" in one.message
+
+
+def test_another_run_of_the_same_vm_is_not_moved(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    bench.engine.migrate(MigrationRequest(vm.key, vm.name, vm.id + 1, H2, MigrationOptions()))
+    one = see(bench, vm.key, ended)
+    assert one.phase is Phase.FAILED
+    assert "not in the same run" in one.message
+    assert state(bench, H1, vm.key) is VmState.RUNNING
