@@ -1,5 +1,6 @@
 """Reads from libvirt what a VM asks of a destination."""
 
+import time
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from kvmtui.model.preflight_values import GuestNeeds, NeededDisk, Pool
 
 # virDomainControlState, virDomainPausedReason and the codes of virErrorNumber, in libvirt's headers.
 _CONTROL_OK = 0
+_BUSY_S, _LOOK_AGAIN_S = 1.0, 0.02
 _PAUSED, _IO_ERROR = 3, 5
 _NO_VOLUME = 50
 _OPERATIONS = {1: "start", 2: "saving", 3: "restoring", 4: "migration in", 5: "migration", 6: "snapshot", 8: "dump"}
@@ -37,7 +39,7 @@ def read_needs(connection: Any, domain: Any) -> GuestNeeds:
     needs = _with_job(reading, domain, needs) if needs.active else needs
     needs = replace(
         needs,
-        disks=tuple(_measured(reading, domain, disk, ask=bool(needs.job == "")) for disk in needs.disks),
+        disks=tuple(_measured(reading, domain, disk, ask=needs.active and needs.job == "") for disk in needs.disks),
         pools=_pools_of(reading, needs),
     )
     return replace(needs, unread=MappingProxyType(reading.unread))
@@ -52,15 +54,12 @@ def _cpu_xml(reading: Reading, domain: Any, needs: GuestNeeds) -> str | None:
 
 
 def _with_job(reading: Reading, domain: Any, needs: GuestNeeds) -> GuestNeeds:
-    control = reading.ask("job", lambda: domain.controlInfo(0))
-    if control is None:
-        return replace(needs, job=None)
-    if control[0] != _CONTROL_OK:
-        # Its monitor is busy or silent: whoever asked QEMU now might wait for ever.
-        reading.unread["block_jobs"] = "another call holds it"
-        stats = reading.ask("job", lambda: domain.jobStats()) or {}
-        kind = _OPERATIONS.get(stats.get("operation", 0), "another call waits for its QEMU")
-        return replace(needs, job=kind, block_jobs=needs.block_jobs or None)
+    """Return the needs with the job that holds the VM, and its block jobs where its QEMU may be asked."""
+    job = reading.ask("job", lambda: _holder(domain) or _running_job(domain))
+    if job != "":
+        # QEMU is busy, silent, or not to be asked: who asks it now might wait for ever.
+        reading.unread.setdefault("block_jobs", "a job holds the VM")
+        return replace(needs, job=job, block_jobs=needs.block_jobs or None)
     jobs = list(needs.block_jobs or ())
     for disk in needs.disks:
         info = reading.ask("block_jobs", partial(domain.blockJobInfo, disk.target, 0))
@@ -68,6 +67,26 @@ def _with_job(reading: Reading, domain: Any, needs: GuestNeeds) -> GuestNeeds:
             jobs.append(disk.target)
     unasked = not jobs and "block_jobs" in reading.unread
     return replace(needs, job="", block_jobs=None if unasked else tuple(jobs))
+
+
+def _holder(domain: Any) -> str:
+    """Return what QEMU is busy with for longer than a usual question takes; empty: nothing."""
+    until_s = time.monotonic() + _BUSY_S
+    while True:
+        state, _, since_ms = domain.controlInfo(0)
+        if state == _CONTROL_OK:
+            return ""
+        if since_ms / 1000 >= _BUSY_S or time.monotonic() >= until_s:
+            return f"a call to its QEMU has waited {since_ms / 1000:.0f} s for the answer"
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _running_job(domain: Any) -> str:
+    """Return the job that runs; empty: none. Blocks while another call holds the VM."""
+    stats = domain.jobStats()
+    # virDomainJobType: only bounded (1) and unbounded (2) mean that something runs.
+    running = stats.get("type", 0) in (1, 2)
+    return _OPERATIONS.get(stats.get("operation", 0), "a job of another kind") if running else ""
 
 
 def _measured(reading: Reading, domain: Any, disk: NeededDisk, *, ask: bool) -> NeededDisk:

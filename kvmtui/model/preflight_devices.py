@@ -1,5 +1,7 @@
 """The checks of the other devices: networks, host devices, firmware, and what else ties a VM to its host."""
 
+from shlex import quote
+
 from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.preflight_values import (
     Finding,
@@ -30,20 +32,22 @@ def _network(interface: NeededInterface, needs: GuestNeeds, offers: HostOffers) 
         if offers.networks is None:
             return Finding(Grade.UNKNOWN, f"network {source}: {where} could not be asked: {why(offers, 'networks')}")
         if source not in offers.networks:
-            advice = f"virsh net-dumpxml {source} on {needs.source.name}; on {where}: virsh net-define, net-start"
+            advice = (
+                f"virsh net-dumpxml {quote(source)} on {needs.source.name}; on {where}: virsh net-define, net-start"
+            )
             return Finding(Grade.FAIL, f"{where} has no network {source}", advice)
         if not offers.networks[source]:
             evidence = f"the network {source} on {where} is not active"
-            return Finding(Grade.FAIL, evidence, f"on {where}: virsh net-start {source}")
+            return Finding(Grade.FAIL, evidence, f"on {where}: virsh net-start {quote(source)}")
         return Finding(Grade.PASS, f"{where} has {source}")
     if interface.kind in ("bridge", "direct"):
         what = "bridge" if interface.kind == "bridge" else "device"
         if offers.links is None:
             evidence = f"whether {where} has the {what} {source} is not known: {why(offers, 'links')}"
-            return Finding(Grade.UNKNOWN, evidence, f"on {where}: ip link show {source}")
+            return Finding(Grade.UNKNOWN, evidence, f"on {where}: ip link show {quote(source)}")
         if source not in offers.links:
             return Finding(
-                Grade.FAIL, f"{where} has no {what} {source}", f"make it on {where}; ip link show {source} tells"
+                Grade.FAIL, f"{where} has no {what} {source}", f"make it on {where}; ip link show {quote(source)} tells"
             )
         return Finding(Grade.PASS, f"{where} has {source}")
     if interface.kind == "hostdev":
@@ -123,7 +127,7 @@ def firmware(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -
             found.append(Finding(Grade.UNKNOWN, evidence, f"install the same firmware package (ovmf) on {where}"))
     if needs.nvram and not needs.active:
         evidence = f"its UEFI variables stay on {needs.source.name}"
-        found.append(Finding(Grade.WARN, evidence, f"copy {needs.nvram} to {where} by hand"))
+        found.append(Finding(Grade.WARN, evidence, f"copy {quote(needs.nvram)} to {where} by hand"))
     elif needs.nvram:
         found.append(Finding(Grade.PASS, "its UEFI variables go along"))
     return worst(found)
@@ -134,7 +138,11 @@ def host_files(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions)
     found = []
     if needs.host_files:
         evidence = f"whether {offers.host.name} has {listed(needs.host_files, 3)} cannot be looked up"
-        found.append(Finding(Grade.UNKNOWN, evidence, f"ls -l {' '.join(needs.host_files[:3])} on {offers.host.name}"))
+        found.append(
+            Finding(
+                Grade.UNKNOWN, evidence, f"ls -l {' '.join(map(quote, needs.host_files[:3]))} on {offers.host.name}"
+            )
+        )
     if needs.own_arguments:
         evidence = "its definition gives QEMU arguments of its own, which libvirt does not understand"
         name = safe_name(needs.name, needs.uuid)

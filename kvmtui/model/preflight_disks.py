@@ -1,6 +1,7 @@
 """The checks of the disks: seen from there, shared, or copied."""
 
 import posixpath
+from shlex import quote
 
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.preflight_values import (
@@ -54,9 +55,9 @@ def _visible(disk: NeededDisk, offers: HostOffers) -> Finding:
     pool = _holds(disk, offers)
     if pool is None:
         # No pool need know of storage that both hosts mount.
-        advice = f"see for yourself: ls -l {disk.place} on both; if it is missing, choose to copy the disks"
+        advice = f"see for yourself: ls -l {quote(disk.place)} on both; if it is missing, choose to copy the disks"
         return Finding(Grade.UNKNOWN, f"{disk.target}: no active pool of {where} holds {_folder(disk.place)}", advice)
-    advice = f"choose to copy the disks; or, if it is there, on {where}: virsh pool-refresh {pool.name}"
+    advice = f"choose to copy the disks; or, if it is there, on {where}: virsh pool-refresh {quote(pool.name)}"
     return Finding(Grade.WARN, f"{disk.target}: {where} does not list {disk.place} in its pool {pool.name}", advice)
 
 
@@ -119,11 +120,11 @@ def _copied(disk: NeededDisk, offers: HostOffers, how: DiskMove) -> Finding:
     off = next((pool for pool in offers.pools if pool.path == folder), None)
     if off is not None:
         evidence = f"{disk.target}: the pool {off.name} on {where}, which holds {folder}, is not active"
-        return Finding(Grade.FAIL, evidence, f"on {where}: virsh pool-start {off.name}")
+        return Finding(Grade.FAIL, evidence, f"on {where}: virsh pool-start {quote(off.name)}")
     return Finding(
         Grade.FAIL,
         f"{disk.target}: no pool of {where} holds {folder}, so libvirt cannot make the copy",
-        f"on {where}: virsh pool-create-as NAME dir --target {folder}",
+        f"on {where}: virsh pool-create-as NAME dir --target {quote(folder)}",
     )
 
 
@@ -131,11 +132,13 @@ def _overwritten(disk: NeededDisk, path: str, capacity: int | None, where: str, 
     if capacity is not None and disk.capacity_bytes is not None and capacity < disk.capacity_bytes:
         evidence = f"{disk.target}: {path} on {where} has {amount(capacity)}, {amount(disk.capacity_bytes)} are needed"
         return Finding(
-            Grade.FAIL, evidence, f"on {where}: virsh vol-resize {path} {disk.capacity_bytes}B, or delete it"
+            Grade.FAIL, evidence, f"on {where}: virsh vol-resize {quote(path)} {disk.capacity_bytes}B, or delete it"
         )
     if how is DiskMove.COPY_CHANGES:
         return Finding(Grade.PASS, f"{where} has {path} to be filled")
-    advice = f"make sure that it is not the same storage, and nothing that you need: virsh vol-info {path} on {where}"
+    advice = (
+        f"make sure that it is not the same storage, and nothing that you need: virsh vol-info {quote(path)} on {where}"
+    )
     return Finding(Grade.WARN, f"{disk.target}: {where} has a volume at {path}; it is overwritten", advice)
 
 
@@ -150,8 +153,8 @@ def _no_base(disk: NeededDisk, path: str, offers: HostOffers) -> Finding:
     else:
         evidence = f"{disk.target}: {where} does not list {path}, and libvirt makes no file to copy changes into"
         advice = (
-            f"on {where}: virsh vol-create-as POOL {posixpath.basename(path)} {_size(disk)} --format qcow2 "
-            f"--backing-vol {disk.backing} --backing-vol-format qcow2; or, if it is there, virsh pool-refresh POOL"
+            f"on {where}: virsh vol-create-as POOL {quote(posixpath.basename(path))} {_size(disk)} --format qcow2 "
+            f"--backing-vol {quote(disk.backing)} --backing-vol-format qcow2; if it is there: virsh pool-refresh POOL"
         )
     # Where no pool looks, there may be anything.
     return Finding(Grade.FAIL if _holds(disk, offers) else Grade.UNKNOWN, evidence, advice)
@@ -173,7 +176,7 @@ def _room(copied: list[NeededDisk], offers: HostOffers) -> list[Finding]:
         now = sum((disk.allocated_bytes if disk.format == "qcow2" else disk.capacity_bytes) or 0 for disk in made)
         most = sum(disk.capacity_bytes or 0 for disk in made)
         free = pool.free_bytes or 0
-        advice = f"make room in the pool {pool.name} on {offers.host.name}, then: virsh pool-refresh {pool.name}"
+        advice = f"make room in the pool {pool.name} on {offers.host.name}, then: virsh pool-refresh {quote(pool.name)}"
         evidence = f"{listed([disk.target for disk in made])}: the pool {pool.name} has {amount(free)} free"
         if now > free:
             found.append(Finding(Grade.FAIL, f"{evidence}, the copies take {amount(now)}", advice))
@@ -217,7 +220,7 @@ def media(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> F
             evidence = f"{disk.target}: {offers.host.name} does not list {disk.place}"
             name = safe_name(needs.name, needs.uuid)
             grade = Grade.UNKNOWN if offers.volumes is None else Grade.WARN
-            found.append(Finding(grade, evidence, f"virsh change-media {name} {disk.target} --eject"))
+            found.append(Finding(grade, evidence, f"virsh change-media {name} {quote(disk.target)} --eject"))
     return worst(found)
 
 
@@ -228,7 +231,7 @@ def block_jobs(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions)
     if not needs.block_jobs:
         return Finding(Grade.PASS, "none") if needs.disks else None
     name = safe_name(needs.name, needs.uuid)
-    advice = f"wait for its end (virsh blockjob {name} {needs.block_jobs[0]}), or end it with --abort"
+    advice = f"wait for its end (virsh blockjob {name} {quote(needs.block_jobs[0])}), or end it with --abort"
     return Finding(Grade.FAIL, f"{listed(needs.block_jobs)}: a block job runs", advice)
 
 
@@ -250,11 +253,11 @@ def _pool(disk: NeededDisk, offers: HostOffers) -> Finding:
     if pool is None:
         evidence = f"{disk.target}: {where} has no pool {disk.pool}"
         return Finding(
-            Grade.FAIL, evidence, f"define it on {where}: virsh pool-define FILE, virsh pool-start {disk.pool}"
+            Grade.FAIL, evidence, f"define it on {where}: virsh pool-define FILE, virsh pool-start {quote(disk.pool)}"
         )
     if not pool.active:
         evidence = f"{disk.target}: the pool {disk.pool} on {where} is not active"
-        return Finding(Grade.FAIL, evidence, f"on {where}: virsh pool-start {disk.pool}")
+        return Finding(Grade.FAIL, evidence, f"on {where}: virsh pool-start {quote(disk.pool)}")
     return Finding(Grade.PASS, f"{where} has the pool {disk.pool}")
 
 

@@ -78,7 +78,7 @@ def job(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Fin
     if needs.job is None:
         return Finding(Grade.UNKNOWN, f"whether a job runs could not be asked: {why(needs, 'job')}")
     if needs.job:
-        return Finding(Grade.FAIL, f"a job holds it: {needs.job}", "wait for its end, or cancel it with X")
+        return Finding(Grade.FAIL, f"it is held: {needs.job}", "wait for its end; X cancels a job")
     return Finding(Grade.PASS, "none")
 
 

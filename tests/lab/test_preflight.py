@@ -1,6 +1,9 @@
 """The checks before a move, on real hosts: what they say is what libvirt then does."""
 
 import contextlib
+import os
+import signal
+import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 
@@ -12,7 +15,7 @@ from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, preflight
 from tests.lab import guests
 from tests.lab.conftest import GuestFactory, _remove, connected
-from tests.lab.lab import Host, Lab
+from tests.lab.lab import Host, Lab, wait_until
 from tests.lab.tools import LabError
 
 Paused = Callable[..., str]
@@ -27,7 +30,7 @@ def paused(lab: Lab) -> Iterator[Paused]:
         host: Host, name: str, change: Callable[[ET.Element], None] = lambda _: None, *, start: bool = True
     ) -> str:
         made.append(name)
-        tree = ET.fromstring(guests.tiny_xml(name))
+        tree = ET.fromstring(guests.tiny_xml(name))  # noqa: S314 - our own
         change(tree)
         with connected(host) as connection:
             domain = connection.defineXML(ET.tostring(tree, encoding="unicode"))
@@ -65,9 +68,15 @@ def migrate(lab: Lab, uuid: str, *flags: str) -> None:
     lab.h1.virsh("migrate", "--live", "--p2p", "--persistent", "--undefinesource", *flags, uuid, lab.h2.uri)
 
 
+def devices(domain: ET.Element) -> ET.Element:
+    found = domain.find("devices")
+    assert found is not None
+    return found
+
+
 def add_network(name: str) -> Callable[[ET.Element], None]:
     def change(domain: ET.Element) -> None:
-        interface = ET.SubElement(domain.find("devices"), "interface", type="network")
+        interface = ET.SubElement(devices(domain), "interface", type="network")
         ET.SubElement(interface, "source", network=name)
         ET.SubElement(interface, "model", type="virtio")
 
@@ -75,7 +84,7 @@ def add_network(name: str) -> Callable[[ET.Element], None]:
 
 
 def add_bridge(domain: ET.Element) -> None:
-    interface = ET.SubElement(domain.find("devices"), "interface", type="bridge")
+    interface = ET.SubElement(devices(domain), "interface", type="bridge")
     ET.SubElement(interface, "source", bridge="labbr9")
 
 
@@ -86,8 +95,8 @@ def test_a_good_vm_passes_and_moves(lab: Lab, guest: GuestFactory) -> None:
     assert needs.disks[0].capacity_bytes == guests.DISK_BYTES
     checks = {check.id: check for check in preflight(needs, offers, MigrationOptions(disks=DiskMove.COPY))}
     assert failing(checks) == []
-    passed = ("other-host", "name", "job", "snapshots", "machine", "cpu", "networks", "copies", "memory", "block-jobs")
-    assert {id: checks[id].grade for id in passed} == dict.fromkeys(passed, Grade.PASS)
+    passed = ("other-host", "name", "job", "snapshots", "machine", "cpu", "networks", "copies", "block-jobs")
+    assert {check: checks[check].grade for check in passed} == dict.fromkeys(passed, Grade.PASS)
     # The kernel it boots and the way between the hosts cannot be looked up.
     assert {check.id for check in checks.values() if check.grade is Grade.UNKNOWN} == {"host-files", "reach"}
     migrate(lab, vm.uuid, "--copy-storage-all")
@@ -181,7 +190,7 @@ def test_an_emulator_that_is_missing_fails(lab: Lab, paused: Paused) -> None:
     lab.h1.inside("ln", "-s", "/usr/bin/qemu-system-x86_64", "/var/lib/libvirt/own-qemu")
 
     def use_it(domain: ET.Element) -> None:
-        ET.SubElement(domain.find("devices"), "emulator").text = "/var/lib/libvirt/own-qemu"
+        ET.SubElement(devices(domain), "emulator").text = "/var/lib/libvirt/own-qemu"
 
     uuid = paused(lab.h1, "emu1", use_it)
     checks = look(lab, uuid)
@@ -215,3 +224,37 @@ def test_who_may_only_look_is_told_what_could_not_be_asked(lab: Lab, paused: Pau
     assert "may only look" in checks["machine"].evidence
     assert failing(checks) == []
     assert checks["name"].grade is Grade.PASS
+
+
+def test_a_vm_that_is_on_its_way_fails(lab: Lab, guest: GuestFactory) -> None:
+    vm = guest(lab.h1, "busy1")
+    lab.h1.virsh("migrate-setspeed", vm.uuid, "1")
+    moving = subprocess.Popen(
+        ["virsh", "-q", "-c", lab.h1.uri, "migrate", "--live", "--p2p", vm.uuid, lab.h2.uri], stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: "job" in failing(look(lab, vm.uuid)), "the job")
+        checks = look(lab, vm.uuid)
+        assert "migration" in checks["job"].evidence
+        # The destination has it already, too.
+        assert checks["name"].grade is Grade.FAIL
+    finally:
+        lab.h1.virsh("domjobabort", vm.uuid)
+        moving.wait(30)
+    assert failing(look(lab, vm.uuid)) == []
+
+
+def test_a_hung_qemu_fails_and_is_not_asked(lab: Lab, guest: GuestFactory) -> None:
+    vm = guest(lab.h1, "hung1", wait=False)
+    pid = lab.h1.qemu_pid(vm.name)
+    os.kill(pid, signal.SIGSTOP)
+    asker = subprocess.Popen(["virsh", "-q", "-c", lab.h1.uri, "dommemstat", vm.uuid], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: "occupied" in lab.h1.virsh("domcontrol", vm.uuid), "somebody to wait for it")
+        checks = look(lab, vm.uuid)
+        assert failing(checks) == ["job"]
+        assert "waited" in checks["job"].evidence
+        assert checks["block-jobs"].grade is Grade.UNKNOWN
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        asker.wait(30)
