@@ -1,15 +1,18 @@
 """The command line: reads the arguments, builds everything and hands it down."""
 
 import argparse
+import gc
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from kvmtui import __version__
 from kvmtui.config import (
+    BalanceSettings,
     ConfigError,
     FileSettings,
     HostSetting,
@@ -17,6 +20,7 @@ from kvmtui.config import (
     check_demo,
     check_interval,
     check_uri,
+    check_watch,
     config_file,
     read_config,
     this_default_uri,
@@ -24,12 +28,16 @@ from kvmtui.config import (
 from kvmtui.model.clean import clean
 from kvmtui.model.uris import risks, without_secrets
 
+if TYPE_CHECKING:
+    from kvmtui.engine.engine import Engine
+
 T = TypeVar("T")
 
 _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
 _DEMO_VMS = 12
+_BALANCE = "balance"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -48,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str]) -> int:
     """Return the exit code of a run with these arguments."""
     try:
-        settings = _settings(arguments)
+        if arguments and arguments[0] == _BALANCE:
+            return _balance(_balance_parser().parse_args(arguments[1:]))
+        settings = _settings(_parser().parse_args(arguments))
         _start_log(settings.log)
         return _dashboard(settings)
     except _Leave as leave:
@@ -85,9 +95,48 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="kvmtui",
         description="Watch KVM hosts and act on their VMs from one terminal screen.",
-        epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default.",
+        epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default. "
+        'Without a screen: "kvmtui balance", see "kvmtui balance --help".',
         allow_abbrev=False,
     )
+    _add_common(parser)
+    parser.add_argument("--read-only", action="store_true", help="only look: connections that cannot change anything")
+    parser.add_argument(
+        "--interval",
+        metavar="S",
+        type=_checked(check_interval, float),
+        help=f"seconds between looks (default 1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f})",
+    )
+    parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
+    parser.add_argument("--version", action="version", version=f"kvmtui {__version__}")
+    return parser
+
+
+def _balance_parser() -> _Parser:
+    parser = _Parser(
+        prog="kvmtui balance",
+        description="Say which VMs to move, and why, so that hosts are even or one is empty; with --run, move them.",
+        epilog="Exit code: 0 done, or nothing to do; 1 something could not be moved; 2 wrong arguments; "
+        "3 not known: figures are missing, or how a move ended.",
+        allow_abbrev=False,
+    )
+    _add_common(parser)
+    parser.set_defaults(read_only=False, interval=None, low_bandwidth=False)
+    parser.add_argument("--evacuate", metavar="HOST", help="empty this host, by its name or URI")
+    parser.add_argument("--run", action="store_true", help="make the moves, one at a time; ^C aborts")
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON; with --run, what became of it")
+    parser.add_argument(
+        "--for",
+        dest="watch_s",
+        metavar="S",
+        default=BalanceSettings().watch_s,
+        type=_checked(check_watch, float),
+        help="watch the hosts for S seconds first (default 10): the longer, the surer is what they need",
+    )
+    return parser
+
+
+def _add_common(parser: _Parser) -> None:
     parser.add_argument(
         "-c",
         "--connect",
@@ -98,19 +147,11 @@ def _parser() -> _Parser:
         help="a host to watch, such as qemu+ssh://root@host/system; may be given several times",
     )
     parser.add_argument("--config", metavar="FILE", type=Path, help="read FILE instead of ~/.config/kvmtui/config.toml")
-    parser.add_argument("--read-only", action="store_true", help="only look: connections that cannot change anything")
-    parser.add_argument(
-        "--interval",
-        metavar="S",
-        type=_checked(check_interval, float),
-        help=f"seconds between looks (default 1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f})",
-    )
     parser.add_argument(
         "--trust-uris",
         action="store_true",
         help="do not ask about URIs that run a program or accept any host key",
     )
-    parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
     parser.add_argument(
         "--demo",
         metavar="N",
@@ -120,8 +161,6 @@ def _parser() -> _Parser:
         help=f"show emulated hosts with N VMs (default {_DEMO_VMS}); needs no libvirt",
     )
     parser.add_argument("--log", metavar="FILE", type=Path, help="append what happens to FILE")
-    parser.add_argument("--version", action="version", version=f"kvmtui {__version__}")
-    return parser
 
 
 def _checked(check: Callable[[T], T], convert: Callable[[str], T]) -> Callable[[str], T]:
@@ -141,8 +180,7 @@ def _checked(check: Callable[[T], T], convert: Callable[[str], T]) -> Callable[[
     return checked
 
 
-def _settings(arguments: Sequence[str]) -> Settings:
-    given = _parser().parse_args(arguments)
+def _settings(given: argparse.Namespace) -> Settings:
     if given.demo is not None and given.connect:
         raise ConfigError('--demo shows emulated hosts, -c real ones; give one of them; see "kvmtui --help"')
     twice = {uri for uri in given.connect if given.connect.count(uri) > 1}
@@ -241,6 +279,16 @@ def _dashboard(settings: Settings) -> int:
         raise ConfigError("the dashboard needs a terminal: run it in one, with nothing redirected")
     if os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
         raise ConfigError("the terminal type is not known: set TERM, for example TERM=xterm-256color")
+    engine = _engine(settings)
+    from kvmtui.ui.app import Dashboard
+
+    code = Dashboard(engine, low_bandwidth=settings.low_bandwidth).run_until_quit()
+    sys.stderr.write(_CLEAR_LINE)
+    return code
+
+
+def _engine(settings: Settings) -> "Engine":
+    """Return an engine that has a picture of its first host, or watches already."""
     from kvmtui.engine.engine import Engine
 
     if settings.demo_vms is not None:
@@ -250,29 +298,41 @@ def _dashboard(settings: Settings) -> int:
         engine = Engine(demo, demo.uris, interval_s=settings.interval_s, read_only=settings.read_only)
         # All its hosts live in this process: more of them would take the time that the first picture needs.
         engine.tick(demo.uris[:1])
-    else:
-        _confirm(settings)
-        from kvmtui.hypervisor.errors import LibraryMissing
-        from kvmtui.hypervisor.library import libvirt
-        from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
+        return engine
+    _confirm(settings)
+    from kvmtui.hypervisor.errors import LibraryMissing
+    from kvmtui.hypervisor.library import libvirt
+    from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
 
-        try:
-            libvirt()
-        except LibraryMissing as error:
-            raise ConfigError(str(error)) from error
-        engine = Engine(
-            LibvirtBackend(),
-            [host.uri for host in settings.hosts],
-            interval_s=settings.interval_s,
-            read_only=settings.read_only,
-            read_only_hosts={host.uri for host in settings.hosts if host.read_only},
-            names={host.uri: host.name for host in settings.hosts if host.name},
-            audited=True,
-        )
-        # Hosts answer while Textual is being imported.
-        engine.start()
-    from kvmtui.ui.app import Dashboard
+    try:
+        libvirt()
+    except LibraryMissing as error:
+        raise ConfigError(str(error)) from error
+    engine = Engine(
+        LibvirtBackend(),
+        [host.uri for host in settings.hosts],
+        interval_s=settings.interval_s,
+        read_only=settings.read_only,
+        read_only_hosts={host.uri for host in settings.hosts if host.read_only},
+        names={host.uri: host.name for host in settings.hosts if host.name},
+        audited=True,
+    )
+    # Hosts answer while Textual is being imported.
+    engine.start()
+    return engine
 
-    code = Dashboard(engine, low_bandwidth=settings.low_bandwidth).run_until_quit()
-    sys.stderr.write(_CLEAR_LINE)
-    return code
+
+def _balance(given: argparse.Namespace) -> int:
+    # However seldom the dashboard looks: a short watch needs its samples.
+    settings = replace(_settings(given), read_only=not given.run, interval_s=1.0)
+    wanted = BalanceSettings(given.evacuate, given.json, given.run, given.watch_s)
+    _start_log(settings.log)
+    from kvmtui.report.balance import report_balance
+
+    # The first steps of the program turned it off for the sake of the first picture, which is none here.
+    gc.enable()
+    engine = _engine(settings)
+    try:
+        return report_balance(engine, wanted)
+    finally:
+        engine.stop()

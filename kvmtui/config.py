@@ -13,6 +13,7 @@ from kvmtui.model.clean import clean, clean_message
 
 _SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?", re.ASCII)
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.2, 60.0
+MIN_WATCH_S, MAX_WATCH_S = 2.0, 600.0
 _MAX_DEMO_VMS = 20_000
 _MAX_FILE_BYTES = 1024 * 1024
 _MAX_NAME = 60
@@ -56,6 +57,19 @@ class Settings:
     """Whether URIs that do more than connect are used without asking."""
 
 
+@dataclass(frozen=True, slots=True)
+class BalanceSettings:
+    """What `kvmtui balance` shall do on top of watching."""
+
+    evacuate: str | None = None
+    """The name or URI of the host to clear; None: even out all hosts."""
+    as_json: bool = False
+    run: bool = False
+    """Make the moves, not only print them."""
+    watch_s: float = 10.0
+    """For how long the hosts are watched before anything is said of them."""
+
+
 def check_uri(text: str) -> str:
     """Return a libvirt connection URI that has the right form; raises `ConfigError`."""
     example = "for example qemu:///system or qemu+ssh://root@host/system"
@@ -77,6 +91,13 @@ def check_interval(seconds: float) -> float:
     """Return an interval that makes sense; raises `ConfigError`."""
     if not MIN_INTERVAL_S <= seconds <= MAX_INTERVAL_S:
         raise ConfigError(f"the interval must be between {MIN_INTERVAL_S} and {MAX_INTERVAL_S:.0f} seconds")
+    return seconds
+
+
+def check_watch(seconds: float) -> float:
+    """Return a time to watch hosts for that makes sense; raises `ConfigError`."""
+    if not MIN_WATCH_S <= seconds <= MAX_WATCH_S:
+        raise ConfigError(f"the time to watch must be between {MIN_WATCH_S:.0f} and {MAX_WATCH_S:.0f} seconds")
     return seconds
 
 

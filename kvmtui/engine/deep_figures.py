@@ -125,7 +125,7 @@ class DeepRuns:
 
 def _figures(old: DeepVm | None, new: DeepVm) -> DeepFigures:
     if old is None:
-        return DeepFigures(new.taken_at_s, _memory(new))
+        return DeepFigures(new.taken_at_s, _memory(new), rss_bytes=new.rss_bytes)
     elapsed_s = new.taken_at_s - old.taken_at_s
     waited = rate(old.ready_ns, new.ready_ns, elapsed_s, _GAP_S) if old.vcpus == new.vcpus else None
     return DeepFigures(
@@ -134,6 +134,7 @@ def _figures(old: DeepVm | None, new: DeepVm) -> DeepFigures:
         ready_fraction=None if waited is None or not new.vcpus else waited / 1e9 / new.vcpus,
         disk_read_bytes_per_s=devices_rate(old.disk_read_bytes, new.disk_read_bytes, elapsed_s, _GAP_S),
         disk_write_bytes_per_s=devices_rate(old.disk_write_bytes, new.disk_write_bytes, elapsed_s, _GAP_S),
+        rss_bytes=new.rss_bytes,
     )
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kvmtui.engine.audit import Audit
     from kvmtui.engine.consoles import Console, Consoles
     from kvmtui.engine.migrations import Migrations
+    from kvmtui.engine.plans import Plans
     from kvmtui.engine.preflights import Preflights
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 
@@ -47,6 +48,7 @@ class Listeners:
     migration_changed: Callable[[Migration], None] = field(default=lambda migration: None)
     trouble: Callable[[str], None] = field(default=lambda text: None)
     """Something of kvmtui's own does not work; the text is one cleaned line."""
+    plans_changed: Callable[[], None] = field(default=lambda: None)
 
 
 class Engine:
@@ -103,6 +105,7 @@ class Engine:
         self._preflights: Preflights | None = None
         self._making = threading.Lock()
         self._consoles: Consoles | None = None
+        self._plans: Plans | None = None
         self._store.on_change(self._fleet_changed)
 
     @property
@@ -131,6 +134,8 @@ class Engine:
         self._watch.stop()
         if self._consoles is not None:
             self._consoles.close()
+        if self._plans is not None:
+            self._plans.close()
         for poller in self._pollers.values():
             poller.close()
         if self._audit is not None:
@@ -200,12 +205,21 @@ class Engine:
                 self._migrations = Migrations(
                     self._pollers,
                     self._store,
-                    lambda migration: self.listeners.migration_changed(migration),
+                    self._migration_changed,
                     self.audit,
                     soon=self._watch.run_soon,
                     clock=self.clock,
                 )
             return self._migrations
+
+    @property
+    def plans(self) -> "Plans":
+        """Plans to move VMs so that hosts are even, or one is empty."""
+        if self._plans is None:
+            from kvmtui.engine.plans import Plans
+
+            self._plans = Plans(self, self._pollers, self._histories, lambda: self.listeners.plans_changed())
+        return self._plans
 
     def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
         """Open a VM's serial console, the first or a `device` of its `VmConfig.consoles`.
@@ -271,6 +285,7 @@ class Engine:
             "deep": self._opener(uri, read_only=True),
             "jobs": self._opener(uri, read_only=True),
             "act": self._opener(uri, read_only=uri in self._read_only_hosts),
+            "plans": self._opener(uri, read_only=True),
             "preflight": self._as_much_as_allowed(uri),
         }
 
@@ -304,6 +319,13 @@ class Engine:
         self.listeners.fleet_changed()
         if self._consoles is not None:
             self._consoles.watch()
+        if self._plans is not None:
+            self._plans.wake()
+
+    def _migration_changed(self, migration: Migration) -> None:
+        if self._plans is not None:
+            self._plans.migration_changed(migration)
+        self.listeners.migration_changed(migration)
 
     def _after_tick(self, uri: str) -> Callable[[], None]:
         def watch() -> None:
@@ -315,7 +337,7 @@ class Engine:
                 self._moves().adopt()
             if self._preflights is not None:
                 self._preflights.watch(uri)
-            self._pollers[uri].lanes.close_idle("act", "jobs", "preflight")
+            self._pollers[uri].lanes.close_idle("act", "jobs", "preflight", "plans")
 
         return watch
 

@@ -22,6 +22,8 @@ _RECENT = 20
 _EARLY_SHARE = 0.5
 _NS_PER_S = 1e-9
 _SETTLED = 2
+_MEAN_S, _MEAN_STEP_S = 300.0, 10.0
+"""Over how long the host's CPU is averaged, and how far apart the samples are that this is reckoned from."""
 
 Column = Sequence[float]
 
@@ -50,6 +52,8 @@ class HostSampler:
         self._deep = DeepRuns()
         self._flags: Flags | None = None
         self._node: NodeSample | None = None
+        self._nodes: deque[NodeSample] = deque()
+        """Older ones, some seconds apart."""
         self._figures = HostFigures()
         self._remembered_at_s = -inf
         self._told = HostVms(host)
@@ -184,13 +188,25 @@ class HostSampler:
             return
         self._node = new
         busy = _busy_fraction(old, new)
+        base = self._mean_base(new)
         self._figures = HostFigures(
             cpu_busy_fraction=busy,
             memory_total_bytes=new.memory_total_bytes,
             memory_used_bytes=new.memory_used_bytes,
             pressure=new.pressure,
             cpu_recent=(*self._figures.cpu_recent, busy)[-_RECENT:],
+            cpu_mean_fraction=_busy_fraction(base, new),
+            cpu_mean_s=0.0 if base is None else new.taken_at_s - base.taken_at_s,
         )
+
+    def _mean_base(self, new: NodeSample) -> NodeSample | None:
+        """Return the sample that the mean is reckoned from: counters need only their first and last to be kept."""
+        kept = self._nodes
+        if not kept or new.taken_at_s - kept[-1].taken_at_s >= _MEAN_STEP_S:
+            kept.append(new)
+        while len(kept) > 1 and new.taken_at_s - kept[1].taken_at_s >= _MEAN_S:
+            kept.popleft()
+        return None if kept[0] is new else kept[0]
 
     def gap(self) -> None:
         """Forget counters: after a lost link nothing can be said of the time between."""
@@ -199,6 +215,7 @@ class HostSampler:
         self._counted_at_s = self._remembered_at_s = -inf
         self._deep.gap()
         self._node = None
+        self._nodes.clear()
         self.silent.clear()
 
     @property

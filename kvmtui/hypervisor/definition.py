@@ -1,10 +1,14 @@
 """What a domain's XML says; the text may come from anyone, so nothing in it is trusted."""
 
+import re
 import xml.etree.ElementTree as ET
 
 from kvmtui.hypervisor.xml_reader import read_xml
 from kvmtui.model.clean import clean
 from kvmtui.model.vm import Disk, Interface, VmConfig
+
+PLACEMENT = "https://kvmtui.invalid/placement/1"
+"""The XML namespace of `<placement pinned="yes" apart="db"/>` in a domain's metadata; nothing is to be found there."""
 
 
 def parse_definition(xml: str, addresses: tuple[str, ...], taken_at_s: float) -> VmConfig:
@@ -18,7 +22,13 @@ def parse_definition(xml: str, addresses: tuple[str, ...], taken_at_s: float) ->
         balloon_period_s=_number(root.find("devices/memballoon/stats"), "period"),
         emulated=root.get("type") == "qemu",
         taken_at_s=taken_at_s,
+        pinned=_tag(root, "pinned").lower() not in ("", "no", "false", "0"),
+        apart=tuple(dict.fromkeys(clean(name, 40) for name in re.split(r"[,\s]+", _tag(root, "apart")) if name)),
     )
+
+
+def _tag(root: ET.Element, name: str) -> str:
+    return _attribute(root, f"metadata/{{{PLACEMENT}}}placement", name).strip()
 
 
 def _disk(element: ET.Element) -> Disk:

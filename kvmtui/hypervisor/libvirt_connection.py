@@ -179,17 +179,19 @@ class LibvirtConnection:
 
     def known_paths(self, paths: Collection[str]) -> frozenset[str]:
         """Return those of `paths` that a storage pool of this host holds a volume at."""
-        found: set[str] = set()
+        return frozenset(self.volumes(paths))
+
+    def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return how many bytes each of `paths` takes up that a storage pool of this host holds a volume at."""
+        found: dict[str, int] = {}
         for path in paths:
             try:
-                self._connection.storageVolLookupByPath(path)
+                found[path] = int(self._connection.storageVolLookupByPath(path).info()[2])
             except self._module.libvirtError as error:
                 failure = translate(error, self._connection)
                 if isinstance(failure, LinkLost):
                     raise failure from error
-            else:
-                found.add(path)
-        return frozenset(found)
+        return found
 
     def needs(self, uuid: str) -> "GuestNeeds":
         """Return what the VM asks of a destination."""

@@ -79,6 +79,9 @@ class Connection(Protocol):
     def known_paths(self, paths: Collection[str]) -> frozenset[str]:
         """Return those of `paths` that a storage pool of this host holds a volume at."""
 
+    def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return how many bytes each of `paths` takes up that a storage pool of this host holds a volume at."""
+
     def needs(self, uuid: str) -> "GuestNeeds":
         """Return what the VM asks of a destination; what needs a connection for writing is unknown without one."""
 

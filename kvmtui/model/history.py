@@ -59,6 +59,11 @@ class _Rows:
             found.append(code or _UNKNOWN)
         return _unpacked(b"".join(found))
 
+    def packed(self, number: int, metric: int) -> bytes | None:
+        """Return the values of all slots of a row as they are kept, or None where there is none."""
+        row = self._rows[number % len(self._rows)]
+        return row[1][metric] if row is not None and row[0] == number else None
+
 
 class _Step:
     """The mean of one metric over a step: what stands still is not added up."""
@@ -157,6 +162,32 @@ class History:
             ]
         values = [*[None] * (points * each - len(known)), *known]
         return values if each == 1 else [_mean(values[at : at + each]) for at in range(0, len(values), each)]
+
+    def means(self, metric: Metric, since_s: float, until_s: float) -> dict[str, tuple[float, int]]:
+        """Return of each VM the mean over the seconds after `since_s` that are known, and how many those are.
+
+        At most the last `FINE` seconds; a VM of which nothing is known is left out.
+        """
+        last = int(until_s)
+        first = max(int(since_s), last - FINE) + 1
+        with self._lock:
+            rows = [(second, self._fine.packed(second, metric)) for second in range(first, last + 1)]
+            slots, size = dict(self._slots), self._size
+            born = [0] * size
+            for uuid, slot in slots.items():
+                born[slot] = self._born[uuid]
+        totals, counts = [0.0] * size, [0] * size
+        packed, values = b"", list[float]()
+        for second, row in rows:
+            if row is None:
+                continue
+            if row is not packed:
+                packed, values = row, _unpacked(row)
+            for slot, value in enumerate(values):
+                if value == value and second > born[slot]:
+                    totals[slot] += value
+                    counts[slot] += 1
+        return {uuid: (totals[slot] / counts[slot], counts[slot]) for uuid, slot in slots.items() if counts[slot]}
 
     def _admit(self, uuids: Sequence[str]) -> None:
         """Give new VMs a slot, and forget those that are gone."""

@@ -50,6 +50,10 @@ class HostFigures:
     memory_used_bytes: int | None = None
     pressure: Pressure | None = None
     cpu_recent: tuple[float | None, ...] = ()
+    cpu_mean_fraction: float | None = None
+    """The mean of the CPU's use over `cpu_mean_s`."""
+    cpu_mean_s: float = 0.0
+    """Five minutes, or less where it has not been watched for so long."""
 
 
 @dataclass(frozen=True, slots=True)

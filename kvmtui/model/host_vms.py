@@ -20,6 +20,8 @@ class DeepFigures:
     ready_fraction: float | None = None
     disk_read_bytes_per_s: float | None = None
     disk_write_bytes_per_s: float | None = None
+    rss_bytes: int | None = None
+    """What the QEMU process holds of the host's memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

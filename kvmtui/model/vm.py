@@ -131,6 +131,10 @@ class VmConfig:
     emulated: bool
     """Whether it runs without KVM (domain type qemu: TCG)."""
     taken_at_s: float
+    pinned: bool = False
+    """Whether it shall stay on its host, by the tag in its metadata."""
+    apart: tuple[str, ...] = ()
+    """Names of groups whose VMs shall be on different hosts, by the same tag."""
 
 
 @dataclass(frozen=True, slots=True)

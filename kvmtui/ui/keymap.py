@@ -49,6 +49,8 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("x", "menu", "", "Act"),
     ViewKey("colon", "app.command_palette", "find a command by name", "Act", ": ^p"),
     ViewKey("w", "moves", "moves under way", "View"),
+    ViewKey("B", "balance", "balance: which VMs to move so that hosts are even, and why", "Hosts"),
+    ViewKey("E", "evacuate", "empty a host: move all its VMs to the others", "Hosts"),
     ViewKey("J", "journal", "what was done", "View"),
     ViewKey("A", "audit", "audit: who did what, over all sessions", "View"),
     ViewKey("plus", "change_interval(0.5)", "look more often", "View", "+"),

@@ -28,6 +28,14 @@ class ConsoleWoke(Message):
         return isinstance(message, ConsoleWoke)
 
 
+class PlansChanged(Message):
+    """There is something new to see of a plan."""
+
+    def can_replace(self, message: Message) -> bool:
+        """One of several waiting is enough."""
+        return isinstance(message, PlansChanged)
+
+
 @dataclass
 class ActionFinished(Message):
     """An action has ended."""

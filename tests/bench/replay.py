@@ -187,6 +187,11 @@ class ReplayConnection:
         del paths
         return frozenset()
 
+    def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return that there are none."""
+        del paths
+        return {}
+
     def close(self) -> None:
         """Do nothing."""
 

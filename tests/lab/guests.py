@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-Role = Literal["idle", "cpu", "disk", "net"]
+Role = Literal["idle", "busy", "cpu", "disk", "net"]
 
 #: Where every host sees the image and its pool; equal on all hosts, as a migration needs it.
 BOOT_FOLDER = Path("/var/lib/libvirt/boot")

@@ -75,6 +75,7 @@ net_waves() {
 }
 
 case $role in
+    busy) yes >/dev/null & ;;
     cpu) cpu_waves & ;;
     disk) disk_waves & ;;
     net) net_waves & ;;

@@ -188,6 +188,19 @@ async def _search(stage: Stage) -> None:
     await stage.see("2 of 2", "older")
 
 
+async def _plan(stage: Stage) -> None:
+    await stage.press("B")
+    await stage.see("1 move proposed")
+    await stage.see("web1 h1→h2")
+
+
+async def _emptying(stage: Stage) -> None:
+    await stage.press("E", "home", "enter")
+    await stage.see("5 moves proposed")
+    await stage.press("n")
+    await stage.see("win1 on h1", "pinned")
+
+
 SCENES = {
     "dashboard": Scene(120, 40, _nothing),
     "busy": Scene(200, 60, _busy),
@@ -210,4 +223,6 @@ SCENES = {
     "console": Scene(100, 30, _console),
     "consoles": Scene(160, 40, _consoles),
     "search": Scene(80, 24, _search),
+    "plan": Scene(120, 40, _emptying),
+    "plan_small": Scene(80, 24, _plan),
 }

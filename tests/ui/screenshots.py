@@ -19,6 +19,7 @@ PICTURES = {
     "migrate": "move_warns_wide",
     "moves": "moves",
     "console": "console",
+    "plan": "plan",
 }
 """File name to scene."""
 _FONTS = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, "Liberation Mono", monospace'

@@ -1,6 +1,6 @@
 import pytest
 
-from kvmtui.hypervisor.definition import parse_definition
+from kvmtui.hypervisor.definition import PLACEMENT, parse_definition
 from kvmtui.hypervisor.errors import HypervisorError
 
 XML = """
@@ -42,6 +42,31 @@ def test_definition() -> None:
 def test_what_cannot_be_read_is_said(xml: str) -> None:
     with pytest.raises(HypervisorError, match="cannot be read"):
         parse_definition(xml, (), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "pinned", "apart"),
+    [
+        ("", False, ()),
+        ("pinned='yes'", True, ()),
+        ("pinned='no' apart='db'", False, ("db",)),
+        # Who wrote something there meant something by it.
+        ("pinned='always'", True, ()),
+        ("pinned=' '", False, ()),
+        ("apart=' db, web\tdb '", False, ("db", "web")),
+        ("apart='d&#x9b;b'", False, ("d\ufffdb",)),
+    ],
+)
+def test_placement_tags(attributes: str, pinned: bool, apart: tuple[str, ...]) -> None:
+    tag = f"<k:placement xmlns:k='{PLACEMENT}' {attributes}/>"
+    config = parse_definition(f"<domain><metadata>{tag}</metadata></domain>", (), 1.0)
+    assert (config.pinned, config.apart) == (pinned, apart)
+
+
+def test_a_tag_of_somebody_else_is_none() -> None:
+    tag = "<k:placement xmlns:k='https://example.org/' pinned='yes' apart='db'/>"
+    config = parse_definition(f"<domain><metadata>{tag}</metadata></domain>", (), 1.0)
+    assert (config.pinned, config.apart) == (False, ())
 
 
 _FIRST = "<serial type='pty'><alias name='serial0'/></serial>"

@@ -145,3 +145,26 @@ def test_another_order_of_the_columns_does_not_mix_vms() -> None:
     assert history.read("a", CPU, 3.0, 1, 3) == about(1.0, 1.0, 1.0)
     assert history.read("c", CPU, 3.0, 1, 3) == about(3.0, 3.0, 3.0)
     assert history.read("d", CPU, 3.0, 1, 3) == about(None, None, 4.0)
+
+
+def test_means_are_of_what_is_known_in_the_time_asked_for() -> None:
+    history = History()
+    record(history, 0.0, 10.0, a=100.0, b=100.0)
+    record(history, 10.0, 14.0, a=1.0, b=UNKNOWN)
+    record(history, 14.0, 20.0, a=6.0, b=2.0)
+    means = history.means(CPU, 10.0, 20.0)
+    assert means["a"][0] == pytest.approx(4.0, rel=5e-3)
+    assert means["b"][0] == pytest.approx(2.0, rel=5e-3)
+    assert (means["a"][1], means["b"][1]) == (10, 6)
+    assert history.means(CPU, 100.0, 110.0) == {}
+
+
+def test_means_know_nothing_of_who_had_the_slot_before() -> None:
+    history = History()
+    record(history, 0.0, 5.0, a=8.0, b=1.0)
+    record(history, 5.0, 6.0, b=1.0)
+    record(history, 6.0, 10.0, b=1.0, c=2.0)
+    means = history.means(CPU, 0.0, 10.0)
+    assert means["c"][0] == pytest.approx(2.0, rel=5e-3)
+    assert means["c"][1] == 4
+    assert "a" not in means

@@ -153,6 +153,21 @@ def test_host_cpu(sampler: HostSampler) -> None:
     assert sampler.figures.cpu_busy_fraction is None
 
 
+def test_host_cpu_is_averaged_over_five_minutes(sampler: HostSampler) -> None:
+    # A CPU that is busy a quarter of the time, and all of it from 400 s on.
+    for second in range(1000, 1500):
+        busy = (second - 1000) * 25 + max(0, second - 1400) * 75
+        sampler.node(NodeSample(float(second), second * 100, second * 100 - busy, 100, 50, None), 1)
+        if second == 1002:
+            assert (sampler.figures.cpu_mean_fraction, sampler.figures.cpu_mean_s) == (0.25, 2.0)
+    assert sampler.figures.cpu_busy_fraction == 1.0
+    assert sampler.figures.cpu_mean_fraction == pytest.approx(0.5, abs=0.02)
+    assert 290 <= sampler.figures.cpu_mean_s <= 310
+    sampler.gap()
+    sampler.node(NodeSample(1600.0, 200_000, 100_000, 100, 50, None), 1)
+    assert sampler.figures.cpu_mean_fraction is None
+
+
 def test_a_silent_vm_is_not_shown_with_old_rates(sampler: HostSampler) -> None:
     sampler.light(light(10, 0), 1)
     sampler.deep([deep(10, 0, 0)])

@@ -118,6 +118,8 @@ class DemoConnection:
                 balloon_period_s=BALLOON_PERIOD_S if spec.balloon else None,
                 emulated=spec.emulated,
                 taken_at_s=now,
+                pinned=spec.pinned,
+                apart=spec.apart,
             )
 
     def identity(self, uuid: str) -> Identity:
@@ -150,6 +152,14 @@ class DemoConnection:
             vms = [vm for vm in self._host.vms.values() if vm.incoming is None]
             local = {disk.path for vm in vms for disk in vm.spec.disks}
             return frozenset(path for path in paths if path.startswith(SHARED) or path in local | self._host.volumes)
+
+    def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return how much those take up that are on shared storage or belong to a VM of this host."""
+        with self._call():
+            vms = [vm for vm in self._host.vms.values() if vm.incoming is None]
+            # All that is on a VM's disks lies on the first.
+            sizes = {disk.path: vm.spec.disk_bytes * (at == 0) for vm in vms for at, disk in enumerate(vm.spec.disks)}
+            return {path: sizes.get(path, 0) for path in paths if path.startswith(SHARED) or path in sizes}
 
     def needs(self, uuid: str) -> "GuestNeeds":
         """Return what the VM asks of a destination."""

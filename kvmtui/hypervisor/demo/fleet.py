@@ -14,7 +14,7 @@ HOST_BASE_BYTES = 3 * GIB
 HOST_AGE_S = 100 * 86_400.0
 _DAY_S = 86_400.0
 _CURATED_UP_TO = 40
-_CPUS = (16, 24, 32, 48, 64)
+_CPUS = (8, 16, 24, 32, 48, 64)
 _MEMORY_GIB = (32, 64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 
 
@@ -72,16 +72,21 @@ def _curated(vms: int, seed: int) -> tuple[Start, ...]:
     days = _DAY_S
     starts = [
         Start(VmSpec(seed, "web1", "web", heat=9), 0, age_s=age("web", 9, 15) * days, autostart=True),
-        Start(VmSpec(seed, "db1", "db", heat=6, ready_fraction=0.06), 0, age_s=61 * days + 3000, autostart=True),
+        Start(
+            VmSpec(seed, "db1", "db", heat=6, ready_fraction=0.06, apart=("db",)),
+            0,
+            age_s=61 * days + 3000,
+            autostart=True,
+        ),
         Start(VmSpec(seed, "batch1", "batch"), 1, paused, age_s=3 * 3600),
         Start(VmSpec(seed, "old", "old", emulated=True), 1, off),
         Start(VmSpec(seed, "web2", "web"), 0, age_s=age("web", 9, 15) * days, autostart=True),
         Start(VmSpec(seed, "cache1", "cache"), 0, age_s=age("cache", 20, 80) * days, autostart=True),
         Start(VmSpec(seed, "build3", "build", heat=3), 1, age_s=age("build", 0.2, 2) * days),
         Start(VmSpec(seed, "mail", "mail"), 0, age_s=age("mail", 30, 90) * days, autostart=True),
-        Start(VmSpec(seed, "win1", "win"), 0, age_s=age("win", 1, 20) * days),
+        Start(VmSpec(seed, "win1", "win", pinned=True), 0, age_s=age("win", 1, 20) * days),
         Start(VmSpec(seed, "dev2", "dev"), 1, off, "saved", saved=True),
-        Start(VmSpec(seed, "db2", "warehouse"), 1, age_s=age("db", 40, 90) * days, autostart=True),
+        Start(VmSpec(seed, "db2", "warehouse", apart=("db",)), 1, age_s=age("db", 40, 90) * days, autostart=True),
         Start(VmSpec(seed, "ci7", "test", persistent=False), 1, age_s=age("ci", 0.1, 0.4) * days),
         Start(VmSpec(seed, "test1", "test"), 0, off, autostart=True),
         Start(VmSpec(seed, "git", "git"), 1, age_s=age("git", 20, 80) * days, autostart=True),
@@ -143,10 +148,12 @@ def make_host(index: int, seed: int, starts: Sequence[Start]) -> HostSpec:
     dice = Dice(seed, "host", name)
     cores = HOST_BASE_CORES + sum(start.spec.cpu.mean for start in starts if start.state.executing)
     gib = (HOST_BASE_BYTES + sum(start.spec.memory_bytes for start in starts)) / GIB
+    # The first has outgrown its CPUs, and the others have room: there is something to balance, and it can be emptied.
+    cpus, room = (_CPUS, (1.2, 1.15)) if index == 0 else (_CPUS[1:], (1.7, 1.5))
     return HostSpec(
         name=name,
         uuid=str(UUID(int=dice.bits("uuid", 128), version=4)),
-        cpus=next((cpus for cpus in _CPUS if cpus >= cores * 1.7), _CPUS[-1]),
-        memory_bytes=next((size for size in _MEMORY_GIB if size >= gib * 1.15), _MEMORY_GIB[-1]) * GIB,
+        cpus=next((count for count in cpus if count >= cores * room[0]), _CPUS[-1]),
+        memory_bytes=next((size for size in _MEMORY_GIB if size >= gib * room[1]), _MEMORY_GIB[-1]) * GIB,
         round_trip_s=0.0003 if index == 0 else round(dice.between("trip", 0.001, 0.018), 4),
     )

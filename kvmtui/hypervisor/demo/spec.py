@@ -81,6 +81,8 @@ class VmSpec:
         persistent: bool = True,
         emulated: bool = False,
         consoles: tuple[str, ...] = ("serial0",),
+        pinned: bool = False,
+        apart: tuple[str, ...] = (),
     ) -> None:
         """The VM `name` doing the work of `role`, `heat` times as hard as usual."""
         kind = self._kind = ROLES[role]
@@ -107,6 +109,9 @@ class VmSpec:
         self.emulated = emulated
         self.consoles = consoles
         """Aliases of its serial devices."""
+        self.pinned = pinned
+        self.apart = apart
+        """How it is tagged for balancing."""
 
     @cached_property
     def hostname(self) -> str:

@@ -30,11 +30,13 @@ from kvmtui.ui.messages import (
     CursorSettled,
     FleetChanged,
     MigrationChanged,
+    PlansChanged,
     TimePassed,
     TroubleCame,
 )
 from kvmtui.ui.moves import Moves
 from kvmtui.ui.screens.consoles_screen import ConsolesScreen
+from kvmtui.ui.screens.planning import PlanningScreen
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
 from kvmtui.ui.widgets.detail_lines import PRESENT
 from kvmtui.ui.widgets.filter_field import FilterField
@@ -57,7 +59,7 @@ _TABLE_LEAST = 3
 _DETAIL_LEAST, _DETAIL_MOST = 5, 28
 
 
-class MainScreen(ConsolesScreen):
+class MainScreen(PlanningScreen, ConsolesScreen):
     """Everything at a glance; owns what is shown and hands it down."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
@@ -98,6 +100,7 @@ class MainScreen(ConsolesScreen):
         listeners.action_finished = lambda result: self._tell(ActionFinished(result))
         listeners.migration_changed = lambda migration: self._tell(MigrationChanged(migration))
         listeners.trouble = lambda text: self._tell(TroubleCame(text))
+        listeners.plans_changed = lambda: self._tell(PlansChanged())
         self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
         self.focus_table()
         self._tick()
@@ -111,7 +114,7 @@ class MainScreen(ConsolesScreen):
             if due is not None:
                 due.cancel()
 
-    def _tell(self, message: ActionFinished | MigrationChanged | TroubleCame) -> None:
+    def _tell(self, message: ActionFinished | MigrationChanged | PlansChanged | TroubleCame) -> None:
         """Post a message from a foreign thread; after the end of the app there is nobody to tell."""
         if self.is_running:
             self.post_message(message)

@@ -35,6 +35,8 @@ class TitleBar(Widget):
     """What is on its way or needs somebody, and the tone of that."""
     clock: reactive[str] = reactive("")
     mode: reactive[str] = reactive("")
+    plan: reactive[str] = reactive("")
+    """How a plan fares that is running."""
 
     def watch_fleet(self, fleet: Fleet) -> None:
         """Count; most fleets have the same numbers as the one before."""
@@ -61,6 +63,8 @@ class TitleBar(Widget):
             parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))
         if self.moves[0]:
             parts.append(Content.styled(f" · {self.moves[0]}", self.moves[1]))
+        if self.plan:
+            parts.append(Content.styled(f" · {self.plan}", "$text-accent"))
         if self.mode:
             parts.append(Content.styled(f" · {self.mode}", "$warning"))
         left = Content("").join(parts)

@@ -1,0 +1,194 @@
+"""Reading the definitions of many VMs at once, in small batches on a lane of their own, so that nobody waits for it."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from kvmtui.engine.poller import HostPoller
+from kvmtui.hypervisor.errors import HypervisorError, LinkLost
+from kvmtui.hypervisor.lanes import Call, settle
+from kvmtui.hypervisor.protocol import Connection
+from kvmtui.model.clean import clean
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.host import Link
+from kvmtui.model.vm import VmConfig, VmKey
+
+LANE = "plans"
+_AT_ONCE = 8
+"""So few are asked in one go: whoever else uses the host waits for one go at most."""
+_FOLDERS_AT_ONCE = 50
+_DEADLINE_S = 10.0
+_GOOD_FOR_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What the definition of one VM says that matters for moving it."""
+
+    config: VmConfig | None
+    problem: str = ""
+    """Why it could not be read."""
+    volume_bytes: Mapping[str, int] = field(default_factory=dict)
+    """What its writable disks take up, by path; those in no storage pool are missing."""
+    read_at_s: float = float("-inf")
+
+    @property
+    def disk_paths(self) -> tuple[str, ...]:
+        """The disks that a move has to bring along, or to find."""
+        return (
+            () if self.config is None else tuple(disk.path for disk in self.config.disks if disk.writable and disk.path)
+        )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What one host is still to be asked."""
+
+    uuids: deque[str] = field(default_factory=deque)
+    paths: deque[str] = field(default_factory=deque)
+    """Disks of VMs elsewhere to look for, one of each folder."""
+    asked: tuple[str, ...] = ()
+    call: Call | None = None
+
+
+class Definitions:
+    """The definitions of all VMs of a fleet, and which hosts see the folders of their disks; used by one thread."""
+
+    def __init__(self, pollers: Mapping[str, HostPoller], wake: Callable[[], None], clock: Callable[[], float]) -> None:
+        """`wake` is called from a foreign thread when an answer has come; it must only take note."""
+        self._pollers = pollers
+        self._wake = wake
+        self._clock = clock
+        self._known: dict[VmKey, Definition] = {}
+        self._wanted: set[VmKey] = set()
+        self._probes: dict[tuple[str, str], str] = {}
+        """The disk that stands for all of a folder of a host."""
+        self._seen: dict[tuple[str, str], bool | None] = {}
+        """By host and such a disk: whether the host has a volume there; None: it could not be asked."""
+        self._readings: dict[str, _Reading] = {}
+        self._probing = False
+
+    def get(self, key: VmKey) -> Definition | None:
+        """Return what is known of a VM, or None."""
+        return self._known.get(key)
+
+    def shares(self, key: VmKey, host: str) -> bool | None:
+        """Return whether `host` sees all of a VM's disks, by one disk of each folder; None: it is not known."""
+        known = self._known.get(key)
+        if known is None or known.config is None:
+            return None
+        told = {self._seen.get((host, self._probes.get((key.host, _folder(path)), ""))) for path in known.disk_paths}
+        return False if False in told else None if None in told else True
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many of the VMs asked for are known, and how many were asked for."""
+        return sum(key in self._known for key in self._wanted), len(self._wanted)
+
+    def refresh(self, fleet: Fleet, *, whole: str | None = None) -> None:
+        """Ask for what is not known, or too old, of all active VMs, and of all of the host `whole`."""
+        now_s = self._clock()
+        present = {VmKey(host.key, uuid) for host in fleet.hosts.values() for uuid in host.vms}
+        self._known = {
+            key: known for key, known in self._known.items() if key in present and now_s - known.read_at_s < _GOOD_FOR_S
+        }
+        self._wanted.clear()
+        self._readings.clear()
+        self._probing = False
+        for host in fleet.hosts.values():
+            if host.link is not Link.UP:
+                continue
+            vms = host.vms
+            uuids = [uuid for uuid, at in vms.index.items() if vms.states[at].active or host.key == whole]
+            self._wanted |= {VmKey(host.key, uuid) for uuid in uuids}
+            missing = deque(uuid for uuid in uuids if VmKey(host.key, uuid) not in self._known)
+            self._readings[host.key] = _Reading(uuids=missing)
+
+    def advance(self) -> bool:
+        """Take what has come and ask on; return whether nothing more will come."""
+        while True:
+            busy = [host for host, reading in self._readings.items() if self._advance(host, reading)]
+            if busy:
+                return False
+            if self._probing:
+                return True
+            self._probing = True
+            self._plan_probes()
+
+    def _plan_probes(self) -> None:
+        """Look for one disk of each folder at all other hosts."""
+        self._probes = {}
+        for key in sorted(self._wanted):
+            known = self._known.get(key)
+            for path in known.disk_paths if known is not None else ():
+                self._probes.setdefault((key.host, _folder(path)), path)
+        self._seen = {}
+        for host, reading in self._readings.items():
+            reading.paths = deque({path for (home, _), path in self._probes.items() if home != host})
+
+    def _advance(self, host: str, reading: _Reading) -> bool:
+        """Bring one host forward; return whether something is still to come from it."""
+        if reading.call is not None:
+            if not reading.call.done:
+                if time.monotonic() - reading.call.submitted_at_s < _DEADLINE_S:
+                    return True
+                self._pollers[host].lanes.abandon(reading.call)
+            self._take(host, reading, reading.call)
+            reading.call = None
+        if not reading.uuids and not reading.paths:
+            return False
+        queue, most = (reading.uuids, _AT_ONCE) if reading.uuids else (reading.paths, _FOLDERS_AT_ONCE)
+        asked = reading.asked = tuple(queue.popleft() for _ in range(min(most, len(queue))))
+        question = _definitions if queue is reading.uuids else _volumes
+        try:
+            reading.call = self._pollers[host].lanes.start(LANE, lambda connection: question(connection, asked))
+        except HypervisorError as error:
+            self._fail(host, reading, error)
+            return False
+        reading.call.future.add_done_callback(lambda _: self._wake())
+        return True
+
+    def _take(self, host: str, reading: _Reading, call: Call) -> None:
+        try:
+            told = settle(call)
+        except HypervisorError as error:
+            self._fail(host, reading, error)
+            return
+        for asked in reading.asked:
+            if self._probing:
+                self._seen[host, asked] = asked in told
+            elif asked in told:
+                self._known[VmKey(host, asked)] = replace(told[asked], read_at_s=self._clock())
+
+    def _fail(self, host: str, reading: _Reading, error: HypervisorError) -> None:
+        """Take note that a host answers nothing of this any more."""
+        if not self._probing:
+            problem = Definition(None, clean(str(error), 200))
+            self._known.update({VmKey(host, uuid): problem for uuid in (*reading.asked, *reading.uuids)})
+        reading.uuids.clear()
+        reading.paths.clear()
+
+
+def _definitions(connection: Connection, uuids: Collection[str]) -> Mapping[str, Definition]:
+    """Return the definitions of these VMs, or for each why it could not be read."""
+    found: dict[str, Definition] = {}
+    for uuid in uuids:
+        try:
+            config = connection.config(uuid)
+        except LinkLost:
+            raise
+        except HypervisorError as error:
+            found[uuid] = Definition(None, clean(str(error), 200))
+        else:
+            definition = Definition(config)
+            found[uuid] = replace(definition, volume_bytes=connection.volumes(definition.disk_paths))
+    return found
+
+
+def _volumes(connection: Connection, paths: Collection[str]) -> Mapping[str, int]:
+    return connection.volumes(paths)
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]

@@ -1,0 +1,165 @@
+"""What the planner is told of hosts and VMs: smoothed figures where they are known, and reasons where they are not."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from kvmtui.engine.definitions import Definition, Definitions
+from kvmtui.model.balance_load import HostLoad, VmLoad
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.history import History, Metric
+from kvmtui.model.host import Host, Link
+from kvmtui.model.vm import Vm, VmKey, VmState
+
+MEAN_S = 300.0
+"""Over how long a VM's CPU use is averaged; that of its host is averaged as long."""
+_LEAST_S = 2
+"""A mean of fewer seconds is no figure: the first rate takes two looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A VM that was moved a while ago: in the means of both hosts it still is where it was."""
+
+    uuid: str
+    source: str
+    destination: str
+    at_s: float
+    cores: float
+
+    def share_before(self, now_s: float, window_s: float) -> float:
+        """Return which part of a window that ends now lies before the move, 0 to 1."""
+        return 0.0 if window_s <= 0 else max(0.0, min(1.0, (window_s - (now_s - self.at_s)) / window_s))
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """What is known beside the fleet's figures; it outlives a plan."""
+
+    definitions: Definitions
+    histories: Mapping[str, History]
+    moved: list[Moved] = field(default_factory=list)
+    last_moved_s: dict[str, float] = field(default_factory=dict)
+    """When a VM was moved last, by uuid."""
+    maintenance: dict[str, None] = field(default_factory=dict)
+    """Hosts that are being emptied, or were, in that order."""
+    barred: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Why a VM (by uuid) could not go to a host."""
+
+    def forget_moves(self, now_s: float) -> None:
+        """Forget those that have left the means."""
+        self.moved = [move for move in self.moved if now_s - move.at_s < MEAN_S]
+
+
+def host_loads(fleet: Fleet, known: Knowledge, now_s: float) -> list[HostLoad]:
+    """Return how the hosts fare, and which cannot take part."""
+    return [
+        HostLoad(
+            key=host.key,
+            name=host.name,
+            cpus=None if host.facts is None else host.facts.cpus,
+            cpu_busy_fraction=_cpu_fraction(host, known.moved, now_s),
+            memory_total_bytes=host.figures.memory_total_bytes,
+            memory_used_bytes=host.figures.memory_used_bytes,
+            connected=not host.stale(now_s),
+            in_maintenance=host.key in known.maintenance,
+        )
+        for host in fleet.hosts.values()
+    ]
+
+
+def vm_loads(fleet: Fleet, known: Knowledge, now_s: float, whole: str = "") -> list[VmLoad]:
+    """Return what the active VMs take, and why some cannot be moved; of the host `whole` also those that are off."""
+    up = [host for host in fleet.hosts.values() if host.link is Link.UP]
+    loads: list[VmLoad] = []
+    for host in up:
+        means = known.histories[host.key].means(Metric.CPU_CORES, now_s - MEAN_S, now_s)
+        others = [other.key for other in up if other is not host]
+        for uuid, at in host.vms.index.items():
+            if host.vms.states[at].active or host.key == whole:
+                mean, seconds = means.get(uuid, (0.0, 0))
+                cores = mean if seconds >= _LEAST_S else None
+                loads.append(_vm_load(host.vms[uuid], cores, seconds, fleet, known, others, now_s))
+    return loads
+
+
+def _cpu_fraction(host: Host, moved: Collection[Moved], now_s: float) -> float | None:
+    """Return the mean use of the host's CPUs, as if VMs that were moved meanwhile had been where they are now."""
+    mean, window_s = host.figures.cpu_mean_fraction, host.figures.cpu_mean_s
+    if mean is None or host.facts is None:
+        return mean
+    for move in moved:
+        sign = (move.destination == host.key) - (move.source == host.key)
+        mean += sign * move.cores * move.share_before(now_s, window_s) / host.facts.cpus
+    return max(0.0, min(1.0, mean))
+
+
+def _vm_load(
+    vm: Vm, cores: float | None, seconds: int, fleet: Fleet, known: Knowledge, others: list[str], now_s: float
+) -> VmLoad:
+    definition = known.definitions.get(vm.key)
+    active = vm.state.active
+    memory = _memory_bytes(vm, fleet) if active else 0
+    barred = {host: why for (uuid, host), why in known.barred.items() if uuid == vm.key.uuid}
+    disks: int | None = 0
+    for host in others:
+        shares = known.definitions.shares(vm.key, host)
+        if shares is None:
+            barred.setdefault(host, "whether it sees the disks is not known")
+        elif not shares and not active:
+            barred.setdefault(host, "it is off, and only its definition can be moved: the disks are not there")
+        elif not shares:
+            disks = None if definition is None else _disk_bytes(definition)
+    return VmLoad(
+        key=vm.key,
+        name=vm.name,
+        cores_used=_since_move(vm.key, cores, seconds, known.moved, now_s) if active else 0.0,
+        memory_bytes=memory,
+        copy_bytes=None if memory is None or disks is None else memory + disks,
+        immovable=_why_stays(vm, definition, fleet, disks),
+        pinned=definition is not None and definition.config is not None and definition.config.pinned,
+        apart=() if definition is None or definition.config is None else definition.config.apart,
+        forbidden=barred,
+        moved_at_s=known.last_moved_s.get(vm.key.uuid),
+    )
+
+
+def _since_move(key: VmKey, cores: float | None, seconds: int, moved: Collection[Moved], now_s: float) -> float | None:
+    """Return the mean of a VM's CPU use, of which the part before a move is known from the host it left."""
+    for move in moved:
+        if move.uuid == key.uuid and move.destination == key.host:
+            before = move.share_before(now_s, MEAN_S)
+            return move.cores if cores is None else before * move.cores + (1 - before) * cores
+    return cores
+
+
+def _memory_bytes(vm: Vm, fleet: Fleet) -> int | None:
+    deep = fleet.hosts[vm.key.host].vms.deep.get(vm.key.uuid)
+    if deep is not None and deep.rss_bytes:
+        return deep.rss_bytes
+    return vm.memory_allocated_bytes or None
+
+
+def _disk_bytes(definition: Definition) -> int | None:
+    """Return what has to be copied where the disks are not shared; None where a disk is in no storage pool."""
+    sizes = [definition.volume_bytes.get(path) for path in definition.disk_paths]
+    return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _why_stays(vm: Vm, definition: Definition | None, fleet: Fleet, disk_bytes: int | None) -> str:
+    """Return why a VM cannot be moved at all, or nothing."""
+    if vm.key in fleet.pending or vm.job is not None:
+        return f"it is busy: {fleet.pending.get(vm.key) or (vm.job.operation if vm.job else '')}"
+    if vm.monitor_silent_since_s is not None:
+        return "its QEMU does not answer"
+    if vm.state.active and (vm.state not in _MOVABLE or (vm.state is VmState.PAUSED and vm.reason)):
+        return f"it is {vm.state}{f' ({vm.reason})' if vm.reason else ''}"
+    if definition is None:
+        return "its definition is not known yet"
+    if definition.config is None:
+        return f"its definition could not be read: {definition.problem}"
+    if disk_bytes is None:
+        return "how much there is to copy is not known: a disk is in no storage pool"
+    return ""
+
+
+_MOVABLE = (VmState.RUNNING, VmState.BLOCKED, VmState.PAUSED)

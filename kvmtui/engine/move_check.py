@@ -1,0 +1,69 @@
+"""The checks before one move of a plan: asked of both hosts, waited for by nobody."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.model.clean import clean
+from kvmtui.model.migration_options import MigrationOptions
+from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, preflight
+from kvmtui.model.vm import Vm
+
+if TYPE_CHECKING:
+    from kvmtui.engine.engine import Engine
+
+_DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of the checks."""
+
+    options: MigrationOptions
+    checks: tuple[Check, ...] = ()
+    problem: str = ""
+    """Why nothing could be checked."""
+
+
+class MoveCheck:
+    """Asks whether a VM, as it is now, can go to a host, and how; used by one thread."""
+
+    def __init__(self, engine: "Engine", vm: Vm, destination: str, wake: Callable[[], None]) -> None:
+        """`wake` is called from a foreign thread when an answer has come."""
+        self.vm = vm
+        self._engine = engine
+        self._destination = destination
+        self._wake = wake
+        self._began_s = time.monotonic()
+        self._needs: Future[GuestNeeds] = self._awaited(engine.read_needs(vm.key))
+        self._offers: Future[HostOffers] | None = None
+
+    def advance(self) -> Checked | None:
+        """Return what came of it, or None while an answer is out."""
+        try:
+            if not self._needs.done():
+                return self._late()
+            if self._offers is None:
+                self._offers = self._awaited(self._engine.read_offers(self._destination, self._needs.result()))
+            if not self._offers.done():
+                return self._late()
+            return self._judge(self._needs.result(), self._offers.result())
+        except HypervisorError as error:
+            return Checked(MigrationOptions(), problem=clean(str(error), 200))
+
+    def _judge(self, needs: GuestNeeds, offers: HostOffers) -> Checked:
+        """Copy the disks only where they cannot be taken for shared."""
+        options = MigrationOptions(disks=default_disks(needs, offers), offline=not self.vm.state.active)
+        return Checked(options, preflight(needs, offers, options))
+
+    def _late(self) -> Checked | None:
+        if time.monotonic() - self._began_s < _DEADLINE_S:
+            return None
+        return Checked(MigrationOptions(), problem=f"a host did not answer in {_DEADLINE_S:.0f} s")
+
+    def _awaited(self, future: "Future[Any]") -> "Future[Any]":
+        future.add_done_callback(lambda _: self._wake())
+        return future

@@ -1,0 +1,284 @@
+"""One plan: made from the figures of the hosts, run move by move, each checked before and the rest judged after."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from kvmtui.engine.loads import Knowledge, Moved, host_loads, vm_loads
+from kvmtui.engine.move_check import MoveCheck
+from kvmtui.model.balance import assess, balance, evacuate, reconsider, without
+from kvmtui.model.balance_load import HostLoad, Limits, VmLoad
+from kvmtui.model.balance_plan import Choice, Move, Plan, Why, choices
+from kvmtui.model.clean import clean
+from kvmtui.model.host import Link
+from kvmtui.model.migration import Migration, MigrationRequest, Phase, Steer
+from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
+from kvmtui.model.preflight_values import Grade
+from kvmtui.model.vm import VmKey
+
+if TYPE_CHECKING:
+    from kvmtui.engine.engine import Engine
+
+_log = logging.getLogger(__name__)
+_SETTLE_S = 5.0
+"""For how long the hosts are measured after a move before the next is judged; two looks where there is no next."""
+_SETTLE_MOST_S = 60.0
+"""How long new figures are waited for."""
+_ENDS = {
+    Phase.DONE: Outcome.DONE,
+    Phase.CANCELLED: Outcome.CANCELLED,
+    Phase.FAILED: Outcome.FAILED,
+    Phase.UNKNOWN: Outcome.UNKNOWN,
+}
+
+
+@dataclass(slots=True)
+class _Under:
+    """What is under way."""
+
+    everything: bool
+    """Whether the next move follows by itself."""
+    check: MoveCheck | None = None
+    key: VmKey | None = None
+    """The VM on its way."""
+    ended_at_s: float = 0.0
+    """When the last move ended."""
+
+
+class PlanRunner:
+    """Makes and runs one plan; used by the thread of `Plans`, but for `view`."""
+
+    def __init__(
+        self,
+        engine: "Engine",
+        known: Knowledge,
+        limits: Limits,
+        evacuating: str,
+        changed: Callable[[], None],
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake` has `advance` called soon."""
+        self._engine = engine
+        self._known = known
+        self._limits = limits
+        self._changed = changed
+        self._wake = wake
+        self._under: _Under | None = None
+        self._redirected: set[VmKey] = set()
+        known.definitions.refresh(engine.fleet, whole=evacuating or None)
+        self.view = PlanRun(Stage.READING, evacuating, read=known.definitions.progress)
+        """The plan as it stands."""
+
+    def advance(self) -> None:
+        """Go on with what can go on."""
+        under = self._under
+        if self.view.stage is Stage.READING:
+            complete = self._known.definitions.advance()
+            self._show(read=self._known.definitions.progress)
+            if complete:
+                self._make()
+        elif under is None:
+            return
+        elif under.check is not None:
+            self._check(under, under.check)
+        elif self.view.stage is Stage.MEASURING and self._measured(under):
+            self._judge_rest()
+            self._next()
+
+    def fail(self, message: str) -> None:
+        """Come to rest after a defect."""
+        self._under = None
+        self._show(stage=Stage.READY, message=message, stopping=False)
+
+    def _show(self, **changes: Any) -> None:
+        after = replace(self.view, **changes)
+        if after != self.view:
+            self.view = after
+            self._changed()
+
+    def _make(self) -> None:
+        """Make the plan by the figures of now."""
+        hosts, vms, now_s = self._loads()
+        host = self.view.evacuating
+        plan = evacuate(host, hosts, vms, self._limits, now_s) if host else balance(hosts, vms, self._limits, now_s)
+        up = [each for each in self._engine.fleet.hosts.values() if each.link is Link.UP]
+        watched_s = min((each.figures.cpu_mean_s for each in up), default=0.0)
+        self._show(stage=Stage.READY, plan=plan, steps=tuple(map(Step, plan.moves)), watched_s=watched_s)
+
+    def _loads(self) -> tuple[list[HostLoad], list[VmLoad], float]:
+        now_s, fleet = self._engine.clock(), self._engine.fleet
+        self._known.forget_moves(now_s)
+        whole = self.view.evacuating
+        return host_loads(fleet, self._known, now_s), vm_loads(fleet, self._known, now_s, whole), now_s
+
+    # Edits
+
+    def remove(self, key: VmKey) -> None:
+        """Take a move out."""
+        if self.view.plan is not None and self._left(key) is not None:
+            self._replace(without(self.view.plan, key))
+
+    def redirect(self, key: VmKey, destination: str) -> None:
+        """Send a VM elsewhere."""
+        plan = self.view.plan
+        if plan is not None and self._left(key) is not None:
+            self._redirected.add(key)
+            chosen = [(vm, destination if vm == key else host) for vm, host in choices(plan.moves)]
+            self._replace(reconsider(plan, chosen))
+
+    def _left(self, key: VmKey) -> Step | None:
+        return next((step for step in self.view.left if step.move.vm == key), None)
+
+    def _replace(self, plan: Plan) -> None:
+        """Put another plan for what is left; what is over or under way stays as it is."""
+        kept = tuple(step for step in self.view.steps if step.outcome is not Outcome.PLANNED)
+        busy = {step.move.vm for step in kept if not step.outcome.over}
+        self._show(plan=plan, steps=(*kept, *(Step(move) for move in plan.moves if move.vm not in busy)))
+
+    # Running
+
+    def go(self, key: VmKey | None) -> None:
+        """Begin with one of the moves, or with all of them."""
+        if self.view.stage is Stage.READY and self.view.left and not self._engine.read_only:
+            if self.view.evacuating:
+                self._known.maintenance[self.view.evacuating] = None
+            self._under = _Under(everything=key is None)
+            self._show(message="", stopping=False)
+            self._next(key)
+
+    def stop(self) -> None:
+        """End after the move under way."""
+        if self.view.stage.running:
+            self._show(stopping=True)
+
+    def abort(self) -> None:
+        """End now."""
+        under, step = self._under, self.view.current
+        if under is None:
+            return
+        self.stop()
+        if under.key is not None:
+            self._engine.steer(under.key, Steer.ABORT)
+            return
+        if step is not None:
+            self._settle(step, Outcome.CANCELLED, "stopped before it began")
+        self._finish()
+
+    def _next(self, key: VmKey | None = None) -> None:
+        """Begin the next move, or one in particular; end where there is none."""
+        under = self._under
+        if under is None or self.view.stopping:
+            self._finish()
+            return
+        for step in self.view.left:
+            if key is None and not under.everything:
+                break
+            if key not in (None, step.move.vm):
+                continue
+            vm = self._engine.fleet.vm(step.move.vm)
+            if vm is None:
+                self._settle(step, Outcome.REFUSED, "it is not on this host any more")
+                continue
+            under.check = MoveCheck(self._engine, vm, step.move.destination, self._wake)
+            self._set(step, replace(step, outcome=Outcome.CHECKING))
+            self._show(stage=Stage.CHECKING)
+            return
+        self._finish()
+
+    def _check(self, under: _Under, check: MoveCheck) -> None:
+        """Begin the move once its checks are in and none has failed."""
+        step, result = self.view.current, check.advance()
+        if step is None or result is None:
+            return
+        under.check = None
+        failed = [each for each in result.checks if each.grade is Grade.FAIL]
+        if failed or result.problem:
+            why = result.problem or "; ".join(f"{each.title}: {each.evidence}" for each in failed)
+            self._refuse(step, why)
+            return
+        warnings = tuple(each for each in result.checks if each.grade is Grade.WARN)
+        vm, under.key = check.vm, check.vm.key
+        self._set(step, replace(step, outcome=Outcome.MOVING, warnings=warnings))
+        self._show(stage=Stage.MOVING)
+        _log.info("plan: move %s from %s to %s", vm.name, vm.key.host, step.move.destination)
+        self._engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, step.move.destination, result.options))
+
+    def _refuse(self, step: Step, why: str) -> None:
+        self._known.barred[step.move.vm.uuid, step.move.destination] = clean(why, 200)
+        self._settle(step, Outcome.REFUSED, why)
+        self._judge_rest(also=step if self.view.evacuating else None)
+        self._next()
+
+    def follow(self, migration: Migration) -> None:
+        """Follow the migration under way."""
+        request, under, step = migration.request, self._under, self.view.current
+        if under is None or step is None or under.key != request.key or step.move.destination != request.destination:
+            return
+        if not migration.phase.ended:
+            self._set(step, replace(step, migration=migration, message=migration.message))
+            return
+        now_s, outcome = migration.ended_at_s or self._engine.clock(), _ENDS[migration.phase]
+        if outcome is Outcome.DONE:
+            key = request.key
+            self._known.moved.append(Moved(key.uuid, key.host, request.destination, now_s, self._cores(key)))
+        elif outcome is Outcome.FAILED:
+            why = f"moving it there failed: {migration.message}"
+            self._known.barred[request.key.uuid, request.destination] = clean(why, 200)
+        self._set(step, replace(step, outcome=outcome, message=migration.message, migration=migration))
+        if outcome in (Outcome.CANCELLED, Outcome.UNKNOWN):
+            why = "was cancelled" if outcome is Outcome.CANCELLED else "has an end that is not known"
+            self._show(stopping=True, message=f"stopped: the move of {step.move.name} {why}")
+        under.key, under.ended_at_s = None, now_s
+        self._show(stage=Stage.MEASURING)
+
+    def _cores(self, key: VmKey) -> float:
+        """Return what a VM of the plan used when it was planned."""
+        vms = self.view.plan.basis.vms if self.view.plan is not None else ()
+        return next((vm.cores_used or 0.0 for vm in vms if vm.key == key), 0.0)
+
+    def _measured(self, under: _Under) -> bool:
+        """Whether all hosts that answer have been looked at for a while since the last move."""
+        goes_on = self.view.left and under.everything and not self.view.stopping
+        least_s, since_s = _SETTLE_S if goes_on else 0.0, under.ended_at_s
+        hosts = [host for host in self._engine.fleet.hosts.values() if host.link is Link.UP]
+        fresh = all((host.sampled_at_s or 0.0) >= since_s + max(least_s, 2 * host.interval_s) for host in hosts)
+        return fresh or self._engine.clock() - since_s > _SETTLE_MOST_S
+
+    def _judge_rest(self, also: Step | None = None) -> None:
+        """Keep of the moves that were agreed to those that still have a reason by the figures of now.
+
+        A host that is to be emptied may find another place for a VM, also for that of the move `also`.
+        """
+        hosts, vms, now_s = self._loads()
+        host, agreed = self.view.evacuating or None, self.view.left
+        plan = assess(choices([step.move for step in agreed]), hosts, vms, self._limits, now_s, host)
+        fine = {move.vm: move.destination for move in plan.moves if self._worthwhile(move)}
+        if host is not None:
+            anew = evacuate(host, hosts, vms, self._limits, now_s)
+            fine = {move.vm: move.destination for move in anew.moves} | fine
+        chosen: list[Choice] = []
+        for step in (*agreed, *((also,) if also is not None else ())):
+            vm = step.move.vm
+            if vm in fine:
+                chosen.append((vm, fine[vm]))
+            elif step is not also:
+                why = next((each.why for each in plan.unmoved if each.vm == vm), "its reason has gone")
+                self._settle(step, Outcome.DROPPED, f"by the figures of now: {why}")
+        self._replace(assess(chosen, hosts, vms, self._limits, now_s, host))
+
+    def _worthwhile(self, move: Move) -> bool:
+        # What the user chose needs no other reason.
+        return move.vm in self._redirected or (not move.broken and move.why is not Why.LITTLE)
+
+    def _finish(self) -> None:
+        """Come to rest."""
+        self._under = None
+        self._show(stage=Stage.READY, stopping=False)
+
+    def _set(self, step: Step, after: Step) -> None:
+        self._show(steps=tuple(after if each is step else each for each in self.view.steps))
+
+    def _settle(self, step: Step, outcome: Outcome, message: str) -> None:
+        _log.info("plan: %s: %s: %s", step.move.name, outcome.value, message)
+        self._set(step, replace(step, outcome=outcome, message=clean(message, 300)))

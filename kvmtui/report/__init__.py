@@ -1,0 +1,1 @@
+"""The headless faces: what the screen shows, for pipes and scripts."""

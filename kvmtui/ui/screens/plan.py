@@ -1,0 +1,250 @@
+"""The plan: which VMs to move, why, and what the hosts look like afterwards; run from here, never by itself."""
+
+from collections.abc import Callable
+from functools import partial
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from kvmtui.engine.engine import Engine
+from kvmtui.model.balance import destinations
+from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
+from kvmtui.model.vm import VmKey
+from kvmtui.ui.glyphs import Glyphs
+from kvmtui.ui.screens.ask import ConfirmScreen
+from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen
+from kvmtui.ui.screens.plan_lines import headline, headline_of, host_lines, stay_lines, step_line
+
+_HOSTS_SHARE = 0.3
+"""Of the height; with a hundred hosts those that change come first."""
+
+
+class PlanScreen(ModalScreen[None]):
+    """Shows the engine's plan as it stands, and hands keys on to it."""
+
+    BINDINGS = [  # noqa: RUF012
+        Binding("escape,q,B", "dismiss", "close", show=False),
+        Binding("R", "run_all", show=False),
+        Binding("d,delete", "remove", show=False),
+        Binding("t", "redirect", show=False),
+        Binding("x", "stop", show=False),
+        Binding("X", "abort", show=False),
+        Binding("n", "fold", show=False),
+        Binding("r", "again", show=False),
+        Binding("b", "take_back", show=False),
+        Binding("j", "cursor(1)", show=False),
+        Binding("k", "cursor(-1)", show=False),
+    ]
+
+    def __init__(self, engine: Engine, glyphs: Glyphs, note: Callable[[str], None]) -> None:
+        """`note` says something in the status line of the main screen."""
+        super().__init__()
+        self._engine = engine
+        self._plans = engine.plans
+        self._glyphs = glyphs
+        self._note = note
+        self._unfolded = False
+        self._shown: tuple[VmKey, ...] = ()
+        """The VMs of the lines, from top to bottom."""
+
+    def compose(self) -> ComposeResult:
+        """Lay the plan out."""
+        with Vertical(classes="dialog wide plan"):
+            yield Label("", id="plan-title", classes="title", markup=False)
+            yield Static("", id="plan-state")
+            yield Static("", id="plan-hosts")
+            yield OptionList(id="plan-moves", compact=True)
+            with VerticalScroll(id="plan-rest", can_focus=False):
+                yield Static("", id="plan-stays")
+            yield Static("", id="plan-keys", classes="hint")
+
+    def on_mount(self) -> None:
+        """Show what there is."""
+        self.query_one(OptionList).focus()
+        self.follow()
+
+    def on_resize(self) -> None:
+        """Draw the bars anew."""
+        self.call_after_refresh(self.follow)
+
+    def follow(self) -> None:
+        """Show the plan as it stands now."""
+        if not self.is_mounted:
+            return
+        run = self._plans.run
+        title, state = headline(run, self._host_name)
+        self.query_one("#plan-title", Label).update(title)
+        self.query_one("#plan-state", Static).update(state)
+        hosts = self.query_one("#plan-hosts", Static)
+        changes = run.plan.hosts if run is not None and run.plan is not None else ()
+        most = max(2, int(self.size.height * _HOSTS_SHARE) - 1)
+        width = max(40, hosts.size.width or self.size.width - 8)
+        hosts.update(Content("\n").join(host_lines(changes, self._glyphs, width, most)) if changes else "")
+        self._show_moves(run.steps if run is not None else ())
+        stays = stay_lines(run, unfolded=self._unfolded) if run is not None else []
+        self.query_one("#plan-stays", Static).update(Content("\n").join(stays))
+        self.query_one("#plan-keys", Static).update(self._keys(run))
+
+    def _show_moves(self, steps: tuple[Step, ...]) -> None:
+        moves = self.query_one(OptionList)
+        lines = [step_line(number, step) for number, step in enumerate(steps, 1)]
+        keys = tuple(step.move.vm for step in steps)
+        if keys == self._shown:
+            for at, line in enumerate(lines):
+                moves.replace_option_prompt_at_index(at, line)
+            return
+        highlighted = self._highlighted
+        self._shown = keys
+        moves.clear_options()
+        moves.add_options([Option(line) for line in lines])
+        moves.display = bool(lines)
+        if keys:
+            moves.highlighted = keys.index(highlighted) if highlighted in keys else 0
+
+    @property
+    def _highlighted(self) -> VmKey | None:
+        at = self.query_one(OptionList).highlighted
+        return self._shown[at] if at is not None and at < len(self._shown) else None
+
+    def _left(self) -> Step | None:
+        """Return the highlighted move where it can still be made."""
+        run, key = self._plans.run, self._highlighted
+        return next((step for step in (run.left if run is not None else ()) if step.move.vm == key), None)
+
+    def _host_name(self, host: str) -> str:
+        known = self._engine.fleet.hosts.get(host)
+        return host if known is None else known.name
+
+    def _keys(self, run: PlanRun | None) -> Content:
+        pairs: list[tuple[str, str]] = []
+        if run is not None and run.stage.running:
+            pairs += [] if run.stopping else [("x", "stop after this one")]
+            pairs += [("X", "abort")]
+        elif run is not None and run.left and not self._engine.read_only:
+            pairs += [("Enter", "move it"), ("R", "move all"), ("d", "leave it out"), ("t", "elsewhere")]
+        if run is not None and run.plan is not None and run.plan.unmoved:
+            pairs.append(("n", "fold" if self._unfolded else "what stays"))
+        if run is not None and run.stage is Stage.READY:
+            pairs.append(("r", "plan again"))
+            if run.evacuating in self._plans.maintenance:
+                pairs.append(("b", "take the host back"))
+        pairs.append(("Esc", "closes; it goes on" if run is not None and run.stage.running else "closes"))
+        return Content.styled(" · ", "$foreground-muted").join(
+            Content.assemble((key, "bold $text-primary"), (f" {words}", "$foreground-muted")) for key, words in pairs
+        )
+
+    # Keys
+
+    @on(OptionList.OptionSelected)
+    def _selected(self) -> None:
+        step = self._left()
+        if step is None or not self._may_run():
+            return
+        self._plans.go(step.move.vm)
+
+    def action_run_all(self) -> None:
+        """Ask whether to make all moves."""
+        run = self._plans.run
+        if run is None or not run.left or not self._may_run():
+            return
+        names = [headline_of(step.move) for step in run.left]
+        hosts = {host for step in run.left for host in (step.move.vm.host, step.move.destination)}
+        question = f"Move {len(names)} VM{'' if len(names) == 1 else 's'} between {len(hosts)} hosts?"
+        consequence = "One at a time, each checked before; hosts are measured again between. x stops after a move."
+        asked = ConfirmScreen(question, names, consequence, destructive=False)
+        self.app.push_screen(asked, partial(self._confirmed, self._agreed_to(run)))
+
+    def _confirmed(self, agreed_to: tuple[tuple[VmKey, str], ...], agreed: bool | None) -> None:
+        run = self._plans.run
+        if not agreed or run is None:
+            return
+        if self._agreed_to(run) != agreed_to:
+            self._note("the plan has changed meanwhile: look at it again")
+        else:
+            self._plans.go()
+
+    def _agreed_to(self, run: PlanRun) -> tuple[tuple[VmKey, str], ...]:
+        return tuple((step.move.vm, step.move.destination) for step in run.left)
+
+    def _may_run(self) -> bool:
+        run = self._plans.run
+        if self._engine.read_only:
+            self._note("not possible: kvmtui was started with --read-only")
+            return False
+        return run is not None and run.stage is Stage.READY
+
+    def action_remove(self) -> None:
+        """Leave the highlighted move out."""
+        if (step := self._left()) is not None:
+            self._plans.remove(step.move.vm)
+
+    def action_redirect(self) -> None:
+        """Choose another destination for the highlighted move."""
+        step = self._left()
+        if step is None or step.outcome is not Outcome.PLANNED:
+            return
+        run = self._plans.run
+        if run is None or run.plan is None:
+            return
+        places = {place.key: place for place in destinations(run.plan, step.move.vm)}
+        hosts = [host for key in places if (host := self._engine.fleet.hosts.get(key)) is not None]
+        if not hosts:
+            self._note(f"{step.move.name} can go nowhere else")
+            return
+        notes = {key: place.broken or f"then CPU {place.cpu.after:.0%}" for key, place in places.items()}
+        title = f"Move {step.move.name} to"
+
+        def chosen(answer: HostChoice | None) -> None:
+            if answer is not None:
+                self._plans.redirect(step.move.vm, answer.host)
+
+        self.app.push_screen(HostChoiceScreen(title, hosts, step.move.destination, notes), chosen)
+
+    def action_stop(self) -> None:
+        """End after the move under way."""
+        self._plans.stop()
+
+    def action_abort(self) -> None:
+        """Ask whether to abort the move under way."""
+        run = self._plans.run
+        if run is None or not run.stage.running:
+            return
+        step = run.current
+        words = f"Abort the move of {step.move.name}?" if step is not None else "Stop here?"
+        consequence = "It goes on where it was; the other moves are not made."
+
+        def answered(agreed: bool | None) -> None:
+            if agreed:
+                self._plans.abort()
+
+        self.app.push_screen(ConfirmScreen(words, (), consequence, destructive=False), answered)
+
+    def action_fold(self) -> None:
+        """Show or hide what stays and why."""
+        self._unfolded = not self._unfolded
+        self.follow()
+
+    def action_again(self) -> None:
+        """Plan by the figures of now."""
+        run = self._plans.run
+        if run is not None and run.stage is Stage.READY:
+            self._plans.look(run.evacuating)
+
+    def action_take_back(self) -> None:
+        """Let the emptied host receive VMs again."""
+        run = self._plans.run
+        if run is not None and run.evacuating and not run.stage.running:
+            self._plans.take_back(run.evacuating)
+            self._note(f"{self._host_name(run.evacuating)} may receive VMs again")
+            self.dismiss()
+
+    def action_cursor(self, step: int) -> None:
+        """Go through the moves."""
+        moves = self.query_one(OptionList)
+        moves.action_cursor_down() if step > 0 else moves.action_cursor_up()

@@ -1,0 +1,148 @@
+"""The plan on the screen: what it shows, what its keys do, and that nothing happens without one."""
+
+import pytest
+
+from kvmtui.model.plan_run import Outcome
+from kvmtui.ui.screens.plan import PlanScreen
+from tests.ui.stage import H1, H2, Stage, dashboard
+
+WATCHED_S = 60
+
+
+async def watched(stage: Stage) -> None:
+    stage.watch_for(WATCHED_S)
+    await stage.look()
+
+
+async def run_on(stage: Stage) -> None:
+    """Let time pass until the plan has come to rest."""
+    await stage.until(lambda: stage.engine.plans.running)
+    await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_plan_is_shown_with_its_reasons_and_nothing_is_moved(size: tuple[int, int]) -> None:
+    async with dashboard(size=size) as stage:
+        await watched(stage)
+        await stage.press("B")
+        await stage.see("1 move proposed", "figures of the last")
+        await stage.see("web1 h1→h2", "CPU", "GiB")
+        await stage.see("HOST", "CPU", "MEMORY")
+        await stage.see("Enter", "R", "d")
+        await stage.press("escape")
+        assert stage.count(PlanScreen) == 0
+        await stage.look(5.0)
+        assert stage.engine.submitted == []
+
+
+async def test_enter_makes_the_move_and_the_end_is_told() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("B")
+        await stage.see("web1 h1→h2")
+        await stage.press("enter")
+        await run_on(stage)
+        assert stage.engine.submitted == ["migrate web1"]
+        await stage.see("web1 h1→h2", "moved")
+        assert stage.key("web1").host == H2
+        await stage.press("escape")
+        await stage.says("plan", "1 moved")
+
+
+async def test_all_moves_are_asked_for_once_and_no_is_the_default() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("B")
+        await stage.see("web1 h1→h2")
+        await stage.press("R")
+        await stage.see("Move 1 VM between 2 hosts?")
+        await stage.press("enter")
+        assert stage.engine.submitted == []
+        await stage.press("R")
+        await stage.see("Move 1 VM between 2 hosts?")
+        await stage.press("y")
+        await run_on(stage)
+        assert stage.engine.submitted == ["migrate web1"]
+
+
+async def test_a_plan_that_runs_goes_on_while_it_is_out_of_sight() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("E")
+        await stage.see("Empty which host?")
+        await stage.see("h1", "running")
+        await stage.press("home", "enter")
+        await stage.see("5 moves proposed")
+        await stage.press("R", "y")
+        await stage.until(lambda: stage.engine.plans.running)
+        await stage.press("escape")
+        await stage.look()
+        await stage.see("kvmtui", "plan: 0 of 5 moved (B)")
+        await stage.press("B")
+        await stage.see("Empty h1")
+        await stage.see("x", "stop after this one")
+        await stage.press("x")
+        await stage.see("stops after this one")
+        await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
+        run = stage.engine.plans.run
+        assert run is not None
+        assert [step.outcome for step in run.steps].count(Outcome.DONE) == 1
+        # What is left is planned again, and the host may be taken back.
+        await stage.press("r")
+        await stage.see("4 moves proposed")
+        await stage.press("b")
+        await stage.says("h1 may receive VMs again")
+        await stage.until(lambda: stage.engine.plans.maintenance == ())
+
+
+async def test_moves_are_left_out_and_what_stays_is_unfolded() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.put_cursor_on("web1")
+        await stage.press("E", "enter")
+        await stage.see("5 moves proposed")
+        await stage.press("d")
+        await stage.see("4 moves proposed")
+        await stage.press("n")
+        await stage.see("win1 on h1", "pinned")
+        await stage.press("n")
+        assert stage.line("win1 on h1", "pinned") == ""
+
+
+async def test_abort_asks_and_leaves_the_vm_where_it_was() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("E", "home", "enter")
+        await stage.see("5 moves proposed")
+        first = stage.engine.plans.run.left[0].move.name  # type: ignore[union-attr]
+        await stage.press("R", "y")
+        await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
+        await stage.press("X")
+        await stage.see(f"Abort the move of {first}?")
+        await stage.press("y")
+        await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
+        await stage.see(first, "cancelled")
+        assert stage.key(first).host == H1
+
+
+async def test_read_only_shows_plans_and_runs_none() -> None:
+    async with dashboard(read_only=True) as stage:
+        await watched(stage)
+        await stage.press("B")
+        await stage.see("web1 h1→h2")
+        assert stage.line("R move all") == ""
+        await stage.press("R", "enter")
+        await stage.says("--read-only")
+        assert stage.engine.submitted == []
+
+
+async def test_even_hosts_say_so() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("B")
+        await stage.see("web1 h1→h2")
+        await stage.press("enter")
+        await run_on(stage)
+        await stage.press("r")
+        await stage.see("hosts are even: CPU")
+        assert stage.line("proposed") == ""

@@ -1,0 +1,271 @@
+"""Plans on the demo hosts: made, edited, run and judged anew, under a clock that only tests move."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kvmtui.engine import move_check
+from kvmtui.engine.engine import Engine
+from kvmtui.engine.plans import Plans
+from kvmtui.hypervisor.demo import DemoBackend
+from kvmtui.hypervisor.demo.clock import ManualClock
+from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.model.migration import Phase
+from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
+from kvmtui.model.preflight import preflight
+from kvmtui.model.preflight_values import Check, Grade
+from kvmtui.model.vm import VmState
+
+H1, H2 = "demo://h1", "demo://h2"
+Checks = dict[str, Check]
+
+
+class Bench:
+    """The demo, watched for a minute, and the plans of its engine."""
+
+    def __init__(self, *, read_only: bool = False) -> None:
+        self.clock = ManualClock()
+        self.demo = DemoBackend(clock=self.clock)
+        self.engine = Engine(self.demo, self.demo.uris, clock=self.clock, read_only=read_only)
+        self.watch(60)
+
+    def watch(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.clock.advance(1)
+            self.engine.tick()
+
+    @property
+    def plans(self) -> Plans:
+        return self.engine.plans
+
+    @property
+    def run(self) -> PlanRun:
+        run = self.plans.run
+        assert run is not None
+        return run
+
+    def where(self, name: str) -> str:
+        return self.demo.find(name).host
+
+    def step(self, name: str) -> Step:
+        return next(step for step in self.run.steps if step.move.name == name)
+
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for threads, without any time passing on the hosts."""
+        deadline, passed = time.monotonic() + 20, threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}; {self.plans.run}"
+            passed.wait(0.002)
+
+    def tick_until(self, condition: Callable[[], object], what: str) -> None:
+        """Let seconds pass until something is so."""
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}; {self.plans.run}"
+            self.clock.advance(1)
+            self.engine.tick()
+
+    def look(self, evacuating: str = "") -> PlanRun:
+        """Return the plan of now."""
+        before = self.plans.run
+        self.plans.look(evacuating)
+        self.wait_until(lambda: self.plans.run is not before and self.run.stage is Stage.READY, "no plan")
+        return self.run
+
+    def run_to_the_end(self) -> PlanRun:
+        self.plans.go()
+        self.wait_until(lambda: self.plans.running or self.run.steps[0].outcome.over, "it does not begin")
+        self.tick_until(lambda: not self.plans.running, "it does not end")
+        return self.run
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.engine.stop()
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
+    """What the checks of a move shall find, where a test says so."""
+    found: Checks = {}
+    monkeypatch.setattr(
+        move_check, "preflight", lambda *asked: (*found.values(), *(() if found else preflight(*asked)))
+    )
+    return found
+
+
+def outcomes(run: PlanRun) -> dict[str, Outcome]:
+    return {step.move.name: step.outcome for step in run.steps}
+
+
+def test_a_plan_evens_the_hosts_out_and_touches_nothing_by_itself(bench: Bench) -> None:
+    run = bench.look()
+    assert [(step.move.name, step.move.destination) for step in run.steps] == [("web1", H2)]
+    assert run.plan is not None
+    assert run.plan.after.cpu < run.plan.before.cpu
+    bench.watch(30)
+    assert bench.where("web1") == H1
+    assert bench.engine.migrations == ()
+
+
+def test_who_is_pinned_stays(bench: Bench) -> None:
+    run = bench.look(H1)
+    assert run.plan is not None
+    assert {each.name: each.why for each in run.plan.unmoved} == {"win1": "it is pinned to its host"}
+
+
+def test_all_moves_of_an_evacuation_are_made_one_at_a_time(bench: Bench, checks: Checks) -> None:
+    assert len(bench.look(H1).left) == 5
+    most = 0
+
+    def told() -> None:
+        nonlocal most
+        most = max(most, sum(step.outcome is Outcome.MOVING for step in bench.run.steps))
+
+    bench.engine.listeners.plans_changed = told
+    run = bench.run_to_the_end()
+    assert set(outcomes(run).values()) == {Outcome.DONE}, [step.message for step in run.steps]
+    assert most == 1
+    assert {vm.name for vm in bench.engine.fleet.hosts[H1].vms.values()} == {"win1"}
+    assert bench.plans.maintenance == (H1,)
+
+
+def test_a_host_that_was_emptied_gets_nothing_until_it_is_taken_back(bench: Bench, checks: Checks) -> None:
+    bench.look(H1)
+    assert bench.plans.maintenance == ()
+    bench.run_to_the_end()
+    assert all(step.move.destination != H1 for step in bench.look().steps)
+    run = bench.look(H2)
+    assert run.steps == ()
+    bench.plans.take_back(H1)
+    bench.wait_until(lambda: bench.plans.maintenance == (), "not taken back")
+    assert bench.look(H2).steps
+
+
+def test_only_one_can_be_run(bench: Bench, checks: Checks) -> None:
+    key = bench.demo.find("mail")
+    bench.look(H1)
+    bench.plans.go(key)
+    bench.wait_until(lambda: bench.plans.running, "it does not begin")
+    bench.tick_until(lambda: not bench.plans.running, "it does not end")
+    assert {name for name, outcome in outcomes(bench.run).items() if outcome is Outcome.DONE} == {"mail"}
+    assert {bench.where(name) for name in ("db1", "web1", "web2", "cache1")} == {H1}
+
+
+def test_moves_are_left_out_and_sent_elsewhere(bench: Bench) -> None:
+    bench.look(H1)
+    bench.plans.remove(bench.demo.find("db1"))
+    bench.wait_until(lambda: "db1" not in outcomes(bench.run), "not removed")
+    plan = bench.run.plan
+    assert plan is not None
+    change = next(host for host in plan.hosts if host.key == H1)
+    assert change.cpu is not None
+    # Its work stays on the host: about 3 of 8 CPUs.
+    assert change.cpu.after > 0.3
+
+
+def test_a_failed_check_keeps_a_move_from_being_made(bench: Bench, checks: Checks) -> None:
+    checks["cpu"] = Check("cpu", "CPU", Grade.FAIL, "needs avx512", "")
+    bench.look()
+    run = bench.run_to_the_end()
+    assert (run.steps[0].outcome, run.steps[0].message) == (Outcome.REFUSED, "CPU: needs avx512")
+    assert bench.engine.migrations == ()
+    # It is not proposed again.
+    run = bench.look()
+    assert run.plan is not None
+    assert all(step.move.name != "web1" for step in run.steps)
+
+
+def test_warnings_are_shown_and_do_not_stop(bench: Bench, checks: Checks) -> None:
+    checks["cpu"] = Check("cpu", "CPU", Grade.WARN, "host-passthrough", "")
+    checks["port"] = Check("port", "port", Grade.UNKNOWN, "cannot be checked from here", "")
+    bench.look()
+    run = bench.run_to_the_end()
+    assert run.steps[0].outcome is Outcome.DONE
+    assert [check.title for check in run.steps[0].warnings] == ["CPU"]
+
+
+def test_a_move_that_fails_does_not_end_an_evacuation(bench: Bench, checks: Checks) -> None:
+    first = bench.look(H1).steps[0].move.name
+    bench.demo.fail("migrate", HypervisorError("operation failed: no luck"))
+    # Managed migration is tried where peer to peer fails before anything has moved.
+    bench.plans.go()
+    bench.tick_until(lambda: bench.step(first).outcome is not Outcome.PLANNED, "it does not begin")
+    bench.tick_until(lambda: not bench.plans.running, "it does not end")
+    assert list(outcomes(bench.run).values()).count(Outcome.DONE) >= 4
+
+
+def test_stop_lets_the_move_under_way_end(bench: Bench, checks: Checks) -> None:
+    bench.look(H1)
+    bench.plans.go()
+    bench.wait_until(lambda: bench.run.stage is Stage.MOVING, "it does not begin")
+    bench.plans.stop()
+    bench.wait_until(lambda: bench.run.stopping, "not told")
+    bench.tick_until(lambda: not bench.plans.running, "it does not end")
+    assert list(outcomes(bench.run).values()).count(Outcome.DONE) == 1
+    assert len(bench.run.left) == 4
+
+
+def test_abort_leaves_the_vm_where_it_was_and_the_rest_can_be_planned_again(bench: Bench, checks: Checks) -> None:
+    name = bench.look(H1).steps[0].move.name
+    bench.plans.go()
+    bench.tick_until(
+        lambda: (migration := bench.step(name).migration) is not None and migration.phase is Phase.RUNNING, "not moving"
+    )
+    bench.plans.abort()
+    bench.tick_until(lambda: not bench.plans.running, "it does not end")
+    assert bench.step(name).outcome is Outcome.CANCELLED
+    assert f"the move of {name} was cancelled" in bench.run.message
+    assert bench.where(name) == H1
+    assert len(bench.look(H1).left) == 5
+
+
+def test_a_move_whose_reason_has_gone_is_dropped_and_says_so(bench: Bench, checks: Checks) -> None:
+    crowd = [bench.demo.add_vm(H1, f"db{number}", role="db", vcpus=2) for number in range(10, 14)]
+    bench.watch(60)
+    first, second = [step.move.name for step in bench.look().steps]
+    # Those that filled the host's memory end before the second move is due.
+    for uuid in crowd:
+        bench.demo.remove_vm(H1, uuid)
+    bench.run_to_the_end()
+    assert bench.step(first).outcome is Outcome.DONE
+    assert bench.step(second).outcome is Outcome.DROPPED
+    assert bench.step(second).message.startswith("by the figures of now: ")
+    assert bench.where(second) == H1
+
+
+def test_read_only_plans_but_runs_nothing() -> None:
+    bench = Bench(read_only=True)
+    try:
+        assert bench.look().left
+        bench.plans.go()
+        bench.plans.wake()
+        bench.watch(3)
+        assert bench.run.stage is Stage.READY
+        assert bench.engine.migrations == ()
+    finally:
+        bench.engine.stop()
+
+
+def test_a_host_that_is_down_takes_no_part(bench: Bench) -> None:
+    bench.demo.host_down(H2)
+    bench.watch(2)
+    run = bench.look()
+    assert run.steps == ()
+    assert run.plan is not None
+    assert next(host for host in run.plan.hosts if host.key == H2).why_out
+
+
+def test_what_is_off_moves_with_its_host_where_all_see_its_disks(bench: Bench, checks: Checks) -> None:
+    bench.demo.add_vm(H1, "spare", role="dev", state=VmState.SHUT_OFF)
+    bench.demo.add_vm(H1, "spare-db", role="db", state=VmState.SHUT_OFF)
+    bench.watch(2)
+    run = bench.look(H1)
+    assert "spare" in outcomes(run)
+    assert run.plan is not None
+    why = next(each.why for each in run.plan.unmoved if each.name == "spare-db")
+    assert "only its definition" in why
