@@ -157,8 +157,8 @@ def test_nothing_nasty_reaches_the_terminal(terminal: Terminal) -> None:
         act("y", "force off", "failed")
         act("\r", "Enter does it")
         leave("\x1b", "Enter does it")
-    act("m", "Migrate ")
-    leave("\x1b", "Migrate ")
+    act("m", "CHECKS")
+    leave("\x1b", "CHECKS")
     # Its consoles are known when its definition has been read.
     terminal.see("emulated, no KVM")
     act("c", "Which console of")
