@@ -107,9 +107,8 @@ class Migrations:
     def _abort(self, flight: Flight) -> None:
         flight.aborting = True
         if flight.begun or flight.adrift:
-            flight.abort_due = True
             self._show(flight, flight.view.phase, steering_words(Steer.ABORT, None))
-            self._advance(flight)
+            self._send(flight, Steer.ABORT)
             return
         # Its call, if there is one, will not begin any more, whenever the host answers.
         if flight.call is not None:
@@ -212,7 +211,7 @@ class Migrations:
             elif flight.over:
                 self._verify(flight)
             else:
-                if flight.abort_due:
+                if tick and flight.abort_due:
                     flight.abort_due = False
                     self._send(flight, Steer.ABORT)
                 job = flight.probe.poll() if tick and flight.probe is not None else None
