@@ -8,7 +8,7 @@ from typing import Any
 
 from kvmtui.engine.audit import Entry
 from kvmtui.engine.job_probe import JobProbe
-from kvmtui.engine.migration_end import Case, Told, look
+from kvmtui.engine.migration_end import Case, Judgement, Told, judge, look_at_destination, look_at_source, unanswered
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.store import Pending
 from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled, LinkLost, NotStarted
@@ -18,11 +18,17 @@ from kvmtui.model.clean import clean
 from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove
 from kvmtui.model.migration_progress import ProgressTracker
-from kvmtui.model.vm import VmState
+from kvmtui.model.vm import Job, VmState
 
 _log = logging.getLogger(__name__)
 _ANSWER_DEADLINE_S = 10.0
 _DISKS_DEADLINE_S = 10.0
+_TIDYING_S = 30.0
+"""How long both hosts may tell of it at once, or neither, before that is taken for the end."""
+_TIDYING_ADOPTED_S = 3.0
+"""The same for somebody else's, whose job was seen to end."""
+_PATIENCE_S = 60.0
+"""How long a host may not answer before the end is called unknown."""
 _ASK_EVERY_S = 0.5
 _ASK_ENDED_EVERY_S = 5.0
 
@@ -33,11 +39,16 @@ class BothSides:
     def __init__(self, pollers: Mapping[str, HostPoller], flight: "Flight", done: Callable[[], None]) -> None:
         """`done` is called from a foreign thread with each answer; it must only take note."""
         request, paths = flight.view.request, flight.paths
+        uuid = request.key.uuid
         self._pollers = [pollers[request.key.host], pollers[request.destination]]
         self._asked: list[Call | HypervisorError] = []
-        for poller in self._pollers:
+        questions: tuple[Callable[[Connection], Told], ...] = (
+            lambda connection: look_at_source(connection, uuid),
+            lambda connection: look_at_destination(connection, uuid, paths),
+        )
+        for poller, question in zip(self._pollers, questions, strict=True):
             try:
-                call = poller.lanes.start("jobs", lambda connection: look(connection, request.key.uuid, paths))
+                call = poller.lanes.start("jobs", question)
             except HypervisorError as error:
                 self._asked.append(error)
             else:
@@ -107,6 +118,9 @@ class Flight:
     post_copy: bool = False
     """Whether the guest was seen to have gone over."""
     downtime_ms: int | None = None
+    recovering: bool = False
+    broken: bool = False
+    """Whether its post-copy was seen to have broken off, of which its call may never tell."""
     fades_at_s: float | None = None
     """When the message, which is of a moment, goes."""
     errands: list[Errand] = field(default_factory=list)
@@ -137,6 +151,8 @@ class Flight:
     @property
     def over(self) -> bool:
         """Whether nothing tells any more that it goes on."""
+        if self.broken:
+            return True
         if self.adrift:
             return self.probe is not None and self.probe.over
         return self.call is not None and self.call.done
@@ -154,6 +170,24 @@ class Flight:
             absent=self.absent,
             paths=self.paths,
         )
+
+    def judge(self, source: Told | HypervisorError, destination: Told | HypervisorError, waited_s: float) -> Judgement:
+        """Return what is to be said of the answers, so long after nothing told any more that it goes on."""
+        if isinstance(source, Told) and isinstance(destination, Told):
+            tidying_s = _TIDYING_ADOPTED_S if self.view.adopted else _TIDYING_S
+            return judge(self.case(settled=waited_s >= tidying_s), source, destination)
+        return unanswered(self.case(settled=waited_s >= _PATIENCE_S), source, destination)
+
+    def take(self, job: Job, reason: str, now_s: float, message: str | None) -> None:
+        """Take in the job's figures; `reason` is why the VM is in its state at the source."""
+        self.moved_bytes = self.moved_bytes or bool(job.bytes_per_s) or (job.iteration or 0) > 0
+        self.broken = not self.recovering and reason == "post-copy failed"
+        self.post_copy = self.post_copy or bool(job.post_copy_requests) or reason == "post-copy"
+        downtime_s = None if self.downtime_ms is None else self.downtime_ms / 1000
+        progress = self.tracker.take(job, now_s, post_copy=self.post_copy, downtime_s=downtime_s)
+        if message is None and self.fades_at_s is not None and now_s >= self.fades_at_s:
+            message, self.fades_at_s = "", None
+        self.show(Phase.RUNNING, message, job=job, progress=progress)
 
     def show(self, phase: Phase, message: str | None = None, **more: Any) -> None:
         """Bring what is shown up to date; what is not given stays."""

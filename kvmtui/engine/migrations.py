@@ -10,7 +10,7 @@ from kvmtui.engine.adoption import Adoption
 from kvmtui.engine.audit import Audit, Entry, chosen_options
 from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.migration_aftermath import Aftermath
-from kvmtui.engine.migration_end import Judgement, Told, judge, unanswered
+from kvmtui.engine.migration_end import Judgement, Told
 from kvmtui.engine.migration_flight import Flight
 from kvmtui.engine.migration_queue import next_to_start
 from kvmtui.engine.migration_steering import Errands, possible, steering_words, too_early, value_problem
@@ -25,13 +25,7 @@ from kvmtui.model.migration_repairs import migrate_command
 from kvmtui.model.vm import Job, VmKey, VmState
 
 _log = logging.getLogger(__name__)
-_TIDYING_S = 30.0
-"""How long both hosts may tell of it at once, or neither, before that is taken for the end."""
-_TIDYING_ADOPTED_S = 3.0
-"""The same for somebody else's, whose job was seen to end."""
 _FADES_S = 8.0
-_PATIENCE_S = 60.0
-"""How long a host may not answer before the end is called unknown."""
 
 
 class Migrations:
@@ -118,9 +112,8 @@ class Migrations:
     def _abort(self, flight: Flight) -> None:
         flight.aborting = True
         if flight.begun or flight.adrift:
-            flight.abort_due = True
             self._show(flight, flight.view.phase, steering_words(Steer.ABORT, None))
-            self._advance(flight)
+            self._send(flight, Steer.ABORT)
             return
         # Its call, if there is one, will not begin any more, whenever the host answers.
         if flight.call is not None:
@@ -208,7 +201,8 @@ class Migrations:
         self._aftermath.ended.remove(flight)
         self._flights[request.key] = flight
         self._follow(flight)
-        flight.adrift, flight.post_copy, flight.returned_at_s = False, True, None
+        flight.adrift = flight.broken = False
+        flight.recovering, flight.post_copy, flight.returned_at_s = True, True, None
         kind = RepairKind.RECOVER_POST_COPY
         self._start(flight, lambda connection: connection.repair(request.key.uuid, kind, request.destination))
         self._show(flight, Phase.RUNNING, kind.value, repairs=(), ended_at_s=None)
@@ -239,7 +233,7 @@ class Migrations:
             elif flight.over:
                 self._verify(flight)
             else:
-                if flight.abort_due:
+                if tick and flight.abort_due:
                     flight.abort_due = False
                     self._send(flight, Steer.ABORT)
                 job = flight.probe.poll() if tick and flight.probe is not None else None
@@ -247,21 +241,14 @@ class Migrations:
                     self._take_job(flight, job)
 
     def _take_job(self, flight: Flight, job: Job, message: str | None = None) -> None:
-        options = flight.view.request.options
-        flight.moved_bytes = flight.moved_bytes or bool(job.bytes_per_s) or (job.iteration or 0) > 0
-        vm = self._store.fleet.vm(flight.view.request.key)
-        flight.post_copy = (
-            flight.post_copy or bool(job.post_copy_requests) or (vm is not None and vm.reason == "post-copy")
-        )
-        if flight.downtime_ms is None and options.downtime_ms is not None:
+        asked_ms = flight.view.request.options.downtime_ms
+        if flight.downtime_ms is None and asked_ms is not None:
             # libvirt takes it only for a migration that is under way.
-            flight.downtime_ms = options.downtime_ms
-            self._send(flight, Steer.DOWNTIME, options.downtime_ms)
-        downtime_s = None if flight.downtime_ms is None else flight.downtime_ms / 1000
-        if message is None and flight.fades_at_s is not None and self._clock() >= flight.fades_at_s:
-            message, flight.fades_at_s = "", None
-        progress = flight.tracker.take(job, self._clock(), post_copy=flight.post_copy, downtime_s=downtime_s)
-        self._show(flight, Phase.RUNNING, message, job=job, progress=progress)
+            flight.downtime_ms = asked_ms
+            self._send(flight, Steer.DOWNTIME, asked_ms)
+        vm = self._store.fleet.vm(flight.view.request.key)
+        flight.take(job, "" if vm is None else vm.reason, self._clock(), message)
+        self._show(flight, Phase.RUNNING)
 
     def _send(self, flight: Flight, what: Steer, value: int | None = None) -> None:
         try:
@@ -298,12 +285,7 @@ class Migrations:
         if answers is None:
             return
         source, destination = answers
-        waited_s = now_s - flight.returned_at_s
-        if isinstance(source, Told) and isinstance(destination, Told):
-            tidying_s = _TIDYING_ADOPTED_S if flight.view.adopted else _TIDYING_S
-            judgement = judge(flight.case(settled=waited_s >= tidying_s), source, destination)
-        else:
-            judgement = unanswered(flight.case(settled=waited_s >= _PATIENCE_S), source, destination)
+        judgement = flight.judge(source, destination, now_s - flight.returned_at_s)
         if judgement.phase is Phase.RUNNING and isinstance(source, Told):
             self._goes_on(flight, source, judgement.message)
         elif judgement.phase is Phase.FAILED and self._another_way(flight, judgement):

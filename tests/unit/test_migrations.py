@@ -17,7 +17,6 @@ from tests.unit.test_engine import Bench, bench
 __all__ = ["bench"]
 H1, H2 = "demo://h1", "demo://h2"
 SLOW = MigrationOptions(bandwidth_mib_per_s=1)
-PATIENCE = "Timed out"
 
 
 def ask(bench: Bench, name: str, options: MigrationOptions | None = None) -> VmKey:
