@@ -51,12 +51,23 @@ class Told:
         return f"{self.identity.state}{f' ({self.reason})' if self.reason else ''}"
 
 
-def look(connection: Connection, uuid: str, paths: tuple[str, ...]) -> Told:
-    """Return what one host knows of a VM, and which volumes it has at `paths`."""
-    volumes = connection.known_paths(paths) if paths else frozenset()
+def look_at_source(connection: Connection, uuid: str) -> Told:
+    """Return what the source knows of a VM, and of its job."""
     try:
         identity = connection.identity(uuid)
-        return Told(identity, connection.job(uuid) if identity.state.active else None, volumes)
+        return Told(identity, connection.job(uuid) if identity.state.active else None)
+    except VmGone:
+        return Told()
+
+
+def look_at_destination(connection: Connection, uuid: str, paths: tuple[str, ...]) -> Told:
+    """Return what the destination knows of a VM, and which volumes it has at `paths`; asks no QEMU.
+
+    One whose memory is still elsewhere may not answer.
+    """
+    volumes = connection.known_paths(paths) if paths else frozenset()
+    try:
+        return Told(connection.identity(uuid), volumes=volumes)
     except VmGone:
         return Told(volumes=volumes)
 

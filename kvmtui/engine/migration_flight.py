@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kvmtui.engine.job_probe import JobProbe
-from kvmtui.engine.migration_end import Case, Told, look
+from kvmtui.engine.migration_end import Case, Told, look_at_destination, look_at_source
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.store import Pending
 from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled, LinkLost, NotStarted
@@ -32,11 +32,16 @@ class BothSides:
     def __init__(self, pollers: Mapping[str, HostPoller], flight: "Flight", done: Callable[[], None]) -> None:
         """`done` is called from a foreign thread with each answer; it must only take note."""
         request, paths = flight.view.request, flight.paths
+        uuid = request.key.uuid
         self._pollers = [pollers[request.key.host], pollers[request.destination]]
         self._asked: list[Call | HypervisorError] = []
-        for poller in self._pollers:
+        questions: tuple[Callable[[Connection], Told], ...] = (
+            lambda connection: look_at_source(connection, uuid),
+            lambda connection: look_at_destination(connection, uuid, paths),
+        )
+        for poller, question in zip(self._pollers, questions, strict=True):
             try:
-                call = poller.lanes.start("jobs", lambda connection: look(connection, request.key.uuid, paths))
+                call = poller.lanes.start("jobs", question)
             except HypervisorError as error:
                 self._asked.append(error)
             else:
@@ -103,6 +108,9 @@ class Flight:
     post_copy: bool = False
     """Whether the guest was seen to have gone over."""
     downtime_ms: int | None = None
+    recovering: bool = False
+    broken: bool = False
+    """Whether its post-copy was seen to have broken off, of which its call may never tell."""
     fades_at_s: float | None = None
     """When the message, which is of a moment, goes."""
     errands: list[Errand] = field(default_factory=list)
@@ -133,6 +141,8 @@ class Flight:
     @property
     def over(self) -> bool:
         """Whether nothing tells any more that it goes on."""
+        if self.broken:
+            return True
         if self.adrift:
             return self.probe is not None and self.probe.over
         return self.call is not None and self.call.done

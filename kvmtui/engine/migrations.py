@@ -192,7 +192,8 @@ class Migrations:
         self._aftermath.ended.remove(flight)
         self._flights[request.key] = flight
         self._follow(flight)
-        flight.adrift, flight.post_copy, flight.returned_at_s = False, True, None
+        flight.adrift = flight.broken = False
+        flight.recovering, flight.post_copy, flight.returned_at_s = True, True, None
         kind = RepairKind.RECOVER_POST_COPY
         self._start(flight, lambda connection: connection.repair(request.key.uuid, kind, request.destination))
         self._show(flight, Phase.RUNNING, kind.value, repairs=(), ended_at_s=None)
@@ -228,6 +229,7 @@ class Migrations:
         options = flight.view.request.options
         flight.moved_bytes = flight.moved_bytes or bool(job.bytes_per_s) or (job.iteration or 0) > 0
         vm = self._store.fleet.vm(flight.view.request.key)
+        flight.broken = not flight.recovering and vm is not None and vm.reason == "post-copy failed"
         flight.post_copy = (
             flight.post_copy or bool(job.post_copy_requests) or (vm is not None and vm.reason == "post-copy")
         )

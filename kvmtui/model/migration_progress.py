@@ -72,7 +72,7 @@ class ProgressTracker:
         fallen = now if now is not None and self._reached is not None and self._reached - now > _FALL else None
         sent, dirty = self._sent_per_s(job, now_s), job.dirty_bytes_per_s
         verdict, why = self._verdict(job, now_s, remaining, sent, downtime_s or _USUAL_DOWNTIME_S)
-        if post_copy or job.post_copy_requests:
+        if verdict is not Verdict.STALLED and (post_copy or job.post_copy_requests):
             verdict, why = Verdict.POST_COPY, _post_copy_words(job)
             # What is left at the source is written there no more.
             dirty = 0.0

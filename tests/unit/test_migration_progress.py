@@ -1,6 +1,7 @@
 """A bar that says when it falls back, a time that is left, and verdicts that have their evidence."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,11 @@ def test_what_stands_still_for_a_while_is_stalled() -> None:
     assert [one.verdict for one in seen] == [Verdict.EARLY] * 10 + [Verdict.STALLED] * 3
     assert seen[-1].eta_s is None
     assert "12 s" in seen[-1].why
+
+
+def test_post_copy_stalls_too() -> None:
+    seen = follow([replace(job(500, sent=7), post_copy_requests=3)] * 12)
+    assert [one.verdict for one in seen] == [Verdict.POST_COPY] * 10 + [Verdict.STALLED] * 2
 
 
 def test_a_guest_that_writes_what_was_sent_is_not_stalled() -> None:
