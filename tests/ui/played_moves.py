@@ -129,7 +129,8 @@ def not_converging(name: str, started_at_s: float) -> Migration:
     progress = Progress(Verdict.NOT_CONVERGING, 0.62, 0.41, None, "dirties 121 MiB/s, sends 80")
     options = MigrationOptions(post_copy=True)
     steers = UNDER_WAY | {Steer.POST_COPY}
-    return replace(move, request=request(name, options=options), job=job, progress=progress, steers=steers)
+    move = replace(move, request=request(name, options=options), command=f"{move.command} --postcopy")
+    return replace(move, job=job, progress=progress, steers=steers)
 
 
 def ended_with_repair(name: str, started_at_s: float) -> Migration:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from textwrap import wrap
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -20,9 +19,8 @@ from kvmtui.model.migration_repairs import migrate_command
 from kvmtui.model.preflight import Grade
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui import move_options
-from kvmtui.ui.format import percent, size
+from kvmtui.ui.destination_lines import destination_line, fold, name_width, option_lines, titles
 from kvmtui.ui.outlook import Judged, Look, check_lines, face, warnings
-from kvmtui.ui.paint import fit
 from kvmtui.ui.screens.ask import ConfirmScreen, ExpiringScreen
 
 _WIDEST = 110
@@ -34,7 +32,6 @@ _LISTED = 6
 """Destinations that are seen at once."""
 _FINDINGS_LEAST, _FINDINGS_USUAL = 4, 12
 _ALL_KEY, _OPTIONS_KEY, _COPY_KEY = "v", "o", "y"
-_NAME = (6, 20)
 _COMMAND_LINES, _REMARK_LINES = 3, 2
 
 
@@ -258,11 +255,13 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self.query_one(".dialog").styles.width = width
         destinations = self.query_one(OptionList)
         for key in self._hosts:
-            destinations.replace_option_prompt(key, self._destination_line(key, inner))
-        names = self._name_width
-        head = f"{'HOST':<{names}}  {'CPU':>5}  {'FREE':>7}  CHECKS"
-        self.query_one("#columns", Static).update(Content.styled(head, "bold $foreground-muted"))
-        lines = self._option_lines(inner) if self._options_open else self._finding_lines(inner)
+            destinations.replace_option_prompt(
+                key, destination_line(self._hosts[key], self._name_width, self._verdict(key), inner)
+            )
+        self.query_one("#columns", Static).update(titles(self._name_width))
+        lines = self._finding_lines(inner)
+        if self._options_open:
+            lines = option_lines(self._options(), self._actives, inner)
         self.query_one("#lines", Static).update(Content("\n").join(lines))
         below = self._show_choice(inner + 1)
         room = self.app.size.height - _AROUND - min(_LISTED, len(self._hosts)) - below
@@ -276,10 +275,10 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self.query_one("#choice", Static).update(line.truncate(width, ellipsis=True))
         commands = self._commands()
         more = f"   and {len(commands) - 1} more" if len(commands) > 1 else ""
-        command = _fold(commands[0] + more, width, _COMMAND_LINES)
+        command = fold(commands[0] + more, width, _COMMAND_LINES)
         self.query_one("#command", Static).update(Content.styled("\n".join(command), "$foreground-muted"))
         text, tone = self._remark
-        remark = _fold(text, width, _REMARK_LINES) or [""]
+        remark = fold(text, width, _REMARK_LINES) or [""]
         self.query_one("#remark", Static).update(Content.styled("\n".join(remark), tone))
         keys = f"Enter moves · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
         folds = f" · {_ALL_KEY} {'fold' if self._all and not self._options_open else 'all checks'}"
@@ -292,40 +291,12 @@ class DestinationScreen(ExpiringScreen[Destination]):
             return [Content.styled("No other host is connected.", "$text-warning")]
         return check_lines(self._judged(host), width, everything=self._all, key=_ALL_KEY)
 
-    def _option_lines(self, width: int) -> list[Content]:
-        options, lines = self._options(), []
-        labels = max(len(choice.label) for choice in move_options.CHOICES) + 2
-        for choice in move_options.shown(self._actives):
-            by_itself = choice.value(options) == choice.value(MigrationOptions())
-            line = Content.assemble(
-                (f"{choice.key}  ", "bold $text-primary"),
-                (f"{choice.label:<{labels}}", "$foreground-muted"),
-                (choice.words(options), "" if by_itself else "bold"),
-            )
-            if reason := move_options.barred(choice, options, self._actives):
-                line = Content.assemble(line, (f"   cannot be changed: {reason}", "$text-warning"))
-            lines.append(line.truncate(width, ellipsis=True))
-        return lines
-
-    @property
-    def _name_width(self) -> int:
-        return max(_NAME[0], min(_NAME[1], max(len(host.name) for host in self._hosts.values())))
-
     def _option(self, key: str) -> Option:
         return Option("", id=key, disabled=self._hosts[key].link is not Link.UP)
 
-    def _destination_line(self, key: str, width: int) -> Content:
-        host = self._hosts[key]
-        figures = host.figures
-        free = None
-        if figures.memory_total_bytes is not None and figures.memory_used_bytes is not None:
-            free = figures.memory_total_bytes - figures.memory_used_bytes
-        start = f"{fit(host.name, self._name_width)}  {percent(figures.cpu_busy_fraction)!s:>5}  {size(free)!s:>7}  "
-        verdict = ("not connected", "") if host.link is not Link.UP else face(self._judged(key))
-        return Content.assemble(start, verdict).truncate(width, ellipsis=True)
+    @property
+    def _name_width(self) -> int:
+        return name_width(self._hosts.values())
 
-
-def _fold(text: str, width: int, most: int) -> list[str]:
-    """Return a text in at most so many lines."""
-    lines = wrap(text, width, break_on_hyphens=False)
-    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: width - 1] + "…"]
+    def _verdict(self, key: str) -> tuple[str, str]:
+        return ("not connected", "") if self._hosts[key].link is not Link.UP else face(self._judged(key))
