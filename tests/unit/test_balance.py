@@ -148,9 +148,7 @@ def test_a_host_over_its_limit_is_relieved_first_and_says_so_when_it_cannot_be()
     hosts = [host("h1", 0.92, 40), host("h2", 0.70, 40), host("h3", 0.74, 40)]
     vms = [vm("a", "h1", 8.0), vm("b", "h1", 0.7)]
     plan = balance(hosts, vms, LIMITS, 0)
-    assert [(move.name, move.why, move.detail) for move in plan.moves] == [
-        ("b", Why.RELIEVE, "h1 CPU is over 80 %")
-    ]
+    assert [(move.name, move.why, move.detail) for move in plan.moves] == [("b", Why.RELIEVE, "h1 CPU is over 80 %")]
     assert "h1: CPU is over 80 %, after these moves too" in stays(plan)
 
 
