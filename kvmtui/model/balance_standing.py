@@ -68,9 +68,9 @@ class Site:
     def over(self, limits: Limits) -> str:
         """Return which limit the host is over, in words; empty where it is within them."""
         if self.cpu > limits.cpu_busy:
-            return f"CPU {self.cpu:.0%} is over {limits.cpu_busy:.0%}".replace("%", " %")
+            return f"CPU is over {limits.cpu_busy * 100:.0f} %"
         if self.memory > limits.memory_used:
-            return f"memory {self.memory:.0%} is over {limits.memory_used:.0%}".replace("%", " %")
+            return f"memory is over {limits.memory_used * 100:.0f} %"
         return ""
 
     def room_cores(self, limits: Limits) -> float:

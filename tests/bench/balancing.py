@@ -1,86 +1,38 @@
-"""What balancing brings and costs: the planner against doing nothing, random and greedy, over simulated days.
+"""What balancing brings and costs: the planner against doing nothing, random and greedy, over simulated days."""
 
-Nothing here is libvirt's: loads are made like recorded ones (steady, bursty, diurnal), seeded, and a move takes as
-long as its copy at the bandwidth assumed. All movers see the same five-minute means and move one VM at a time.
-"""
-
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from functools import partial
-from math import cos, exp, pi
-from statistics import fmean, pstdev
+from statistics import fmean
 
 from kvmtui.model.balance import balance, evacuate
-from kvmtui.model.balance_load import GIB, HostLoad, Limits, VmLoad
-from kvmtui.model.balance_trigger import Trigger
-from kvmtui.model.vm import VmKey
+from tests.bench.balancing_days import KINDS, LIMITS, Outcome, large_fleet, make, simulate
+from tests.bench.balancing_movers import MOVERS
 from tests.bench.figures import Figure, median
-
-_STEP_S = 60.0
-_STEPS = 24 * 60
-_KEPT = exp(-_STEP_S / 300)
-_KEPT_LASTING = exp(-_STEP_S / 3600)
-"""What is left of an old figure in the means of five minutes and of an hour after one step."""
-_LIMITS = Limits()
-_KINDS = ("steady", "bursty", "diurnal")
-_SIZES = ((16, 64), (16, 96), (32, 128), (32, 192), (32, 128), (64, 256), (16, 64), (64, 384))
-"""CPUs and GiB of the simulated hosts."""
-
-Decision = tuple[VmKey, str] | None
-Mover = Callable[[Sequence[HostLoad], Sequence[VmLoad], float], Decision]
-"""Takes what is measured and the time; returns the VM to move next and where to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What VMs want, whoever moves them."""
-
-    vms: tuple[VmLoad, ...]
-    """As placed at the start."""
-    demand_cores: tuple[tuple[float, ...], ...]
-    """By VM and step."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of a simulated day."""
-
-    cpu_deviation: float = 0.0
-    """Standard deviation of the hosts' CPU, mean over time."""
-    memory_deviation: float = 0.0
-    hours_over: float = 0.0
-    """Host hours over the limit of CPU or memory."""
-    moves: int = 0
-    back: int = 0
-    """VMs that came back to a host within two hours of leaving it."""
-    again: int = 0
-    """VMs moved again within an hour."""
 
 
 def measure_balancing(rounds: int) -> Mapping[str, float]:
     """Simulate days of balancing."""
     outcomes = {
         (name, kind): [simulate(make(kind, seed), mover(seed)) for seed in range(rounds)]
-        for name, mover in _MOVERS.items()
-        for kind in _KINDS
+        for name, mover in MOVERS.items()
+        for kind in KINDS
     }
     values: dict[str, float] = {}
-    for name in _MOVERS:
-        days = [day for kind in _KINDS for day in outcomes[name, kind]]
+    for name in MOVERS:
+        days = [day for kind in KINDS for day in outcomes[name, kind]]
         values[f"balance/{name}"] = _deviation(days)
         values[f"balance/{name}-moves"] = fmean(day.moves for day in days)
         values[f"balance/{name}-over"] = fmean(day.hours_over for day in days)
         values[f"balance/{name}-back"] = sum(day.back for day in days)
         values[f"balance/{name}-again"] = sum(day.again for day in days)
-    for kind in _KINDS:
+    for kind in KINDS:
         ours, theirs = outcomes["planner", kind], outcomes["greedy", kind]
         values[f"balance/spread-{kind}"] = _deviation(ours) / _deviation(theirs)
         values[f"balance/cpu-{kind}"] = fmean(day.cpu_deviation for day in ours) / fmean(
             day.cpu_deviation for day in theirs
         )
-        for name in _MOVERS:
+        for name in MOVERS:
             values[f"balance/{name}-moves-{kind}"] = fmean(day.moves for day in outcomes[name, kind])
     for what in ("moves", "over"):
         values[f"balance/{what}"] = values[f"balance/planner-{what}"] / values[f"balance/greedy-{what}"]
@@ -101,231 +53,13 @@ def measure_planning(rounds: int) -> Mapping[str, float]:
     emptying: list[float] = []
     for _ in range(rounds):
         for took, plan in (
-            (balancing, partial(balance, hosts, vms, _LIMITS, 0.0)),
-            (emptying, partial(evacuate, hosts[0].key, hosts, vms, _LIMITS, 0.0)),
+            (balancing, partial(balance, hosts, vms, LIMITS, 0.0)),
+            (emptying, partial(evacuate, hosts[0].key, hosts, vms, LIMITS, 0.0)),
         ):
             started_s = time.process_time()
             plan()
             took.append(time.process_time() - started_s)
     return {"balance/plan": median(balancing), "balance/evacuate": median(emptying)}
-
-
-def large_fleet(*, seed: int, hosts: int, vms: int) -> tuple[list[HostLoad], list[VmLoad]]:
-    """Return a large fleet whose hosts are very unevenly loaded."""
-    chance = random.Random(seed)  # noqa: S311
-    weights = [chance.random() + 0.05 for _ in range(hosts)]
-    names = [f"h{number:03}" for number in range(hosts)]
-    placed = [
-        _vm(chance, number, host, cores_used=min(8.0, chance.expovariate(2.5)))
-        for number, host in enumerate(chance.choices(names, weights, k=vms))
-    ]
-    loads = []
-    for name in names:
-        cpus, memory_bytes = chance.choice((32, 64)), chance.choice((256, 512)) * GIB
-        loads.append(_host(name, cpus, memory_bytes, [vm for vm in placed if vm.key.host == name]))
-    return loads, placed
-
-
-def make(kind: str, seed: int) -> Load:
-    """Return a day's load: VMs placed unevenly, and what they want from minute to minute."""
-    chance = random.Random(f"{kind} {seed}")  # noqa: S311
-    names = [f"h{number}" for number in range(len(_SIZES))]
-    room = {name: size[1] * 0.75 * GIB for name, size in zip(names, _SIZES, strict=True)}
-    weights = [size[0] * (0.3 + 1.4 * chance.random()) for size in _SIZES]
-    vms: list[VmLoad] = []
-    for number in range(110):
-        fits = [(name, weight) for name, weight in zip(names, weights, strict=True) if room[name] > 16 * GIB]
-        host = chance.choices([name for name, _ in fits], [weight for _, weight in fits])[0]
-        vm = _vm(chance, number, host, cores_used=0.0)
-        room[host] -= vm.memory_bytes or 0
-        vms.append(vm)
-    return Load(tuple(vms), tuple(tuple(_demand(kind, chance)) for _ in vms))
-
-
-def _demand(kind: str, chance: random.Random) -> Sequence[float]:
-    vcpus = chance.choice((1, 2, 2, 4, 4, 8))
-    level = vcpus * chance.betavariate(1.2, 2.2)
-    if kind == "steady":
-        return [max(0.0, level * chance.gauss(1.0, 0.08)) for _ in range(_STEPS)]
-    if kind == "diurnal":
-        # Most are busy by day, some (backups, reports) by night.
-        peak = chance.gauss(14.0, 1.5) if chance.random() < 0.75 else chance.gauss(2.0, 1.0)
-        return [
-            max(0.0, 1.6 * level * (0.55 + 0.45 * cos(2 * pi * (step / 60 - peak) / 24)) * chance.gauss(1.0, 0.12))
-            for step in range(_STEPS)
-        ]
-    wanted, busy = [], False
-    for _ in range(_STEPS):
-        # Bursts of a quarter of an hour, about one in an hour.
-        busy = chance.random() > 1 / 15 if busy else chance.random() < 1 / 45
-        wanted.append(vcpus * (chance.uniform(0.7, 1.0) if busy else 0.08 * chance.random()))
-    return wanted
-
-
-def simulate(load: Load, mover: Mover) -> Outcome:
-    """Let a mover work for a day."""
-    vms = {vm.key.uuid: vm for vm in load.vms}
-    demand = dict(zip(vms, load.demand_cores, strict=True))
-    means: dict[str, tuple[float, float]] = {}
-    outcome = Outcome()
-    left: dict[tuple[str, str], float] = {}
-    on_its_way: tuple[VmKey, str, float] | None = None
-    for step in range(_STEPS):
-        now_s = step * _STEP_S
-        if on_its_way and on_its_way[2] <= now_s:
-            key, target, _ = on_its_way
-            outcome.moves += 1
-            outcome.back += now_s - left.get((key.uuid, target), -7200.0) < 7200
-            moved_at_s = vms[key.uuid].moved_at_s
-            outcome.again += moved_at_s is not None and now_s - moved_at_s < 3600
-            left[key.uuid, key.host] = now_s
-            vms[key.uuid] = replace(vms[key.uuid], key=VmKey(target, key.uuid), moved_at_s=now_s)
-            on_its_way = None
-        _watch(vms, demand, means, step, outcome)
-        if on_its_way is None and step >= 5:
-            seen = [replace(vm, cores_used=means[uuid][0], cores_lasting=means[uuid][1]) for uuid, vm in vms.items()]
-            hosts = [
-                _host(f"h{number}", cpus, gib * GIB, [vm for vm in seen if vm.key.host == f"h{number}"])
-                for number, (cpus, gib) in enumerate(_SIZES)
-            ]
-            if (decision := mover(hosts, seen, now_s)) is not None:
-                copy_s = (vms[decision[0].uuid].copy_bytes or 0) / _LIMITS.bandwidth_bytes_per_s + _LIMITS.overhead_s
-                on_its_way = (*decision, now_s + copy_s)
-    outcome.cpu_deviation /= _STEPS
-    outcome.memory_deviation /= _STEPS
-    return outcome
-
-
-def _watch(
-    vms: Mapping[str, VmLoad],
-    demand: Mapping[str, Sequence[float]],
-    means: dict[str, tuple[float, float]],
-    step: int,
-    outcome: Outcome,
-) -> None:
-    """Share out the CPUs of a step, keep the means of what is measured, and judge the hosts."""
-    wanted = dict.fromkeys((f"h{number}" for number in range(len(_SIZES))), 0.0)
-    held = dict.fromkeys(wanted, 0)
-    for uuid, vm in vms.items():
-        wanted[vm.key.host] += demand[uuid][step]
-        held[vm.key.host] += vm.memory_bytes or 0
-    cpus = {f"h{number}": size[0] for number, size in enumerate(_SIZES)}
-    memory = [held[f"h{number}"] / (size[1] * GIB) for number, size in enumerate(_SIZES)]
-    cpu = [min(1.0, wanted[name] / cpus[name]) for name in cpus]
-    for uuid, vm in vms.items():
-        # A busy host gives each VM less than it wants; only what it got can be measured.
-        got = demand[uuid][step] * min(1.0, cpus[vm.key.host] / max(1e-9, wanted[vm.key.host]))
-        short, lasting = means.get(uuid, (got, got))
-        means[uuid] = (
-            _KEPT * short + (1 - _KEPT) * got,
-            _KEPT_LASTING * lasting + (1 - _KEPT_LASTING) * got,
-        )
-    outcome.cpu_deviation += pstdev(cpu)
-    outcome.memory_deviation += pstdev(memory)
-    over = sum(c > _LIMITS.cpu_busy or m > _LIMITS.memory_used for c, m in zip(cpu, memory, strict=True))
-    outcome.hours_over += over * _STEP_S / 3600
-
-
-def _nothing(_seed: int) -> Mover:
-    return lambda hosts, vms, now_s: None
-
-
-def _planner(_seed: int) -> Mover:
-    """Do as a user who runs the plan whenever the hint comes, measuring again after each move."""
-    trigger, running = Trigger(), False
-
-    def decide(hosts: Sequence[HostLoad], vms: Sequence[VmLoad], now_s: float) -> Decision:
-        nonlocal trigger, running
-        trigger = trigger.look(hosts, _LIMITS, now_s)
-        if not (running or trigger.raised):
-            return None
-        moves = balance(hosts, vms, _LIMITS, now_s).moves
-        running = bool(moves)
-        return (moves[0].vm, moves[0].destination) if moves else None
-
-    return decide
-
-
-def _greedy(_seed: int) -> Mover:
-    """Move the busiest VM of the busiest host to the idlest, as long as they differ by what makes ours act, too."""
-
-    def decide(hosts: Sequence[HostLoad], vms: Sequence[VmLoad], _now_s: float) -> Decision:
-        ordered = sorted(hosts, key=lambda host: host.cpu_busy_fraction or 0.0)
-        idlest, busiest = ordered[0], ordered[-1]
-        gap = (busiest.cpu_busy_fraction or 0.0) - (idlest.cpu_busy_fraction or 0.0)
-        if gap < _LIMITS.trigger_spread:
-            return None
-        here = [vm for vm in vms if vm.key.host == busiest.key and _fits(vm, idlest)]
-        # It looks at least at whether the other host would only become the busier one.
-        here = [vm for vm in here if (vm.cores_used or 0.0) / (idlest.cpus or 1) < gap]
-        best = max(here, key=lambda vm: vm.cores_used or 0.0, default=None)
-        return (best.key, idlest.key) if best is not None else None
-
-    return decide
-
-
-def _greedy_both(_seed: int) -> Mover:
-    """Do as greedy-by-CPU does, and where that has nothing to do, the same by memory."""
-    by_cpu = _greedy(0)
-
-    def decide(hosts: Sequence[HostLoad], vms: Sequence[VmLoad], now_s: float) -> Decision:
-        if decision := by_cpu(hosts, vms, now_s):
-            return decision
-        ordered = sorted(hosts, key=_memory)
-        emptiest, fullest = ordered[0], ordered[-1]
-        gap = _memory(fullest) - _memory(emptiest)
-        if gap < _LIMITS.trigger_spread:
-            return None
-        here = [vm for vm in vms if vm.key.host == fullest.key and _fits(vm, emptiest)]
-        here = [vm for vm in here if (vm.memory_bytes or 0) / (emptiest.memory_total_bytes or 1) < gap]
-        best = max(here, key=lambda vm: vm.memory_bytes or 0, default=None)
-        return (best.key, emptiest.key) if best is not None else None
-
-    return decide
-
-
-def _memory(host: HostLoad) -> float:
-    return (host.memory_used_bytes or 0) / (host.memory_total_bytes or 1)
-
-
-def _random(seed: int) -> Mover:
-    """Move any VM from the busiest host to any other, whenever hosts are uneven."""
-    chance = random.Random(seed)  # noqa: S311
-
-    def decide(hosts: Sequence[HostLoad], vms: Sequence[VmLoad], _now_s: float) -> Decision:
-        ordered = sorted(hosts, key=lambda host: host.cpu_busy_fraction or 0.0)
-        busiest = ordered.pop()
-        if (busiest.cpu_busy_fraction or 0.0) - (ordered[0].cpu_busy_fraction or 0.0) < _LIMITS.trigger_spread:
-            return None
-        target = chance.choice(ordered)
-        here = [vm for vm in vms if vm.key.host == busiest.key and _fits(vm, target)]
-        return (chance.choice(here).key, target.key) if here else None
-
-    return decide
-
-
-def _fits(vm: VmLoad, host: HostLoad) -> bool:
-    return (host.memory_used_bytes or 0) + (vm.memory_bytes or 0) < 0.95 * (host.memory_total_bytes or 0)
-
-
-def _vm(chance: random.Random, number: int, host: str, cores_used: float) -> VmLoad:
-    memory_bytes = chance.choice((1, 2, 2, 4, 4, 8, 16)) * GIB
-    return VmLoad(VmKey(host, f"{number:06}"), f"v{number}", cores_used, memory_bytes, memory_bytes)
-
-
-def _host(name: str, cpus: int, memory_bytes: int, vms: Sequence[VmLoad]) -> HostLoad:
-    busy = min(1.0, sum(vm.cores_used or 0.0 for vm in vms) / cpus + 0.01)
-    used_bytes = min(memory_bytes, sum(vm.memory_bytes or 0 for vm in vms) + GIB)
-    return HostLoad(name, name, cpus, busy, memory_bytes, used_bytes)
-
-
-_MOVERS: Mapping[str, Callable[[int], Mover]] = {
-    "nothing": _nothing,
-    "random": _random,
-    "greedy": _greedy,
-    "greedy-both": _greedy_both,
-    "planner": _planner,
-}
 
 
 def _day(name: str, unit: str, budget: float | None, how: str) -> Figure:
@@ -349,11 +83,11 @@ FIGURES = (
     _day("planner-back", "", 5, "VMs back on a host within two hours"),
     *(
         figure
-        for name in _MOVERS
+        for name in MOVERS
         for figure in (
             _day(name, "pt", None, f"{name}: deviation of CPU + memory"),
             _day(f"{name}-over", "h", None, f"{name}: host hours over a limit in a day"),
-            *(_day(f"{name}-moves-{kind}", "", None, f"{name}: moves in a day, {kind}") for kind in _KINDS),
+            *(_day(f"{name}-moves-{kind}", "", None, f"{name}: moves in a day, {kind}") for kind in KINDS),
         )
     ),
     _day("greedy-again", "", None, "greedy: VMs moved twice within an hour"),
