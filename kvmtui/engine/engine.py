@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     from kvmtui.engine.migrations import Migrations
     from kvmtui.engine.plans import Plans
     from kvmtui.engine.preflights import Preflights
+    from kvmtui.engine.unevenness import Unevenness
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 
 T = TypeVar("T")
 _FLUSH_S = 0.5
+_EVENNESS_EVERY_S = 60.0
 
 
 @dataclass(slots=True)
@@ -106,6 +108,8 @@ class Engine:
         self._making = threading.Lock()
         self._consoles: Consoles | None = None
         self._plans: Plans | None = None
+        self._unevenness: Unevenness | None = None
+        self._evenness_due_s = clock() + _EVENNESS_EVERY_S
         self._store.on_change(self._fleet_changed)
 
     @property
@@ -220,6 +224,11 @@ class Engine:
 
             self._plans = Plans(self, self._pollers, self._histories, lambda: self.listeners.plans_changed())
         return self._plans
+
+    @property
+    def uneven(self) -> str:
+        """In which way hosts have been uneven for minutes: "CPU 22-84 %"; empty where they have not."""
+        return "" if self._unevenness is None else self._unevenness.reason
 
     def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
         """Open a VM's serial console, the first or a `device` of its `VmConfig.consoles`.
@@ -337,9 +346,24 @@ class Engine:
                 self._moves().adopt()
             if self._preflights is not None:
                 self._preflights.watch(uri)
+            self._watch_evenness()
             self._pollers[uri].lanes.close_idle("act", "jobs", "preflight", "plans")
 
         return watch
+
+    def _watch_evenness(self) -> None:
+        now_s = self.clock()
+        if now_s < self._evenness_due_s:
+            return
+        self._evenness_due_s = now_s + _EVENNESS_EVERY_S
+        if self._unevenness is None:
+            from kvmtui.engine.unevenness import Unevenness
+
+            self._unevenness = Unevenness()
+        plans = self._plans
+        moved, maintenance = ([], ()) if plans is None else (plans.moved, plans.maintenance)
+        if self._unevenness.look(self.fleet, moved, maintenance, now_s):
+            self.listeners.plans_changed()
 
     def _sees_movers(self, uri: str) -> bool:
         """Return whether a VM of that host stands there as one that is on its way."""

@@ -50,18 +50,18 @@ class Knowledge:
         self.moved = [move for move in self.moved if now_s - move.at_s < MEAN_S]
 
 
-def host_loads(fleet: Fleet, known: Knowledge, now_s: float) -> list[HostLoad]:
+def host_loads(fleet: Fleet, moved: Collection[Moved], maintenance: Collection[str], now_s: float) -> list[HostLoad]:
     """Return how the hosts fare, and which cannot take part."""
     return [
         HostLoad(
             key=host.key,
             name=host.name,
             cpus=None if host.facts is None else host.facts.cpus,
-            cpu_busy_fraction=_cpu_fraction(host, known.moved, now_s),
+            cpu_busy_fraction=_cpu_fraction(host, moved, now_s),
             memory_total_bytes=host.figures.memory_total_bytes,
             memory_used_bytes=host.figures.memory_used_bytes,
             connected=not host.stale(now_s),
-            in_maintenance=host.key in known.maintenance,
+            in_maintenance=host.key in maintenance,
         )
         for host in fleet.hosts.values()
     ]

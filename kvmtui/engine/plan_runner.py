@@ -110,7 +110,8 @@ class PlanRunner:
         now_s, fleet = self._engine.clock(), self._engine.fleet
         self._known.forget_moves(now_s)
         whole = self.view.evacuating
-        return host_loads(fleet, self._known, now_s), vm_loads(fleet, self._known, now_s, whole), now_s
+        hosts = host_loads(fleet, self._known.moved, self._known.maintenance, now_s)
+        return hosts, vm_loads(fleet, self._known, now_s, whole), now_s
 
     # Edits
 

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from kvmtui.engine.definitions import Definitions
-from kvmtui.engine.loads import Knowledge
+from kvmtui.engine.loads import Knowledge, Moved
 from kvmtui.engine.plan_runner import PlanRunner
 from kvmtui.engine.poller import HostPoller
 from kvmtui.model.balance_load import Limits
@@ -63,6 +63,11 @@ class Plans:
     def maintenance(self) -> tuple[str, ...]:
         """The hosts that nothing is moved to, because they are being emptied, or were."""
         return tuple(self._knowledge.maintenance)
+
+    @property
+    def moved(self) -> list[Moved]:
+        """The VMs that a plan has moved within the time that figures are averaged over."""
+        return [*self._knowledge.moved]
 
     def look(self, evacuating: str = "") -> None:
         """Make a plan anew: to even the hosts out, or to empty one; not while one is running."""

@@ -146,3 +146,13 @@ async def test_even_hosts_say_so() -> None:
         await stage.press("r")
         await stage.see("hosts are even: CPU")
         assert stage.line("proposed") == ""
+
+
+async def test_hosts_that_stay_uneven_are_hinted_at() -> None:
+    async with dashboard() as stage:
+        # Not at the first peak.
+        await watched(stage)
+        assert "uneven" not in stage.line("kvmtui")
+        stage.watch_for(240)
+        await stage.look()
+        await stage.see("kvmtui", "uneven hosts: CPU", "(B)")

@@ -76,6 +76,12 @@ WRONG: list[tuple[list[str], str]] = [
     (["--demo", "--log", "/"], "the log '/' cannot be written: Is a directory"),
     (["--demo", "--config", "/nowhere/x\x1b"], "/nowhere/x\ufffd: no such file"),
     (["--config", "/"], "/: it is not a file"),
+    (["balance", "--for", "1"], "the time to watch must be between 2 and 600 seconds"),
+    (["balance", "--for", "x"], "'x' is not a number"),
+    (["balance", "--evacuate"], "expected one argument"),
+    (["balance", "--demo", "-c", "qemu:///system"], "give one of them"),
+    (["balance", "h1"], "unrecognized arguments: h1"),
+    (["balance", "--demo", "--for", "2", "--evacuate", "h9"], "no host is called 'h9'; there are h1, h2"),
     (["--demo"], "needs a terminal"),
     ([], "needs a terminal"),
 ]

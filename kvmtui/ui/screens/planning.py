@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING
 
 from textual import on
 
-from kvmtui.model.plan_run import PlanRun
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.messages import PlansChanged
 from kvmtui.ui.screens.acting_screen import ActingScreen
 from kvmtui.ui.widgets.bars import TitleBar
 
 if TYPE_CHECKING:
+    # What is not needed before the first key is not imported before the first picture.
+    from kvmtui.model.plan_run import PlanRun
     from kvmtui.ui.screens.plan import PlanScreen
 
 
@@ -70,23 +71,27 @@ class PlanningScreen(ActingScreen):
         if self._plan_screen is not None:
             self._plan_screen.follow()
         running = run is not None and run.stage.running
-        self.query_one(TitleBar).plan = _in_short(run) if running and run is not None else ""
+        self.query_one(TitleBar).plan = _in_short(run) if running and run is not None else self._hint()
         if self._plan_ran and not running and run is not None:
             self.note(_ended(run), "$text-success" if _all_well(run) else "$text-warning")
             if self._plan_screen is None:
                 self._engine.plans.discard()
         self._plan_ran = running
 
+    def _hint(self) -> str:
+        uneven = self._engine.uneven
+        return f"uneven hosts: {uneven} (B)" if uneven else ""
 
-def _in_short(run: PlanRun) -> str:
+
+def _in_short(run: "PlanRun") -> str:
     return f"plan: {len(run.done)} of {len(run.steps)} moved (B)"
 
 
-def _all_well(run: PlanRun) -> bool:
+def _all_well(run: "PlanRun") -> bool:
     return not any(step.outcome.bad for step in run.steps) and not run.message
 
 
-def _ended(run: PlanRun) -> str:
+def _ended(run: "PlanRun") -> str:
     """Return one line about a plan that has come to rest."""
     counts: dict[str, int] = {}
     for step in run.steps:
