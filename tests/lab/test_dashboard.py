@@ -100,7 +100,7 @@ def test_migration_there_and_back(lab: Lab, guest: GuestFactory, terminal: Termi
     for source, destination in ((lab.h1, lab.h2), (lab.h2, lab.h1)):
         terminal.see("▸", "web1", source.name, "running")
         terminal.press("m")
-        terminal.see(f"Migrate web1 on {source.name} to")
+        terminal.see(f"Move web1 on {source.name} to")
         terminal.see("no disks to bring along")
         terminal.press("\r")
         terminal.see(f"migrate web1 on {source.name} to {destination.name}: moved", seconds=90)
