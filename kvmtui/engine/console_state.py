@@ -12,7 +12,7 @@ class ConsoleState(StrEnum):
     OPENING = "opening"
     OPEN = "open"
     WAITING = "waiting"
-    """The guest is off or its host unreachable; it is attached again by itself."""
+    """The guest is off or its host unreachable; it is attached by itself."""
     HELD = "held"
     """Another client has it; it is attached when that one leaves, and `take_over` attaches all the same."""
     ENDED = "ended"

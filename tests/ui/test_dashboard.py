@@ -526,7 +526,7 @@ async def test_a_host_that_never_answers_freezes_nothing() -> None:
         await stage.put_cursor_on("db2")
         await stage.press("p")
         await stage.see("db2", "paused")
-        await stage.press("q")
+        stage.type_at_once("q")
         await stage.until(lambda: not stage.app.is_running)
 
 
