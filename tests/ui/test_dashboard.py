@@ -447,7 +447,7 @@ async def test_sort_keys() -> None:
 
 
 async def test_help_lists_every_key() -> None:
-    async with dashboard(size=(120, 130)) as stage:
+    async with dashboard(size=(120, 160)) as stage:
         await stage.press("question_mark")
         for action in ACTIONS:
             line = stage.line(f"{action.label} ", action.description)
