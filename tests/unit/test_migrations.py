@@ -7,7 +7,7 @@ import pytest
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
 from kvmtui.hypervisor.errors import HypervisorError, InvalidState
-from kvmtui.model.actions import Verb
+from kvmtui.model.actions import BY_ID, ActionRequest, Verb
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.migration_progress import Verdict
@@ -325,7 +325,8 @@ def test_what_another_started_is_adopted_steered_and_proven(bench: Bench) -> Non
         assert (found.adopted, found.phase, found.request.destination) == (True, Phase.RUNNING, H2)
         assert Steer.POST_COPY not in found.steers
         assert other.fleet.pending[key] == "migrating"
-        other.steer(key, Steer.ABORT)
+        # Also by the key that cancels any job: who follows the migration knows then that it was meant to end.
+        other.submit(ActionRequest(BY_ID["cancel_job"], key, "web1", found.request.vm_id))
         for _ in range(60):
             bench.clock.advance(1)
             other.tick()
