@@ -9,7 +9,7 @@ from kvmtui.hypervisor.errors import CallTimedOut
 from kvmtui.model.migration_options import DiskMove
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.outlook import Look
-from kvmtui.ui.screens.ask import ConfirmScreen
+from kvmtui.ui.screens.ask import _EXPIRES_S, ConfirmScreen
 from kvmtui.ui.screens.destination import DestinationScreen
 from kvmtui.ui.screens.number import NumberScreen
 from tests.ui.played_moves import MACHINE, MEMORY, PORT, local_disks, open_dialog, running, shared_disks
@@ -100,6 +100,42 @@ async def test_every_key_lets_the_dialog_live_on() -> None:
         with patch("kvmtui.ui.screens.ask._now_s", lambda: 1100.0):
             await stage.press("enter")
         assert await _moved(stage) == ["migrate db1"]
+
+
+async def test_the_dialog_has_one_time_to_live() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks())
+        assert len([timer for timer in stage.app.screen._timers if timer._interval == _EXPIRES_S]) == 1
+
+
+async def test_a_dialog_that_expires_under_its_own_question_closes_after_it() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1000.0):
+            await open_dialog(stage, "db1", h2=local_disks(MEMORY))
+            dialog = stage.app.screen
+            await stage.press("enter")
+        assert isinstance(dialog, DestinationScreen)
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1100.0):
+            dialog.expire()
+            assert stage.count(ConfirmScreen) == 1
+            await stage.press("y")
+            assert await _moved(stage) == []
+            assert stage.app.screen is stage.main
+
+
+async def test_what_is_told_too_late_is_not_shown() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks())
+        dialog = stage.app.screen
+        assert isinstance(dialog, DestinationScreen)
+        await stage.press("escape")
+        await stage.until(lambda: not dialog.is_attached)
+        dialog.looks = {**dialog.looks, (H2, stage.key("web1")): Look(problem="late")}
+        dialog.watch_looks()
 
 
 async def test_v_shows_all_checks_and_folds_them() -> None:

@@ -36,7 +36,18 @@ class ExpiringScreen(ModalScreen[T]):
 
     def on_mount(self) -> None:
         """Start the time to live."""
-        self._expiry = self.set_timer(_EXPIRES_S, self.action_cancel)
+        self._expiry = self.set_timer(_EXPIRES_S, self.expire)
+
+    def on_screen_resume(self) -> None:
+        """Close, where the time ran out while another question stood over this one."""
+        if _now_s() - self._asked_at_s > _EXPIRES_S:
+            self.action_cancel()
+
+    def expire(self) -> None:
+        """Close at the end of the time to live, or when no other screen stands over this one any more."""
+        # Textual takes the topmost screen away, whichever it was that was closed.
+        if self.is_active:
+            self.action_cancel()
 
     def stay(self) -> None:
         """Begin the time to live anew, where it has not run out: somebody is at it."""

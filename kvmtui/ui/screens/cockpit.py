@@ -218,7 +218,8 @@ class CockpitScreen(Screen[None]):
         return () if move is None else (ident(move), move.phase, move.message)
 
     def _show(self) -> None:
-        if not self.is_mounted:
+        # A move may change while the screen goes, and its widgets before it.
+        if not (self.is_mounted and self.is_running):
             return
         moves, cursor, now_s = self._moves.all, self._cursor, self._engine.clock()
         move = moves[cursor] if moves else None

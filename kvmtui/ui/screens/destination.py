@@ -86,7 +86,6 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def on_mount(self) -> None:
         """Begin with the first destination that can be asked."""
-        super().on_mount()
         self.query_one(OptionList).focus()
 
     def on_key(self) -> None:
@@ -164,6 +163,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
             self._go(host)
 
     def _ask(self, host: str, asked: Sequence[str]) -> None:
+        self.stay()
         question = ConfirmScreen(
             f"Move {self._subject} to {self._hosts[host].name} all the same?",
             asked,
@@ -202,7 +202,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def _say(self, text: str, tone: str = "") -> None:
         self._remark = (text, tone)
-        if self.is_mounted:
+        # What was looked at may be told when the dialog is going already.
+        if self.is_mounted and self.is_running:
             self._show()
 
     # What is asked for

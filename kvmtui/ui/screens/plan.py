@@ -75,7 +75,8 @@ class PlanScreen(ModalScreen[None]):
 
     def follow(self) -> None:
         """Show the plan as it stands now."""
-        if not self.is_mounted:
+        # The plan may change while the screen goes, and its widgets before it.
+        if not (self.is_mounted and self.is_running):
             return
         run = self._plans.run
         title, state = headline(run, self._host_name)
