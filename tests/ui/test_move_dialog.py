@@ -6,7 +6,8 @@ from unittest.mock import patch
 import pytest
 
 from kvmtui.hypervisor.errors import CallTimedOut
-from kvmtui.model.migration_options import DiskMove
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.preflight import Check
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.outlook import Look
 from kvmtui.ui.screens.ask import _EXPIRES_S, ConfirmScreen
@@ -135,7 +136,18 @@ async def test_what_is_told_too_late_is_not_shown() -> None:
         await stage.press("escape")
         await stage.until(lambda: not dialog.is_attached)
         dialog.looks = {**dialog.looks, (H2, stage.key("web1")): Look(problem="late")}
-        dialog.watch_looks()
+        dialog._say("late")
+
+
+async def test_many_answers_are_shown_at_once() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("db1")
+        question = await open_dialog(stage, "db1")
+        with patch.object(question, "_show", wraps=question._show) as shown:
+            for number in range(50):
+                question.looks = {**question.looks, (H2, stage.key("db1")): Look(problem=f"answer {number}")}
+            await stage.see("WARN", "answer 49")
+        assert shown.call_count < 5
 
 
 async def test_v_shows_all_checks_and_folds_them() -> None:
@@ -314,6 +326,34 @@ async def test_a_destination_without_the_vms_network_says_so() -> None:
         await stage.press("enter")
         assert stage.line("h2 cannot: networks")
         assert stage.engine.submitted == []
+
+
+async def test_checks_are_worked_out_once_and_a_defect_in_them_is_a_warning() -> None:
+    judged: list[MigrationOptions] = []
+
+    def broken(_needs: object, _offers: object, options: MigrationOptions) -> tuple[Check, ...]:
+        judged.append(options)
+        raise ZeroDivisionError
+
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("web1")
+        with patch("kvmtui.ui.screens.migrating.preflight", broken):
+            await stage.press("m")
+            await stage.see("h2", "1 warning")
+            await stage.press("v", "v", "o", "o")
+        assert stage.line("WARN", "looking", "an internal error; run with --log FILE")
+        assert len(judged) == len(set(judged)) == 1
+        await stage.press("enter", "y")
+        assert await _moved(stage) == ["migrate web1"]
+
+
+async def test_a_defect_in_what_is_chosen_for_the_disks_is_a_warning() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        with patch("kvmtui.ui.screens.migrating.default_disks", side_effect=ZeroDivisionError):
+            await stage.press("m")
+            await stage.see("h2", "1 warning")
 
 
 async def test_a_destination_that_hangs_can_still_be_chosen_after_a_while() -> None:
