@@ -78,6 +78,21 @@ async def test_warnings_ask_and_no_is_the_default() -> None:
         assert await _moved(stage) == ["migrate db1"]
 
 
+async def test_many_long_warnings_leave_the_answers_in_sight() -> None:
+    warned = (replace(MEMORY, id=str(number), title=f"memory {number}") for number in range(12))
+    async with dashboard(size=(80, 24)) as stage:
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks(*warned))
+        await stage.press("enter")
+        assert stage.line("memory 0: needs 16.5 GiB")
+        assert stage.line("12 of the checks warn.")
+        assert stage.line("No", "Yes")
+        assert not stage.line("and 4 more")
+        await stage.press("down", "pagedown")
+        assert stage.line("and 4 more")
+        assert stage.line("y yes · n or Esc no")
+
+
 async def test_a_question_that_expired_moves_nothing() -> None:
     async with dashboard() as stage:
         stage.engine.play()
