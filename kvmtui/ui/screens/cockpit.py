@@ -136,8 +136,10 @@ class CockpitScreen(Screen[None]):
     def action_repair(self, number: int) -> None:
         """Offer the repair of that number."""
         move = self.selected
-        if move is None or number > len(move.repairs):
-            self._say("" if move is None or not number else "nothing of that number is offered")
+        if move is None:
+            return
+        if number > len(move.repairs):
+            self._say("nothing of that number is offered" if move.repairs else "there is nothing to repair")
             return
         repair = move.repairs[number - 1]
         asked = Question(

@@ -61,9 +61,9 @@ class MigrationList(RunLines):
                 cursor=number == self._cursor,
                 calls=self._moves.calls(move),
             )
-            for number, move in enumerate(shown)
+            for number, move in enumerate(shown[self._top : self._top + page], self._top)
         ]
-        return False, [header_runs(layout, self._glyphs), *rows[self._top : self._top + page]]
+        return False, [header_runs(layout, self._glyphs), *rows]
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor there."""
