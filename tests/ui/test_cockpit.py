@@ -12,6 +12,7 @@ from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.cockpit import CockpitScreen
 from kvmtui.ui.screens.journal import JournalScreen
 from kvmtui.ui.screens.number import NumberScreen
+from kvmtui.ui.widgets.bars import TitleBar
 from kvmtui.ui.widgets.migration_lines import row_runs
 from tests.ui.played_moves import ended_with_repair, not_converging, running, waiting
 from tests.ui.stage import H1, H2, Stage, dashboard
@@ -53,6 +54,25 @@ async def test_all_moves_with_the_selected_one_in_detail() -> None:
         assert stage.line("▸", "db2", "waiting its turn")
         assert stage.line("X abort")
         assert not stage.line("d downtime")
+
+
+async def test_where_there_is_room_the_moves_above_the_cursor_are_seen() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        moves = [running(f"vm{number}", float(number)) for number in range(3)]
+        await _open(stage, *moves, ended_with_repair("db1", 5.0))
+        assert stage.line("▸", "db1"), "the one that needs somebody is chosen"
+        assert all(stage.line(f"vm{number}") for number in range(3))
+
+
+async def test_the_title_keeps_what_matters_where_it_is_too_long() -> None:
+    async with dashboard(size=(80, 24), read_only=True) as stage:
+        stage.engine.play(*(ended_with_repair(f"vm{number}", 5.0) for number in range(2)), running("web1", 0.0))
+        stage.main.query_one(TitleBar).plan = "plan: 3 of 12 moved (B)"
+        assert stage.pilot is not None
+        await stage.pilot.pause()
+        title = stage.text.splitlines()[0]
+        assert "read-only · 1 moving · 2 moves need" in title
+        assert title.endswith("…")
 
 
 async def test_of_many_moves_those_around_the_cursor_are_drawn() -> None:
