@@ -70,6 +70,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self._all = False
         self._options_open = False
         self._remark = ("", "")
+        self._told = False
+        """Whether something was found out that is not shown yet."""
 
     def compose(self) -> ComposeResult:
         """Lay the question out."""
@@ -86,7 +88,6 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def on_mount(self) -> None:
         """Begin with the first destination that can be asked."""
-        super().on_mount()
         self.query_one(OptionList).focus()
 
     def on_key(self) -> None:
@@ -98,7 +99,13 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self._show()
 
     def watch_looks(self) -> None:
-        """Show what has been found out; what was said before may be so no more."""
+        """Show what has been found out, many answers at once; what was said before may be so no more."""
+        if not self._told:
+            self._told = True
+            self.call_later(self._looked)
+
+    def _looked(self) -> None:
+        self._told = False
         self._say("")
 
     # Keys
@@ -164,6 +171,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
             self._go(host)
 
     def _ask(self, host: str, asked: Sequence[str]) -> None:
+        self.stay()
         question = ConfirmScreen(
             f"Move {self._subject} to {self._hosts[host].name} all the same?",
             asked,
@@ -202,7 +210,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def _say(self, text: str, tone: str = "") -> None:
         self._remark = (text, tone)
-        if self.is_mounted:
+        # What was looked at may be told when the dialog is going already.
+        if self.is_mounted and self.is_running:
             self._show()
 
     # What is asked for
@@ -253,12 +262,10 @@ class DestinationScreen(ExpiringScreen[Destination]):
         width = min(_WIDEST, self.app.size.width)
         inner = width - _FRAME - 1
         self.query_one(".dialog").styles.width = width
-        destinations = self.query_one(OptionList)
-        for key in self._hosts:
-            destinations.replace_option_prompt(
-                key, destination_line(self._hosts[key], self._name_width, self._verdict(key), inner)
-            )
-        self.query_one("#columns", Static).update(titles(self._name_width))
+        destinations, names = self.query_one(OptionList), name_width(self._hosts.values())
+        for key, host in self._hosts.items():
+            destinations.replace_option_prompt(key, destination_line(host, names, self._verdict(key), inner))
+        self.query_one("#columns", Static).update(titles(names))
         lines = self._finding_lines(inner)
         if self._options_open:
             lines = option_lines(self._options(), self._actives, inner)
@@ -293,10 +300,6 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def _option(self, key: str) -> Option:
         return Option("", id=key, disabled=self._hosts[key].link is not Link.UP)
-
-    @property
-    def _name_width(self) -> int:
-        return name_width(self._hosts.values())
 
     def _verdict(self, key: str) -> tuple[str, str]:
         return ("not connected", "") if self._hosts[key].link is not Link.UP else face(self._judged(key))

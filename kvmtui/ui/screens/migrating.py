@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from functools import partial
+from functools import cache
 from typing import TypeVar
 
 from textual.screen import Screen
@@ -13,7 +13,8 @@ from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.host import Link
 from kvmtui.model.migration import MigrationRequest
-from kvmtui.model.preflight import GuestNeeds, default_disks, preflight
+from kvmtui.model.migration_options import MigrationOptions
+from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, preflight
 from kvmtui.model.vm import Vm
 from kvmtui.ui.acting import where
 from kvmtui.ui.outlook import Look
@@ -66,7 +67,23 @@ async def _look(engine: Engine, host: str, needs: GuestNeeds) -> Look:
     offers = await _answer(engine.read_offers(host, needs))
     if isinstance(offers, str):
         return Look(problem=offers)
-    return Look(partial(preflight, needs, offers), default_disks(needs, offers))
+    try:
+        return Look(_judge(needs, offers), default_disks(needs, offers))
+    except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
+        return Look(problem=_internal_error())
+
+
+def _judge(needs: GuestNeeds, offers: HostOffers) -> Callable[[MigrationOptions], tuple[Check, ...]]:
+    """Return the checks by the options; the dialog asks for those of all VMs and hosts whenever it draws."""
+
+    @cache
+    def judge(options: MigrationOptions) -> tuple[Check, ...]:
+        try:
+            return preflight(needs, offers, options)
+        except Exception:  # noqa: BLE001 - a defect in a check must not take the screen down
+            return Look(problem=_internal_error()).checks(options)
+
+    return judge
 
 
 async def _answer(asked: "Future[T]") -> T | str:
@@ -78,5 +95,9 @@ async def _answer(asked: "Future[T]") -> T | str:
     except HypervisorError as error:
         return str(error)
     except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
-        _log.exception("looking before a move")
-        return "an internal error; run with --log FILE to see it"
+        return _internal_error()
+
+
+def _internal_error() -> str:
+    _log.exception("looking before a move")
+    return "an internal error; run with --log FILE to see it"
