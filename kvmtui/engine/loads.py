@@ -12,6 +12,8 @@ from kvmtui.model.vm import Vm, VmKey, VmState
 
 MEAN_S = 300.0
 """Over how long a VM's CPU use is averaged; that of its host is averaged as long."""
+_BARRED_S = 600.0
+"""How long a VM is not proposed again to a host that it could not go to."""
 _LEAST_S = 2
 """A mean of fewer seconds is no figure: the first rate takes two looks."""
 
@@ -42,12 +44,13 @@ class Knowledge:
     """When a VM was moved last, by uuid."""
     maintenance: dict[str, None] = field(default_factory=dict)
     """Hosts that are being emptied, or were, in that order."""
-    barred: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Why a VM (by uuid) could not go to a host."""
+    barred: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
+    """Why a VM (by uuid) could not go to a host, and when that was."""
 
-    def forget_moves(self, now_s: float) -> None:
-        """Forget those that have left the means."""
+    def forget(self, now_s: float) -> None:
+        """Forget moves that have left the means, and refusals whose cause may have gone by now."""
         self.moved = [move for move in self.moved if now_s - move.at_s < MEAN_S]
+        self.barred = {at: why for at, why in self.barred.items() if now_s - why[1] < _BARRED_S}
 
 
 def host_loads(fleet: Fleet, moved: Collection[Moved], maintenance: Collection[str], now_s: float) -> list[HostLoad]:
@@ -99,7 +102,7 @@ def _vm_load(
     definition = known.definitions.get(vm.key)
     active = vm.state.active
     memory = _memory_bytes(vm, fleet) if active else 0
-    barred = {host: why for (uuid, host), why in known.barred.items() if uuid == vm.key.uuid}
+    barred = {host: why for (uuid, host), (why, _) in known.barred.items() if uuid == vm.key.uuid}
     disks: int | None = 0
     for host in others:
         shares = known.definitions.shares(vm.key, host)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.clean import clean
-from kvmtui.model.migration_options import MigrationOptions
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, preflight
 from kvmtui.model.vm import Vm
 
@@ -55,8 +55,13 @@ class MoveCheck:
             return Checked(MigrationOptions(), problem=clean(str(error), 200))
 
     def _judge(self, needs: GuestNeeds, offers: HostOffers) -> Checked:
-        """Copy the disks only where they cannot be taken for shared."""
+        """Copy the disks only where they cannot be taken for shared, and over nothing: nobody is asked about warnings."""
         options = MigrationOptions(disks=default_disks(needs, offers), offline=not self.vm.state.active)
+        there = [disk for disk in needs.disks if disk.writable and disk.place in (offers.volumes or ())]
+        if options.disks is not DiskMove.SHARED and there:
+            disk, where = there[0], offers.host.name
+            why = f"{disk.target}: {where} has a volume at {disk.place} that would be overwritten; see to it first"
+            return Checked(options, problem=clean(why, 300))
         return Checked(options, preflight(needs, offers, options))
 
     def _late(self) -> Checked | None:

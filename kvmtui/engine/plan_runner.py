@@ -108,7 +108,7 @@ class PlanRunner:
 
     def _loads(self) -> tuple[list[HostLoad], list[VmLoad], float]:
         now_s, fleet = self._engine.clock(), self._engine.fleet
-        self._known.forget_moves(now_s)
+        self._known.forget(now_s)
         whole = self.view.evacuating
         hosts = host_loads(fleet, self._known.moved, self._known.maintenance, now_s)
         return hosts, vm_loads(fleet, self._known, now_s, whole), now_s
@@ -206,10 +206,14 @@ class PlanRunner:
         self._engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, step.move.destination, result.options))
 
     def _refuse(self, step: Step, why: str) -> None:
-        self._known.barred[step.move.vm.uuid, step.move.destination] = clean(why, 200)
+        self._bar(step, why)
         self._settle(step, Outcome.REFUSED, why)
         self._judge_rest(also=step if self.view.evacuating else None)
         self._next()
+
+    def _bar(self, step: Step, why: str) -> None:
+        """Propose this move no more for a while."""
+        self._known.barred[step.move.vm.uuid, step.move.destination] = clean(why, 200), self._engine.clock()
 
     def follow(self, migration: Migration) -> None:
         """Follow the migration under way."""
@@ -224,8 +228,7 @@ class PlanRunner:
             key = request.key
             self._known.moved.append(Moved(key.uuid, key.host, request.destination, now_s, self._cores(key)))
         elif outcome is Outcome.FAILED:
-            why = f"moving it there failed: {migration.message}"
-            self._known.barred[request.key.uuid, request.destination] = clean(why, 200)
+            self._bar(step, f"moving it there failed: {migration.message}")
         self._set(step, replace(step, outcome=outcome, message=migration.message, migration=migration))
         if outcome in (Outcome.CANCELLED, Outcome.UNKNOWN):
             why = "was cancelled" if outcome is Outcome.CANCELLED else "has an end that is not known"

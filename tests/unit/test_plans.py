@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +17,7 @@ from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Phase
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.model.preflight import preflight
-from kvmtui.model.preflight_values import Check, Grade
+from kvmtui.model.preflight_values import Check, Grade, GuestNeeds, HostOffers
 from kvmtui.model.vm import VmState
 
 H1, H2 = "demo://h1", "demo://h2"
@@ -174,10 +176,31 @@ def test_a_failed_check_keeps_a_move_from_being_made(bench: Bench, checks: Check
     run = bench.run_to_the_end()
     assert (run.steps[0].outcome, run.steps[0].message) == (Outcome.REFUSED, "CPU: needs avx512")
     assert bench.engine.migrations == ()
-    # It is not proposed again.
+    # It is not proposed again for a while, in which somebody may see to it.
     run = bench.look()
     assert run.plan is not None
     assert all(step.move.name != "web1" for step in run.steps)
+    bench.watch(600)
+    assert [step.move.name for step in bench.look().steps] == ["web1"]
+
+
+def test_no_volume_is_overwritten_without_anybody_being_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.demo.add_vm(H1, "ledger", role="db")
+    bench.watch(60)
+    told = bench.engine.read_offers
+
+    def one_is_there(host: str, needs: GuestNeeds) -> "Future[HostOffers]":
+        answer: Future[HostOffers] = Future()
+        answer.set_result(replace(told(host, needs).result(10), volumes={needs.disks[0].place or "": 2**40}))
+        return answer
+
+    monkeypatch.setattr(bench.engine, "read_offers", one_is_there)
+    bench.look(H1)
+    bench.plans.go(next(step.move.vm for step in bench.run.steps if step.move.name == "ledger"))
+    bench.tick_until(lambda: bench.step("ledger").outcome.over, "it does not end")
+    assert bench.step("ledger").outcome is Outcome.REFUSED
+    assert "vda: h2 has a volume at" in bench.step("ledger").message
+    assert bench.where("ledger") == H1
 
 
 def test_warnings_are_shown_and_do_not_stop(bench: Bench, checks: Checks) -> None:
