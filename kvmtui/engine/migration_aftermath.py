@@ -101,7 +101,8 @@ class Aftermath:
         side = destination if at_destination(kind) else source
         vm_id = None if side.identity is None else side.identity.id
         try:
-            self._errands.mend(flight, kind, vm_id, tuple(sorted(destination.volumes & flight.absent)))
+            left = {path: size for path, size in flight.absent.items() if path in destination.volumes}
+            self._errands.mend(flight, kind, vm_id, left)
         except HypervisorError as error:
             flight.repairing = None
             self._show(flight, f"{kind.value}: {error}")

@@ -55,7 +55,7 @@ class MoveCheck:
             return Checked(MigrationOptions(), problem=clean(str(error), 200))
 
     def _judge(self, needs: GuestNeeds, offers: HostOffers) -> Checked:
-        """Copy the disks only where they cannot be taken for shared, and over nothing: nobody is asked about warnings."""
+        """Copy disks only where they cannot be taken for shared, and never over a volume: nobody is asked first."""
         options = MigrationOptions(disks=default_disks(needs, offers), offline=not self.vm.state.active)
         there = [disk for disk in needs.disks if disk.writable and disk.place in (offers.volumes or ())]
         if options.disks is not DiskMove.SHARED and there:
