@@ -258,6 +258,7 @@ class PlanRunner:
         host, agreed = self.view.evacuating or None, self.view.left
         plan = assess(choices([step.move for step in agreed]), hosts, vms, self._limits, now_s, host)
         fine = {move.vm: move.destination for move in plan.moves if self._worthwhile(move)}
+        reasons = {move.vm: move.broken for move in plan.moves} | {each.vm: each.why for each in plan.unmoved}
         if host is not None:
             anew = evacuate(host, hosts, vms, self._limits, now_s)
             fine = {move.vm: move.destination for move in anew.moves} | fine
@@ -267,7 +268,7 @@ class PlanRunner:
             if vm in fine:
                 chosen.append((vm, fine[vm]))
             elif step is not also:
-                why = next((each.why for each in plan.unmoved if each.vm == vm), "its reason has gone")
+                why = reasons.get(vm) or "its reason has gone"
                 self._settle(step, Outcome.DROPPED, f"by the figures of now: {why}")
         self._replace(assess(chosen, hosts, vms, self._limits, now_s, host))
 

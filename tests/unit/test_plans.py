@@ -261,6 +261,17 @@ def test_a_move_whose_reason_has_gone_is_dropped_and_says_so(bench: Bench, check
     assert bench.where(second) == H1
 
 
+def test_a_move_that_breaks_a_limit_by_now_is_dropped_with_that_reason(bench: Bench, checks: Checks) -> None:
+    bench.look(H1)
+    for number in range(2):
+        bench.demo.add_vm(H2, f"newcomer{number}", memory_bytes=bench.engine.fleet.hosts[H2].figures.memory_total_bytes)
+    bench.watch(3)
+    run = bench.run_to_the_end()
+    dropped = [step.message for step in run.steps if step.outcome is Outcome.DROPPED]
+    assert dropped
+    assert all(why.startswith("by the figures of now: needs ") and "on h2" in why for why in dropped)
+
+
 def test_read_only_plans_but_runs_nothing() -> None:
     bench = Bench(read_only=True)
     try:
