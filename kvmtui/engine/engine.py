@@ -75,6 +75,8 @@ class Engine:
         """
         self.clock = clock
         self.read_only = read_only
+        self.closed_hosts = frozenset(read_only_hosts)
+        """Hosts that plans leave alone: nothing is ever moved from them, or to them."""
         self._read_only_hosts = frozenset(uris if read_only else read_only_hosts)
         self.listeners = Listeners()
         self._backend = backend

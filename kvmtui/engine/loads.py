@@ -39,6 +39,8 @@ class Knowledge:
 
     definitions: Definitions
     histories: Mapping[str, History]
+    closed: Collection[str] = ()
+    """Hosts that are watched read-only."""
     moved: list[Moved] = field(default_factory=list)
     last_moved_s: dict[str, float] = field(default_factory=dict)
     """When a VM was moved last, by uuid."""
@@ -53,8 +55,10 @@ class Knowledge:
         self.barred = {at: why for at, why in self.barred.items() if now_s - why[1] < _BARRED_S}
 
 
-def host_loads(fleet: Fleet, moved: Collection[Moved], maintenance: Collection[str], now_s: float) -> list[HostLoad]:
-    """Return how the hosts fare, and which cannot take part."""
+def host_loads(
+    fleet: Fleet, moved: Collection[Moved], maintenance: Collection[str], now_s: float, closed: Collection[str] = ()
+) -> list[HostLoad]:
+    """Return how the hosts fare, and which cannot take part; those that are `closed` receive nothing."""
     return [
         HostLoad(
             key=host.key,
@@ -64,6 +68,7 @@ def host_loads(fleet: Fleet, moved: Collection[Moved], maintenance: Collection[s
             memory_total_bytes=host.figures.memory_total_bytes,
             memory_used_bytes=host.figures.memory_used_bytes,
             connected=not host.stale(now_s),
+            may_receive=host.key not in closed,
             in_maintenance=host.key in maintenance,
         )
         for host in fleet.hosts.values()
@@ -118,7 +123,7 @@ def _vm_load(
         cores_used=_since_move(vm.key, cores, seconds, known.moved, now_s) if active else 0.0,
         memory_bytes=memory,
         copy_bytes=None if memory is None or disks is None else memory + disks,
-        immovable=_why_stays(vm, definition, fleet, disks),
+        immovable=_why_stays(vm, definition, fleet, known.closed, disks),
         pinned=definition is not None and definition.config is not None and definition.config.pinned,
         apart=() if definition is None or definition.config is None else definition.config.apart,
         forbidden=barred,
@@ -148,8 +153,12 @@ def _disk_bytes(definition: Definition) -> int | None:
     return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def _why_stays(vm: Vm, definition: Definition | None, fleet: Fleet, disk_bytes: int | None) -> str:
+def _why_stays(
+    vm: Vm, definition: Definition | None, fleet: Fleet, closed: Collection[str], disk_bytes: int | None
+) -> str:
     """Return why a VM cannot be moved at all, or nothing."""
+    if vm.key.host in closed:
+        return "its host is watched read-only"
     if vm.key in fleet.pending or vm.job is not None:
         return f"it is busy: {fleet.pending.get(vm.key) or (vm.job.operation if vm.job else '')}"
     if vm.monitor_silent_since_s is not None:

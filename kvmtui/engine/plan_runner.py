@@ -110,7 +110,7 @@ class PlanRunner:
         now_s, fleet = self._engine.clock(), self._engine.fleet
         self._known.forget(now_s)
         whole = self.view.evacuating
-        hosts = host_loads(fleet, self._known.moved, self._known.maintenance, now_s)
+        hosts = host_loads(fleet, self._known.moved, self._known.maintenance, now_s, self._known.closed)
         return hosts, vm_loads(fleet, self._known, now_s, whole), now_s
 
     # Edits

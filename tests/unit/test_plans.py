@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -27,10 +27,12 @@ Checks = dict[str, Check]
 class Bench:
     """The demo, watched for a minute, and the plans of its engine."""
 
-    def __init__(self, *, read_only: bool = False) -> None:
+    def __init__(self, *, read_only: bool = False, read_only_hosts: Collection[str] = ()) -> None:
         self.clock = ManualClock()
         self.demo = DemoBackend(clock=self.clock)
-        self.engine = Engine(self.demo, self.demo.uris, clock=self.clock, read_only=read_only)
+        self.engine = Engine(
+            self.demo, self.demo.uris, clock=self.clock, read_only=read_only, read_only_hosts=read_only_hosts
+        )
         self.watch(60)
 
     def watch(self, seconds: int) -> None:
@@ -281,6 +283,22 @@ def test_read_only_plans_but_runs_nothing() -> None:
         bench.watch(3)
         assert bench.run.stage is Stage.READY
         assert bench.engine.migrations == ()
+    finally:
+        bench.engine.stop()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    ("closed", "why"), [(H1, "its host is watched read-only"), (H2, "there is no other host that takes VMs")]
+)
+def test_a_host_that_is_watched_read_only_is_in_no_plan(closed: str, why: str, *, read_only: bool) -> None:
+    bench = Bench(read_only=read_only, read_only_hosts=[closed])
+    try:
+        assert bench.look().steps == ()
+        run = bench.look(H1)
+        assert run.steps == ()
+        assert run.plan is not None
+        assert why in {each.why for each in run.plan.unmoved}
     finally:
         bench.engine.stop()
 
