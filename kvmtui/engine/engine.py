@@ -107,7 +107,7 @@ class Engine:
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
         self._preflights: Preflights | None = None
-        self._making = threading.Lock()
+        self._making = threading.RLock()
         self._consoles: Consoles | None = None
         self._plans: Plans | None = None
         self._unevenness: Unevenness | None = None
@@ -122,12 +122,14 @@ class Engine:
     @property
     def audit(self) -> "Audit":
         """What was done, by whom."""
-        if self._audit is None:
-            from kvmtui.engine.audit import Audit, audit_of_this_user
+        # The screen may act for the first time while the watch finds a migration under way.
+        with self._making:
+            if self._audit is None:
+                from kvmtui.engine.audit import Audit, audit_of_this_user
 
-            self._audit = audit_of_this_user() if self._audited else Audit()
-            self._audit.listener.trouble = lambda text: self.listeners.trouble(text)
-        return self._audit
+                self._audit = audit_of_this_user() if self._audited else Audit()
+                self._audit.listener.trouble = lambda text: self.listeners.trouble(text)
+            return self._audit
 
     def start(self) -> None:
         """Start watching all hosts, if it has not been done."""
