@@ -205,6 +205,14 @@ def test_no_volume_is_overwritten_without_anybody_being_asked(bench: Bench, monk
     assert bench.where("ledger") == H1
 
 
+def test_no_device_is_taken_for_shared_without_anybody_being_asked(bench: Bench, checks: Checks) -> None:
+    checks["shared"] = Check("shared", "shared storage", Grade.WARN, "one device on both hosts or two", "")
+    bench.look()
+    run = bench.run_to_the_end()
+    assert (run.steps[0].outcome, run.steps[0].message) == (Outcome.REFUSED, "one device on both hosts or two")
+    assert bench.engine.migrations == ()
+
+
 def test_warnings_are_shown_and_do_not_stop(bench: Bench, checks: Checks) -> None:
     checks["cpu"] = Check("cpu", "CPU", Grade.WARN, "host-passthrough", "")
     checks["port"] = Check("port", "port", Grade.UNKNOWN, "cannot be checked from here", "")
