@@ -138,10 +138,8 @@ class Flight:
         """Why its call failed, or None."""
         if self.call is None or not self.call.done:
             return None
-        error = self.call.future.exception()
-        if error is None or isinstance(error, HypervisorError):
-            return error
-        return HypervisorError("an internal error; run with --log FILE to see it")
+        told = _answer(self.call)
+        return told if isinstance(told, HypervisorError) else None
 
     @property
     def certain(self) -> bool:

@@ -1,12 +1,12 @@
 """Live migration of one libvirt domain: starting it, steering it, and mending what is left when it went wrong."""
 
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Collection, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.hypervisor.library import libvirt
+from kvmtui.hypervisor.xml_reader import read_xml
 from kvmtui.model.clean import clean
 from kvmtui.model.migration import RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
@@ -106,7 +106,7 @@ def absent_volumes(connection: Any, paths: Collection[str]) -> Mapping[str, int]
     folders = {str(PurePosixPath(path).parent) for path in paths}
     read: dict[str, int] = {}
     for pool in connection.listAllStoragePools(module.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        folder = _parsed(pool.XMLDesc(0)).findtext("target/path") or ""
+        folder = read_xml(pool.XMLDesc(0), "a storage pool").findtext("target/path") or ""
         if folder in folders:
             read[folder] = _size_now(pool)
     known = {path: read[folder] for path in paths if (folder := str(PurePosixPath(path).parent)) in read}
@@ -148,16 +148,9 @@ def delete_volumes(connection: Any, volumes: Mapping[str, int]) -> None:
     for domain in connection.listAllDomains(0):
         for way in (0, inactive) if domain.isPersistent() else (0,):
             # Also what lies under a disk, or is being copied to.
-            for source in _parsed(domain.XMLDesc(way)).iter("source"):
+            for source in read_xml(domain.XMLDesc(way), "a definition").iter("source"):
                 by_name = named.get((source.get("pool"), source.get("volume")), "")
                 if taken := {by_name, *source.attrib.values()}.intersection(volumes):
                     raise HypervisorError(f"{clean(domain.name())} uses {clean(min(taken))}: nothing is deleted")
     for path in volumes:
         connection.storageVolLookupByPath(path).delete(0)
-
-
-def _parsed(xml: str) -> ET.Element:
-    try:
-        return ET.fromstring(xml)  # noqa: S314 - from the daemon, whose own parser (libxml2) wrote it
-    except ET.ParseError as error:
-        raise HypervisorError(f"what the host tells cannot be read: {clean(str(error))}") from error
