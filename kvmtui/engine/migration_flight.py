@@ -130,6 +130,8 @@ class Flight:
     ask_at_s: float = 0.0
     """When the hosts are to be asked again."""
     repairing: RepairKind | None = None
+    superseded: bool = False
+    """Whether the VM was moved again since, after which where it is does not tell how this one ended."""
     look_again: bool = False
     """Whether both hosts are to be asked how it stands after a repair."""
 

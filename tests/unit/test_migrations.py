@@ -312,6 +312,20 @@ def test_an_end_that_could_not_be_known_is_told_when_the_host_is_back(bench: Ben
     assert key not in bench.engine.fleet.pending
 
 
+def test_an_end_that_could_not_be_known_is_not_told_by_a_later_move(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H2)
+    assert see(bench, key, ended).phase is Phase.UNKNOWN
+    bench.demo.host_up(H2)
+    ask(bench, "web1")
+    assert see(bench, key, lambda one: one.phase is Phase.DONE)
+    for _ in range(20):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert [one.phase for one in bench.engine.migrations] == [Phase.DONE, Phase.UNKNOWN]
+
+
 def test_another_job_of_a_vm_is_not_taken_for_its_migration(bench: Bench) -> None:
     key = bench.vm("db2").key
     bench.submit("save", "db2")
