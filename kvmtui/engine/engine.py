@@ -302,6 +302,7 @@ class Engine:
             "watch": self._opener(uri, read_only=True, events=True),
             "deep": self._opener(uri, read_only=True),
             "jobs": self._opener(uri, read_only=True),
+            "probe": self._opener(uri, read_only=True),
             "act": self._opener(uri, read_only=uri in self._read_only_hosts),
             "plans": self._opener(uri, read_only=True),
             "preflight": self._as_much_as_allowed(uri),

@@ -12,6 +12,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from kvmtui.engine.daemon_probe import DaemonProbe
 from kvmtui.engine.deep_looks import DeepLooks, Interest
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, HypervisorError, LinkLost
@@ -23,11 +24,15 @@ from kvmtui.model.host import Host, HostFacts, Link
 
 _log = logging.getLogger(__name__)
 _CALL_DEADLINE_S = 10.0
+_DOUBT_S = 5.0
+_HELD_UP_S = 60.0
+"""libvirt needs up to 25 s to kill a QEMU that hangs, and gives up other waits after 30 s."""
 _FLAGS_EVERY_S = 10.0
 _BACKOFF_MAX_S = 60.0
 _EARLIEST_S = 0.1
 # A light look that takes more of the tick than this makes the tick longer.
 _BUSY_SHARE = 0.5
+_HELD_UP = "libvirt waits for one of its VMs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class HostPoller:
         """The look that is under way; a tick that finds one asks for no other."""
         self._asked_at_s = float("-inf")
         self._deep = DeepLooks(lanes, sampler, clock)
+        self._probe = DaemonProbe(lanes)
         self._random = random.Random()  # noqa: S311 - spreads reconnects, guards nothing
 
     @property
@@ -128,22 +134,45 @@ class HostPoller:
             self._go_on(now_s)
         finally:
             # Also after a defect: what is always due would be attended without end.
-            sooner_s = self._asked_at_s + (_CALL_DEADLINE_S if self._asked is not None else _EARLIEST_S)
+            sooner_s = self._asked_at_s + self._sooner_s
             self.due_at_s = self._next_s(now_s)
             if self._asked is not None or self._woken:
                 self.due_at_s = max(now_s, min(self.due_at_s, sooner_s))
 
     def _go_on(self, now_s: float) -> None:
         if self._asked is not None:
-            if self._asked.done or now_s >= self._asked_at_s + _CALL_DEADLINE_S:
+            if self._asked.done or now_s >= self._asked_at_s + self._patience_s:
                 self._take(self._asked)
             elif now_s >= self.due_at_s:
+                self._doubt(now_s)
                 # While a host does not answer, what else is under way there has its deadlines.
                 self._after_tick()
         # Not busier than this, however many events come.
         due_at_s = min(self.due_at_s, self._asked_at_s + _EARLIEST_S) if self._woken else self.due_at_s
         if self._asked is None and now_s >= due_at_s:
             self.ask()
+
+    @property
+    def _sooner_s(self) -> float:
+        """How long after the last look began there is something to do."""
+        if self._asked is None:
+            return _EARLIEST_S
+        return _DOUBT_S if self._link is Link.UP and not self._probe.begun else self._patience_s
+
+    @property
+    def _patience_s(self) -> float:
+        """How long the look that is under way may take."""
+        return _HELD_UP_S if self._probe.answered else _CALL_DEADLINE_S
+
+    def _doubt(self, now_s: float) -> None:
+        """Find out whether the daemon answers at all, and say so, while a look takes long."""
+        if self._link is not Link.UP or now_s < self._asked_at_s + _DOUBT_S:
+            return
+        if not self._probe.begun:
+            self._probe.begin(lambda: self._call_me(self))
+        elif self._probe.answered and self._problem != _HELD_UP:
+            self._problem = _HELD_UP
+            self._publish(self._host())
 
     def _next_s(self, now_s: float) -> float:
         """Return when the next tick is: at whole multiples of the period, so that all hosts tell at once."""
@@ -205,7 +234,7 @@ class HostPoller:
         try:
             if not asked.done:
                 self.lanes.abandon(asked)
-                raise CallTimedOut(f"no answer for {_CALL_DEADLINE_S:.0f} s")
+                raise CallTimedOut(f"no answer for {self._patience_s:.0f} s")
             self._took(settle(asked))
         except (LinkLost, ConnectFailed, CallTimedOut) as error:
             self._lost(error)
@@ -218,6 +247,7 @@ class HostPoller:
         except Exception:  # noqa: BLE001 - a defect must not end the watching of a host
             _log.exception("tick of %s", self.uri)
             self._problem = "an internal error; run with --log FILE to see it"
+        self._probe.end()
         self._end_tick()
 
     def _end_tick(self) -> None:
@@ -227,7 +257,9 @@ class HostPoller:
     def _took(self, seen: _Look) -> None:
         if seen.facts is not None:
             self._facts, self._link, self._failures = seen.facts, Link.UP, 0
-        self._stretched_s = max(self.interval_s, seen.took_s / _BUSY_SHARE)
+        # What one VM held up says nothing of how long a look takes.
+        if not self._probe.answered:
+            self._stretched_s = max(self.interval_s, seen.took_s / _BUSY_SHARE)
         self._light = seen.light
         self._problem = self._deep.problem
         self.sampler.light(seen.light, self._stretched_s)

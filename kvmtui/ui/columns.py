@@ -114,7 +114,8 @@ def state_texts(row: Row) -> tuple[Tone, tuple[str, ...]]:
     """Return what to say of a VM's state, the fullest text first, and in which tone."""
     vm, dots = row.vm, row.glyphs.ellipsis if not row.glyphs.ascii else "..."
     if row.stale:
-        return Tone.STALE, (f"was {vm.state}", "was off" if vm.state is VmState.SHUT_OFF else vm.state)
+        asked = (f"{row.pending}, was {vm.state}",) if row.pending else ()
+        return Tone.STALE, (*asked, f"was {vm.state}", "was off" if vm.state is VmState.SHUT_OFF else vm.state)
     silent_since_s = vm.monitor_silent_since_s
     job_verb = "" if vm.job is None else {"migration": "migrating"}.get(vm.job.operation, vm.job.operation)
     # How far a job is says more than that it was asked for.

@@ -1,5 +1,6 @@
 """What goes wrong outside is shown as what it is, and nothing else suffers."""
 
+import contextlib
 import os
 import signal
 import time
@@ -48,6 +49,29 @@ def test_a_hung_qemu_is_named_and_costs_nobody_else(lab: Lab, guest: GuestFactor
             os.kill(pid, signal.SIGCONT)
         select(terminal, hung)
         terminal.wait(lambda: "silent" not in terminal.screen, "the hung VM back", 40)
+
+
+def test_forcing_a_hung_qemu_off_is_not_called_a_lost_host(lab: Lab, guest: GuestFactory) -> None:
+    hung = guest(lab.h1, "hung1")
+    with Terminal(connect(lab.h1)) as terminal:
+        terminal.see("hung1", "running")
+        pid = lab.h1.qemu_pid(hung.name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            terminal.see("hung1", "monitor silent", seconds=40)
+            terminal.press("K")
+            terminal.see("Force off hung1 on h1?")
+            terminal.press("y")
+            terminal.see("h1", "libvirt waits for one of its VMs; last figures", "ago")
+            terminal.see("hung1 on h1", "forcing off, was running")
+            terminal.see("force off hung1 on h1: done", seconds=60)
+            # Nothing was called what it is not on the way there.
+            assert "host down" not in terminal.screen
+            terminal.see("▸", "hung1", "shut off")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    assert state(lab.h1, hung) == "shut off"
 
 
 def test_quitting_is_immediate_while_a_call_hangs(lab: Lab, guest: GuestFactory) -> None:

@@ -115,6 +115,17 @@ async def test_stale_figures_are_dimmed() -> None:
         assert "20 s ago" in app.lines()[1]
 
 
+@pytest.mark.parametrize("width", [1, 20, 40, 60, 80, 83, 100, 200])
+async def test_the_note_of_hosts_below_covers_no_title(width: int) -> None:
+    title = (await drawn(make_fleet(*(make_host(f"h{number}") for number in range(20))), width))[0]
+    usual = (await drawn(make_fleet(make_host("h1")), width))[0]
+    assert len(title.rstrip()) <= width
+    if width >= 20:
+        assert " 15 below " in f" {title} "
+    if width >= 40:
+        assert title.replace("15 below", "").split() == usual.split()
+
+
 async def test_more_hosts_than_lines() -> None:
     hosts = [make_host(f"h{number}") for number in range(20)]
     hosts[17] = replace(hosts[17], link=Link.DOWN, problem="no")
@@ -129,7 +140,7 @@ async def test_more_hosts_than_lines() -> None:
         app.hosts.post_message(events.MouseScrollDown(app.hosts, 5, 2, 0, 1, 0, False, False, False))
         await pilot.pause()
         assert app.lines()[1][2:5].strip() == "h12"
-        assert app.lines()[0].rstrip().endswith("1 above, 14 below")
+        assert " 1 above, 14 below " in app.lines()[0]
         app.fleet = make_fleet(*hosts[:2])
         await pilot.pause()
         assert len(app.lines()) == 3

@@ -142,6 +142,7 @@ def cell_text(column: str, width: int, row: Row) -> str:
         ({"state": VmState.PAUSED, "reason": "snapshot"}, "", False, 11, "paused", Tone.WARNING),
         ({"state": VmState.CRASHED, "reason": "panicked"}, "", False, 20, "crashed, panicked", Tone.ERROR),
         ({}, "starting", True, 11, "was running", Tone.STALE),
+        ({}, "forcing off", True, 30, "forcing off, was running", Tone.STALE),
         ({"state": VmState.SHUT_OFF}, "", True, 11, "was off", Tone.STALE),
     ],
 )

@@ -38,6 +38,7 @@ class Connection:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
+        self.daemon_hangs = False
         self.looks = 0
         self.flags_read = 0
         self.deep_asked: list[Sequence[str]] = []
@@ -45,6 +46,7 @@ class Connection:
         self.error: Exception | None = None
 
     def facts(self) -> HostFacts:
+        assert not self.daemon_hangs or self.gate.wait(PATIENCE_S)
         return HostFacts("h1", "", 4, 1 << 30, "9.0.0", "QEMU", local=False)
 
     def light(self, interval_s: float) -> LightSample:
@@ -83,7 +85,7 @@ class Bench:
         self.defect: Exception | None = None
         self.called = threading.Semaphore(0)
         connection = self.connection
-        openers = dict.fromkeys(("watch", "deep", "act"), lambda: connection)
+        openers = dict.fromkeys(("watch", "deep", "act", "probe"), lambda: connection)
         self.lanes = HostLanes("demo://h1", openers)  # type: ignore[arg-type]
         self.poller = HostPoller(
             "demo://h1",
@@ -202,10 +204,14 @@ def test_a_look_that_does_not_return_is_given_up(bench: Bench) -> None:
     bench.answer()
     bench.time.now_s += 1
     bench.connection.gate.clear()
+    bench.connection.daemon_hangs = True
     looks = bench.connection.looks
     bench.poller.attend()
     bench.until(lambda: bench.connection.looks > looks)
-    bench.time.now_s += 10
+    bench.time.now_s += 5
+    bench.poller.attend()
+    assert bench.host.link is Link.UP
+    bench.time.now_s += 5
     bench.poller.attend()
     assert bench.host.link is Link.DOWN
     assert "no answer" in bench.host.problem
@@ -220,6 +226,43 @@ def test_a_look_that_does_not_return_is_given_up(bench: Bench) -> None:
     bench.time.now_s += 10
     bench.poller.attend()
     bench.until(lambda: bench.attended() is not None and len(bench.connection.deep_asked) > deep_asked)
+
+
+def test_a_daemon_that_one_vm_holds_up_is_not_called_down(bench: Bench) -> None:
+    bench.poller.attend()
+    bench.answer()
+    bench.time.now_s += 1
+    bench.connection.gate.clear()
+    bench.poller.attend()
+    bench.time.now_s += 5
+    assert bench.poller.due_at_s <= bench.time.now_s
+    bench.poller.attend()
+    bench.until(lambda: bool(bench.poller._probe.answered))
+    bench.time.now_s += 10
+    bench.poller.attend()
+    assert (bench.host.link, bench.host.stale(bench.time.now_s)) == (Link.UP, True)
+    assert "waits for one of its VMs" in bench.host.problem
+    assert bench.poller.due_at_s > bench.time.now_s
+    # It goes on as before when the VM lets go.
+    bench.connection.gate.set()
+    bench.until(lambda: not bench.attended().problem)
+    assert (bench.host.link, bench.host.interval_s) == (Link.UP, 1.0)
+    assert bench.lanes.hanging("watch") == 0
+    assert not bench.poller._probe.begun
+
+
+def test_a_daemon_that_is_held_up_for_ever_is_called_down_in_the_end(bench: Bench) -> None:
+    bench.poller.attend()
+    bench.answer()
+    bench.time.now_s += 1
+    bench.connection.gate.clear()
+    bench.poller.attend()
+    bench.time.now_s += 5
+    bench.poller.attend()
+    bench.until(lambda: bool(bench.poller._probe.answered))
+    bench.time.now_s += 60
+    bench.poller.attend()
+    assert (bench.host.link, bench.host.problem) == (Link.DOWN, "no answer for 60 s")
 
 
 def test_a_lost_link_is_told_and_tried_again_when_it_is_time(bench: Bench) -> None:

@@ -141,12 +141,17 @@ def lay_out_hosts(width: int, name_width: int) -> HostLayout:
 
 
 def header_runs(layout: HostLayout, more: str) -> list[Run]:
-    """Return the line of titles, with a note about hosts that are not in view at its right."""
+    """Return the line of titles, with a note about hosts that are not in view as far right as there is room."""
     runs: list[Run] = [("  ", Tone.TITLE), (fit("HOST", layout.name), Tone.TITLE)]
     for column, width in layout.columns:
         runs += [(" " * _GAP, Tone.TITLE), (fit(column.title, width, right=column.right), Tone.TITLE)]
     if more:
-        runs = [*fit_runs(runs, layout.width - len(more), ellipsis=" "), (more, Tone.SORTED)]
+        titles = "".join(text for text, _ in runs).ljust(layout.width)[: layout.width]
+        at = titles.rfind(" " * (len(more) + 1))
+        if at < 0:
+            # Those hosts are worth more than the titles.
+            return [(more[: layout.width].rjust(layout.width), Tone.SORTED)]
+        runs = [(titles[: at + 1], Tone.TITLE), (more, Tone.SORTED), (titles[at + 1 + len(more) :], Tone.TITLE)]
     return runs
 
 
@@ -227,7 +232,8 @@ def _notes(row: HostRow) -> list[Run]:
         # The time first: it is short, and a long reason is cut at its end.
         return [("down  ", Tone.ERROR), *notes, (host.problem or "no reason given", Tone.ERROR)]
     if host.problem:
-        return [(host.problem, Tone.WARNING)]
+        old = f"; last figures {age(row.now_s - host.sampled_at_s)}" if row.stale and host.sampled_at_s else ""
+        return [(f"{host.problem}{old}", Tone.WARNING)]
     if host.sampled_at_s is None:
         return [(f"first sample{dots}", Tone.BUSY)]
     if row.stale:
