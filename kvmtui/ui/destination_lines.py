@@ -52,5 +52,5 @@ def option_lines(options: MigrationOptions, actives: Sequence[bool], width: int)
 
 def fold(text: str, width: int, most: int) -> list[str]:
     """Return a text in at most so many lines."""
-    lines = wrap(text, width, break_on_hyphens=False)
+    lines = wrap(text, max(1, width), break_on_hyphens=False)
     return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: width - 1] + "…"]

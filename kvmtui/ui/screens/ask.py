@@ -12,6 +12,8 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Button, Label
 
+from kvmtui.ui.screens.too_small import make_fit
+
 T = TypeVar("T")
 _EXPIRES_S = 60.0
 _LISTED = 8
@@ -36,6 +38,7 @@ class ExpiringScreen(ModalScreen[T]):
 
     def on_mount(self) -> None:
         """Start the time to live."""
+<<<<<<< HEAD
         self._expiry = self.set_timer(_EXPIRES_S, self.expire)
 
     def on_screen_resume(self) -> None:
@@ -48,6 +51,15 @@ class ExpiringScreen(ModalScreen[T]):
         # Textual takes the topmost screen away, whichever it was that was closed.
         if self.is_active:
             self.action_cancel()
+=======
+        self._expiry = self.set_timer(_EXPIRES_S, self.action_cancel)
+        self.app.call_later(make_fit, self.app)
+
+    def on_screen_resume(self) -> None:
+        """Close now if it ran out while another screen was over it."""
+        if _now_s() - self._asked_at_s > _EXPIRES_S:
+            self.action_cancel()
+>>>>>>> h-faults
 
     def stay(self) -> None:
         """Begin the time to live anew, where it has not run out: somebody is at it."""
@@ -61,7 +73,8 @@ class ExpiringScreen(ModalScreen[T]):
 
     def answer(self, result: T | None) -> None:
         """Close with an answer; of several keys typed at once the first counts."""
-        if not self._answered:
+        # While another screen is over it it cannot be closed.
+        if not self._answered and self.is_active:
             self._answered = True
             self.dismiss(None if _now_s() - self._asked_at_s > _EXPIRES_S else result)
 

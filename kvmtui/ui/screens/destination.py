@@ -46,6 +46,7 @@ class Destination:
 class DestinationScreen(ExpiringScreen[Destination]):
     """Asks where one or more VMs of one host shall go."""
 
+    LEAST = (60, 20)
     BINDINGS = [  # noqa: RUF012
         *(Binding(choice.key, f"turn('{choice.key}')", show=False) for choice in move_options.CHOICES),
         Binding(_OPTIONS_KEY, "show_options", show=False),
