@@ -38,8 +38,8 @@ class ExpiringScreen(ModalScreen[T]):
 
     def on_mount(self) -> None:
         """Start the time to live."""
-<<<<<<< HEAD
         self._expiry = self.set_timer(_EXPIRES_S, self.expire)
+        self.app.call_later(make_fit, self.app)
 
     def on_screen_resume(self) -> None:
         """Close, where the time ran out while another question stood over this one."""
@@ -51,15 +51,6 @@ class ExpiringScreen(ModalScreen[T]):
         # Textual takes the topmost screen away, whichever it was that was closed.
         if self.is_active:
             self.action_cancel()
-=======
-        self._expiry = self.set_timer(_EXPIRES_S, self.action_cancel)
-        self.app.call_later(make_fit, self.app)
-
-    def on_screen_resume(self) -> None:
-        """Close now if it ran out while another screen was over it."""
-        if _now_s() - self._asked_at_s > _EXPIRES_S:
-            self.action_cancel()
->>>>>>> h-faults
 
     def stay(self) -> None:
         """Begin the time to live anew, where it has not run out: somebody is at it."""
