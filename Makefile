@@ -11,6 +11,9 @@ MAKEFLAGS += --no-print-directory
 # How many idle guests the lab runs besides its nine.
 LOAD ?= 0
 
+# How long `make soak` lasts; SEED repeats what it throws.
+MINUTES ?= 10
+
 PYTHON := .venv/bin/python
 STAMP := .venv/.kvmtui-installed
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PYTHONDONTWRITEBYTECODE=1)
@@ -97,6 +100,10 @@ test: setup ## lint, types, layers and all tests, as CI runs them
 .PHONY: bench
 bench: setup ## measure, and fail where a budget is exceeded
 	@$(SUDO) $(PYTHON) -m tests.bench
+
+.PHONY: soak
+soak: setup ## a storm of faults over the real program, and what must hold: make soak [MINUTES=10] [SEED=1]
+	@$(SUDO) $(PYTHON) -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 .PHONY: screenshots
 screenshots: setup ## take the pictures of the README anew

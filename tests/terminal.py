@@ -97,6 +97,12 @@ class Terminal:
         """Wait for a line that holds all the words."""
         self.wait(lambda: self.line(*words), f"a line with {' and '.join(words)}", seconds)
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size of the window, as its user does."""
+        self._rows = rows
+        self._emulator.resize(columns, rows)
+        self.process.setwinsize(rows, columns)
+
     def press(self, keys: str | bytes) -> None:
         """Type."""
         self.process.send(keys)

@@ -49,7 +49,9 @@ class Attachment:
         self._lock = threading.Lock()
 
     def open(self, uuid: str, device: str | None, *, force: bool) -> None:
-        """Attach; the owner is told of the outcome."""
+        """Attach; the owner is told of the outcome. What was written for a try before, and not sent, is dropped."""
+        with self._lock:
+            self._unsent.clear()
 
         def attach(connection: Connection) -> None:
             self._stream = connection.open_console(uuid, _Sink(self, self._owner), device, force=force)

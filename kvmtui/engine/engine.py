@@ -18,7 +18,7 @@ from kvmtui.engine.whereabouts import AWAY
 from kvmtui.hypervisor.errors import CallTimedOut, NotPermitted
 from kvmtui.hypervisor.lanes import HostLanes, Opener
 from kvmtui.hypervisor.protocol import Backend, Connection
-from kvmtui.model.actions import ActionRequest, ActionResult
+from kvmtui.model.actions import ActionRequest, ActionResult, Verb
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
 from kvmtui.model.host import Link
@@ -75,6 +75,8 @@ class Engine:
         """
         self.clock = clock
         self.read_only = read_only
+        self.closed_hosts = frozenset(read_only_hosts)
+        """Hosts that plans leave alone: nothing is ever moved from them, or to them."""
         self._read_only_hosts = frozenset(uris if read_only else read_only_hosts)
         self.listeners = Listeners()
         self._backend = backend
@@ -105,7 +107,7 @@ class Engine:
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
         self._preflights: Preflights | None = None
-        self._making = threading.Lock()
+        self._making = threading.RLock()
         self._consoles: Consoles | None = None
         self._plans: Plans | None = None
         self._unevenness: Unevenness | None = None
@@ -120,12 +122,14 @@ class Engine:
     @property
     def audit(self) -> "Audit":
         """What was done, by whom."""
-        if self._audit is None:
-            from kvmtui.engine.audit import Audit, audit_of_this_user
+        # The screen may act for the first time while the watch finds a migration under way.
+        with self._making:
+            if self._audit is None:
+                from kvmtui.engine.audit import Audit, audit_of_this_user
 
-            self._audit = audit_of_this_user() if self._audited else Audit()
-            self._audit.listener.trouble = lambda text: self.listeners.trouble(text)
-        return self._audit
+                self._audit = audit_of_this_user() if self._audited else Audit()
+                self._audit.listener.trouble = lambda text: self.listeners.trouble(text)
+            return self._audit
 
     def start(self) -> None:
         """Start watching all hosts, if it has not been done."""
@@ -177,6 +181,11 @@ class Engine:
 
     def submit(self, request: ActionRequest) -> None:
         """Start an action; its result comes by `listeners.action_finished`."""
+        moving = (one.request.key for one in self.migrations if not one.phase.ended)
+        if request.action.verb is Verb.CANCEL_JOB and request.key in moving:
+            # Who follows the migration has to know that it was asked for: its end would read like a failure.
+            self.steer(request.key, Steer.ABORT)
+            return
         if self._actions is None:
             from kvmtui.engine.actions import Actions
 

@@ -1,7 +1,7 @@
 """What the planner is told of hosts and VMs: smoothed figures where they are known, and reasons where they are not."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kvmtui.engine.definitions import Definition, Definitions
 from kvmtui.model.balance_load import HostLoad, VmLoad
@@ -12,6 +12,12 @@ from kvmtui.model.vm import Vm, VmKey, VmState
 
 MEAN_S = 300.0
 """Over how long a VM's CPU use is averaged; that of its host is averaged as long."""
+LASTING_S = 3600.0
+"""Over how long it is averaged to tell a burst from what lasts."""
+_LASTING_LEAST_S = 1200
+"""From so much of that on; of less, a burst is the greater part."""
+_BARRED_S = 600.0
+"""How long a VM is not proposed again to a host that it could not go to."""
 _LEAST_S = 2
 """A mean of fewer seconds is no figure: the first rate takes two looks."""
 
@@ -37,21 +43,26 @@ class Knowledge:
 
     definitions: Definitions
     histories: Mapping[str, History]
+    closed: Collection[str] = ()
+    """Hosts that are watched read-only."""
     moved: list[Moved] = field(default_factory=list)
     last_moved_s: dict[str, float] = field(default_factory=dict)
     """When a VM was moved last, by uuid."""
     maintenance: dict[str, None] = field(default_factory=dict)
     """Hosts that are being emptied, or were, in that order."""
-    barred: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Why a VM (by uuid) could not go to a host."""
+    barred: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
+    """Why a VM (by uuid) could not go to a host, and when that was."""
 
-    def forget_moves(self, now_s: float) -> None:
-        """Forget those that have left the means."""
+    def forget(self, now_s: float) -> None:
+        """Forget moves that have left the means, and refusals whose cause may have gone by now."""
         self.moved = [move for move in self.moved if now_s - move.at_s < MEAN_S]
+        self.barred = {at: why for at, why in self.barred.items() if now_s - why[1] < _BARRED_S}
 
 
-def host_loads(fleet: Fleet, moved: Collection[Moved], maintenance: Collection[str], now_s: float) -> list[HostLoad]:
-    """Return how the hosts fare, and which cannot take part."""
+def host_loads(
+    fleet: Fleet, moved: Collection[Moved], maintenance: Collection[str], now_s: float, closed: Collection[str] = ()
+) -> list[HostLoad]:
+    """Return how the hosts fare, and which cannot take part; those that are `closed` receive nothing."""
     return [
         HostLoad(
             key=host.key,
@@ -61,6 +72,7 @@ def host_loads(fleet: Fleet, moved: Collection[Moved], maintenance: Collection[s
             memory_total_bytes=host.figures.memory_total_bytes,
             memory_used_bytes=host.figures.memory_used_bytes,
             connected=not host.stale(now_s),
+            may_receive=host.key not in closed,
             in_maintenance=host.key in maintenance,
         )
         for host in fleet.hosts.values()
@@ -73,12 +85,16 @@ def vm_loads(fleet: Fleet, known: Knowledge, now_s: float, whole: str = "") -> l
     loads: list[VmLoad] = []
     for host in up:
         means = known.histories[host.key].means(Metric.CPU_CORES, now_s - MEAN_S, now_s)
+        lasting = known.histories[host.key].means(Metric.CPU_CORES, now_s - LASTING_S, now_s)
         others = [other.key for other in up if other is not host]
         for uuid, at in host.vms.index.items():
             if host.vms.states[at].active or host.key == whole:
                 mean, seconds = means.get(uuid, (0.0, 0))
                 cores = mean if seconds >= _LEAST_S else None
-                loads.append(_vm_load(host.vms[uuid], cores, seconds, fleet, known, others, now_s))
+                load = _vm_load(host.vms[uuid], cores, seconds, fleet, known, others, now_s)
+                mean, seconds = lasting.get(uuid, (0.0, 0))
+                enough = host.vms.states[at].active and seconds >= _LASTING_LEAST_S
+                loads.append(replace(load, cores_lasting=mean) if enough else load)
     return loads
 
 
@@ -99,7 +115,7 @@ def _vm_load(
     definition = known.definitions.get(vm.key)
     active = vm.state.active
     memory = _memory_bytes(vm, fleet) if active else 0
-    barred = {host: why for (uuid, host), why in known.barred.items() if uuid == vm.key.uuid}
+    barred = {host: why for (uuid, host), (why, _) in known.barred.items() if uuid == vm.key.uuid}
     disks: int | None = 0
     for host in others:
         shares = known.definitions.shares(vm.key, host)
@@ -115,7 +131,7 @@ def _vm_load(
         cores_used=_since_move(vm.key, cores, seconds, known.moved, now_s) if active else 0.0,
         memory_bytes=memory,
         copy_bytes=None if memory is None or disks is None else memory + disks,
-        immovable=_why_stays(vm, definition, fleet, disks),
+        immovable=_why_stays(vm, definition, fleet, known.closed, disks),
         pinned=definition is not None and definition.config is not None and definition.config.pinned,
         apart=() if definition is None or definition.config is None else definition.config.apart,
         forbidden=barred,
@@ -145,8 +161,12 @@ def _disk_bytes(definition: Definition) -> int | None:
     return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def _why_stays(vm: Vm, definition: Definition | None, fleet: Fleet, disk_bytes: int | None) -> str:
+def _why_stays(
+    vm: Vm, definition: Definition | None, fleet: Fleet, closed: Collection[str], disk_bytes: int | None
+) -> str:
     """Return why a VM cannot be moved at all, or nothing."""
+    if vm.key.host in closed:
+        return "its host is watched read-only"
     if vm.key in fleet.pending or vm.job is not None:
         return f"it is busy: {fleet.pending.get(vm.key) or (vm.job.operation if vm.job else '')}"
     if vm.monitor_silent_since_s is not None:

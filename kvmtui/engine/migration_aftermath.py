@@ -50,6 +50,12 @@ class Aftermath:
         self._show(flight, f"{kind.value}: asking both hosts first")
         self.look(flight)
 
+    def supersede(self, uuid: str) -> None:
+        """Take note that a VM is on its way again."""
+        for flight in self.ended:
+            if flight.view.request.key.uuid == uuid:
+                flight.superseded, flight.look_again = True, False
+
     def mended(self, flight: Flight, kind: RepairKind, outcome: str) -> None:
         """Take note of how a repair ended, and ask both hosts how it stands now."""
         flight.repairing, flight.look_again = None, True
@@ -58,7 +64,8 @@ class Aftermath:
 
     def look(self, flight: Flight) -> None:
         """Go on with what is to be found out or mended; waits for no host."""
-        if flight.errands or not (flight.repairing or flight.look_again or flight.view.phase is Phase.UNKNOWN):
+        unknown = flight.view.phase is Phase.UNKNOWN and not flight.superseded
+        if flight.errands or not (flight.repairing or flight.look_again or unknown):
             return
         answers = flight.ask(self._pollers, self._clock(), partial(self._call, flight))
         if answers is None:
@@ -101,7 +108,8 @@ class Aftermath:
         side = destination if at_destination(kind) else source
         vm_id = None if side.identity is None else side.identity.id
         try:
-            self._errands.mend(flight, kind, vm_id, tuple(sorted(destination.volumes & flight.absent)))
+            left = {path: size for path, size in flight.absent.items() if path in destination.volumes}
+            self._errands.mend(flight, kind, vm_id, left)
         except HypervisorError as error:
             flight.repairing = None
             self._show(flight, f"{kind.value}: {error}")

@@ -15,6 +15,8 @@ from kvmtui.model.vm import Job, VmState
 
 _ON_THE_WAY = ("migrating", "starting up")
 """Why a VM is paused that libvirt itself is about to resume, or to end."""
+_MAY_BE_MIGRATION = ("migration", "job")
+"""libvirt before 3.3 does not tell what kind of job it is."""
 _NO_POST_COPY = "Postcopy is not supported"
 """What QEMU says where its user may not catch page faults (userfaultfd)."""
 
@@ -26,6 +28,7 @@ class Told:
     identity: Identity | None = None
     """None: it is not there."""
     job: Job | None = None
+    """What may be its migration away from there."""
     volumes: frozenset[str] = frozenset()
     """Those of the disks' paths that a volume of this host is at."""
 
@@ -52,12 +55,13 @@ class Told:
 
 
 def look_at_source(connection: Connection, uuid: str) -> Told:
-    """Return what the source knows of a VM, and of its job."""
+    """Return what the source knows of a VM, and of its migration; other jobs tell nothing of that."""
     try:
         identity = connection.identity(uuid)
-        return Told(identity, connection.job(uuid) if identity.state.active else None)
+        job = connection.job(uuid) if identity.state.active else None
     except VmGone:
         return Told()
+    return Told(identity, job if job is not None and job.operation in _MAY_BE_MIGRATION else None)
 
 
 def look_at_destination(connection: Connection, uuid: str, paths: tuple[str, ...]) -> Told:
@@ -237,11 +241,15 @@ def _post_copy_broken(case: Case, source: Told, destination: Told) -> Judgement:
 def _offline(case: Case, source: Told, destination: Told) -> Judgement:
     if source.active or destination.active:
         return Judgement(Phase.FAILED, f"it was started meanwhile; source: {source}, destination: {destination}")
+    has_left = source.identity is None and destination.identity is not None
+    if not (has_left or case.certain or case.settled):
+        return _ASK_AGAIN
     if destination.identity is None:
         if source.identity is None:
             return Judgement(Phase.UNKNOWN, "it is defined on neither host")
         return Judgement(Phase.FAILED, str(case.error or "libvirt reports success, but it is not at the destination"))
-    if source.identity is not None and case.request.options.undefine_source:
+    failed = case.certain and case.error is not None
+    if source.identity is not None and (failed or case.request.options.undefine_source):
         words = "it is defined on both hosts"
         said = f"{case.error}; {words}" if case.error is not None else words
         repairs = () if case.error is not None else (offer(RepairKind.UNDEFINE_SOURCE, case.request),)

@@ -102,8 +102,8 @@ class Flight:
     was_paused: bool = False
     paths: tuple[str, ...] = ()
     """The disks that are copied."""
-    absent: frozenset[str] = frozenset()
-    """Those that were proven not to exist at the destination when it began."""
+    absent: Mapping[str, int] = field(default_factory=dict)
+    """Those that were proven not to exist at the destination when it began, with the sizes of their file systems."""
     adrift: bool = False
     """Whether it goes on without a call of ours: the link broke, or it is somebody else's."""
     moved_bytes: bool = False
@@ -130,6 +130,8 @@ class Flight:
     ask_at_s: float = 0.0
     """When the hosts are to be asked again."""
     repairing: RepairKind | None = None
+    superseded: bool = False
+    """Whether the VM was moved again since, after which where it is does not tell how this one ended."""
     look_again: bool = False
     """Whether both hosts are to be asked how it stands after a repair."""
 
@@ -138,10 +140,8 @@ class Flight:
         """Why its call failed, or None."""
         if self.call is None or not self.call.done:
             return None
-        error = self.call.future.exception()
-        if error is None or isinstance(error, HypervisorError):
-            return error
-        return HypervisorError("an internal error; run with --log FILE to see it")
+        told = _answer(self.call)
+        return told if isinstance(told, HypervisorError) else None
 
     @property
     def certain(self) -> bool:
@@ -167,7 +167,7 @@ class Flight:
             persistent=self.persistent,
             was_paused=self.was_paused,
             aborted=self.aborting,
-            absent=self.absent,
+            absent=frozenset(self.absent),
             paths=self.paths,
         )
 
@@ -237,14 +237,14 @@ class Flight:
         connection.migrate(request.key.uuid, request.destination, request.options, peer_to_peer=peer_to_peer)
 
 
-def _absent(destination: HostPoller, paths: tuple[str, ...]) -> frozenset[str]:
+def _absent(destination: HostPoller, paths: tuple[str, ...]) -> Mapping[str, int]:
     """Return which volumes are proven not to exist there; none where that host does not say in time."""
     try:
         asked = destination.lanes.start("act", lambda connection: connection.absent_volumes(paths))
-        found: frozenset[str] = asked.future.result(_DISKS_DEADLINE_S)
+        found: Mapping[str, int] = asked.future.result(_DISKS_DEADLINE_S)
     except (HypervisorError, TimeoutError) as error:
         _log.info("%s: not known which disks exist there: %s", destination.uri, error)
-        return frozenset()
+        return {}
     return found
 
 

@@ -79,14 +79,17 @@ class Errands:
         key = flight.view.request.key
         self._send(flight, what, value, key.host, lambda connection: connection.steer(key.uuid, what, value))
 
-    def mend(self, flight: Flight, kind: RepairKind, vm_id: int | None, paths: tuple[str, ...]) -> None:
-        """Send a repair, to be done only while the VM is in that run on the host it is made at."""
+    def mend(self, flight: Flight, kind: RepairKind, vm_id: int | None, left: Mapping[str, int]) -> None:
+        """Send a repair, to be done only while the VM is in that run on the host it is made at.
+
+        `left` are the copies that may be deleted, as `Connection.delete_volumes` takes them.
+        """
         request = flight.view.request
         uuid = request.key.uuid
 
         def call(connection: Connection) -> None:
             if kind is RepairKind.DELETE_COPIES:
-                connection.delete_volumes(paths)
+                connection.delete_volumes(left)
                 return
             if connection.identity(uuid).id != vm_id:
                 raise HypervisorError("it has changed since both hosts were asked: nothing is done")

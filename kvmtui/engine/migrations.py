@@ -84,6 +84,7 @@ class Migrations:
                 self._changed(flight.view)
                 return
             self._flights[request.key] = flight
+            self._aftermath.supersede(request.key.uuid)
             who = (request.vm_name, *reversed(request.key))
             _log.info("intent migrate %s (%s) from %s to %s", *who, request.destination)
             self._start_waiting()

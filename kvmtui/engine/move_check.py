@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.clean import clean
-from kvmtui.model.migration_options import MigrationOptions
-from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, preflight
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, preflight
 from kvmtui.model.vm import Vm
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class MoveCheck:
     def _judge(self, needs: GuestNeeds, offers: HostOffers) -> Checked:
         """Copy the disks only where they cannot be taken for shared."""
         options = MigrationOptions(disks=default_disks(needs, offers), offline=not self.vm.state.active)
-        return Checked(options, preflight(needs, offers, options))
+        checks = preflight(needs, offers, options)
+        return Checked(options, checks, problem=clean(_too_risky(needs, offers, options, checks), 300))
 
     def _late(self) -> Checked | None:
         if time.monotonic() - self._began_s < _DEADLINE_S:
@@ -67,3 +68,16 @@ class MoveCheck:
     def _awaited(self, future: "Future[Any]") -> "Future[Any]":
         future.add_done_callback(lambda _: self._wake())
         return future
+
+
+def _too_risky(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions, checks: tuple[Check, ...]) -> str:
+    """Return what in a move of a plan, of which nobody is asked, could ruin a disk; empty: nothing."""
+    if options.disks is DiskMove.SHARED:
+        doubt = next((each for each in checks if each.id == "shared" and each.grade is Grade.WARN), None)
+        return "" if doubt is None else doubt.evidence
+    there = next((disk for disk in needs.disks if disk.writable and disk.place in (offers.volumes or ())), None)
+    if there is None:
+        return ""
+    return (
+        f"{there.target}: {offers.host.name} has a volume at {there.place} that would be overwritten; see to it first"
+    )

@@ -108,9 +108,9 @@ class PlanRunner:
 
     def _loads(self) -> tuple[list[HostLoad], list[VmLoad], float]:
         now_s, fleet = self._engine.clock(), self._engine.fleet
-        self._known.forget_moves(now_s)
+        self._known.forget(now_s)
         whole = self.view.evacuating
-        hosts = host_loads(fleet, self._known.moved, self._known.maintenance, now_s)
+        hosts = host_loads(fleet, self._known.moved, self._known.maintenance, now_s, self._known.closed)
         return hosts, vm_loads(fleet, self._known, now_s, whole), now_s
 
     # Edits
@@ -206,10 +206,14 @@ class PlanRunner:
         self._engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, step.move.destination, result.options))
 
     def _refuse(self, step: Step, why: str) -> None:
-        self._known.barred[step.move.vm.uuid, step.move.destination] = clean(why, 200)
+        self._bar(step, why)
         self._settle(step, Outcome.REFUSED, why)
         self._judge_rest(also=step if self.view.evacuating else None)
         self._next()
+
+    def _bar(self, step: Step, why: str) -> None:
+        """Propose this move no more for a while."""
+        self._known.barred[step.move.vm.uuid, step.move.destination] = clean(why, 200), self._engine.clock()
 
     def follow(self, migration: Migration) -> None:
         """Follow the migration under way."""
@@ -224,8 +228,7 @@ class PlanRunner:
             key = request.key
             self._known.moved.append(Moved(key.uuid, key.host, request.destination, now_s, self._cores(key)))
         elif outcome is Outcome.FAILED:
-            why = f"moving it there failed: {migration.message}"
-            self._known.barred[request.key.uuid, request.destination] = clean(why, 200)
+            self._bar(step, f"moving it there failed: {migration.message}")
         self._set(step, replace(step, outcome=outcome, message=migration.message, migration=migration))
         if outcome in (Outcome.CANCELLED, Outcome.UNKNOWN):
             why = "was cancelled" if outcome is Outcome.CANCELLED else "has an end that is not known"
@@ -255,6 +258,7 @@ class PlanRunner:
         host, agreed = self.view.evacuating or None, self.view.left
         plan = assess(choices([step.move for step in agreed]), hosts, vms, self._limits, now_s, host)
         fine = {move.vm: move.destination for move in plan.moves if self._worthwhile(move)}
+        reasons = {move.vm: move.broken for move in plan.moves} | {each.vm: each.why for each in plan.unmoved}
         if host is not None:
             anew = evacuate(host, hosts, vms, self._limits, now_s)
             fine = {move.vm: move.destination for move in anew.moves} | fine
@@ -264,7 +268,7 @@ class PlanRunner:
             if vm in fine:
                 chosen.append((vm, fine[vm]))
             elif step is not also:
-                why = next((each.why for each in plan.unmoved if each.vm == vm), "its reason has gone")
+                why = reasons.get(vm) or "its reason has gone"
                 self._settle(step, Outcome.DROPPED, f"by the figures of now: {why}")
         self._replace(assess(chosen, hosts, vms, self._limits, now_s, host))
 

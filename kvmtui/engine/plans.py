@@ -41,7 +41,7 @@ class Plans:
         self._engine = engine
         self._changed = changed
         self._limits = limits or Limits()
-        self._knowledge = Knowledge(Definitions(pollers, self.wake, engine.clock), histories)
+        self._knowledge = Knowledge(Definitions(pollers, self.wake, engine.clock), histories, engine.closed_hosts)
         self._runner: PlanRunner | None = None
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._woken = False

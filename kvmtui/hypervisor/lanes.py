@@ -216,7 +216,11 @@ def _refuse(future: "Future[Any]", reason: str) -> None:
 
 
 def settle(call: Call) -> Any:
-    """Return the result of a finished call, or raise its error."""
-    with contextlib.suppress(TimeoutError):
-        return call.future.result(0)
-    raise CallTimedOut("the call is still under way")
+    """Return the result of a finished call, or raise its error, which is a `HypervisorError` whatever went wrong."""
+    if not call.done:
+        raise CallTimedOut("the call is still under way")
+    error = call.future.exception()
+    if error is None or isinstance(error, HypervisorError):
+        return call.future.result()
+    # A defect, which the lane has logged; who looks after many calls must not end because of one.
+    raise HypervisorError("an internal error; run with --log FILE to see it") from error

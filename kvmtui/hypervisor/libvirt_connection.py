@@ -231,15 +231,15 @@ class LibvirtConnection:
         with translated(self._connection):
             migrate.repair(self._fresh(uuid), kind, destination)
 
-    def absent_volumes(self, paths: Collection[str]) -> frozenset[str]:
-        """Return those of `paths` that are proven not to exist on this host."""
+    def absent_volumes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return those of `paths` that are proven not to exist on this host, with the sizes of their file systems."""
         with translated(self._connection):
             return migrate.absent_volumes(self._connection, paths)
 
-    def delete_volumes(self, paths: Collection[str]) -> None:
-        """Delete volumes that no VM of this host uses."""
+    def delete_volumes(self, volumes: Mapping[str, int]) -> None:
+        """Delete volumes that no VM of this host uses and that are on the file systems they were absent from."""
         with translated(self._connection):
-            migrate.delete_volumes(self._connection, paths)
+            migrate.delete_volumes(self._connection, volumes)
 
     def open_console(
         self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False

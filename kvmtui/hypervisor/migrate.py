@@ -1,12 +1,12 @@
 """Live migration of one libvirt domain: starting it, steering it, and mending what is left when it went wrong."""
 
-import xml.etree.ElementTree as ET
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.hypervisor.library import libvirt
+from kvmtui.hypervisor.xml_reader import read_xml
 from kvmtui.model.clean import clean
 from kvmtui.model.migration import RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
@@ -97,19 +97,26 @@ def repair(domain: Any, kind: RepairKind, destination: str) -> None:
         domain.abortJob()
 
 
-def absent_volumes(connection: Any, paths: Collection[str]) -> frozenset[str]:
-    """Return those of `paths` that were proven not to exist: their pool's folder was read, and they are not in it."""
+def absent_volumes(connection: Any, paths: Collection[str]) -> Mapping[str, int]:
+    """Return those of `paths` that were proven not to exist: their pool's folder was read, and they are not in it.
+
+    With each the size in bytes of the file system that the folder is on, by which `delete_volumes` knows it again.
+    """
     module = libvirt()
     folders = {str(PurePosixPath(path).parent) for path in paths}
-    read: set[str] = set()
+    read: dict[str, int] = {}
     for pool in connection.listAllStoragePools(module.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        folder = _parsed(pool.XMLDesc(0)).findtext("target/path") or ""
+        folder = read_xml(pool.XMLDesc(0), "a storage pool").findtext("target/path") or ""
         if folder in folders:
-            # It knows of no file that was put there by other hands since it was read last.
-            pool.refresh(0)
-            read.add(folder)
-    known = (path for path in paths if str(PurePosixPath(path).parent) in read)
-    return frozenset(path for path in known if not _holds(connection, path))
+            read[folder] = _size_now(pool)
+    known = {path: read[folder] for path in paths if (folder := str(PurePosixPath(path).parent)) in read}
+    return {path: size for path, size in known.items() if not _holds(connection, path)}
+
+
+def _size_now(pool: Any) -> int:
+    """Read a pool's folder, where other hands may have put files or mounted another file system; return its size."""
+    pool.refresh(0)
+    return int(pool.info()[1])
 
 
 def _holds(connection: Any, path: str) -> bool:
@@ -123,21 +130,27 @@ def _holds(connection: Any, path: str) -> bool:
     return True
 
 
-def delete_volumes(connection: Any, paths: Collection[str]) -> None:
-    """Delete these volumes, provided that no domain here uses any of them, now or when it starts."""
+def delete_volumes(connection: Any, volumes: Mapping[str, int]) -> None:
+    """Delete the volumes at these paths, provided that no domain here uses any of them, now or when it starts.
+
+    And provided that their file systems are still of the sizes given: what was mounted over a folder since a volume
+    was proven absent from it may be shared, and the volume there the very disk that a guest runs from elsewhere.
+    """
+    named: dict[tuple[str | None, ...], str] = {}
+    for path, size in volumes.items():
+        volume = connection.storageVolLookupByPath(path)
+        pool = volume.storagePoolLookupByVolume()
+        if _size_now(pool) != size:
+            words = f"the file system of {clean(path)} is not the one, or not of the size, that it was before the move"
+            raise HypervisorError(f"{words}: nothing is deleted; look there, and delete it by hand")
+        named[pool.name(), volume.name()] = path
     inactive = libvirt().VIR_DOMAIN_XML_INACTIVE
     for domain in connection.listAllDomains(0):
         for way in (0, inactive) if domain.isPersistent() else (0,):
             # Also what lies under a disk, or is being copied to.
-            used = {value for source in _parsed(domain.XMLDesc(way)).iter("source") for value in source.attrib.values()}
-            if taken := used.intersection(paths):
-                raise HypervisorError(f"{clean(domain.name())} uses {clean(min(taken))}: nothing is deleted")
-    for path in paths:
+            for source in read_xml(domain.XMLDesc(way), "a definition").iter("source"):
+                by_name = named.get((source.get("pool"), source.get("volume")), "")
+                if taken := {by_name, *source.attrib.values()}.intersection(volumes):
+                    raise HypervisorError(f"{clean(domain.name())} uses {clean(min(taken))}: nothing is deleted")
+    for path in volumes:
         connection.storageVolLookupByPath(path).delete(0)
-
-
-def _parsed(xml: str) -> ET.Element:
-    try:
-        return ET.fromstring(xml)  # noqa: S314 - from the daemon, whose own parser (libxml2) wrote it
-    except ET.ParseError as error:
-        raise HypervisorError(f"what the host tells cannot be read: {clean(str(error))}") from error

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kvmtui.hypervisor.preflight_definition import read_xml
+from kvmtui.hypervisor.xml_reader import read_xml
 from kvmtui.model.clean import clean
 from kvmtui.model.preflight_values import Emulation, HostCpu, Pool
 

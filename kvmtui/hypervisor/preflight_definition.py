@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
-from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.hypervisor.xml_reader import read_xml
 from kvmtui.model.clean import clean
 from kvmtui.model.preflight_values import (
     GuestNeeds,
@@ -20,14 +20,6 @@ _UNITS = {
 }  # fmt: skip
 _MOST_CPUS = 8192
 _MOST_DEVICES = 1000
-
-
-def read_xml(xml: str, what: str) -> ET.Element:
-    """Return the root of an XML that a daemon gave; raises `HypervisorError` when it cannot be read."""
-    try:
-        return ET.fromstring(xml)  # noqa: S314 - from the daemon, whose own parser (libxml2) wrote it
-    except (ET.ParseError, ValueError) as error:
-        raise HypervisorError(f"{what} cannot be read: {clean(str(error))}") from error
 
 
 def parse_needs(xml: str, name: str, uuid: str, source: HostIdentity) -> GuestNeeds:

@@ -6,6 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from kvmtui.hypervisor import guest
 from kvmtui.hypervisor.library import libvirt
 from kvmtui.hypervisor.preflight_capabilities import parse_pool
 from kvmtui.hypervisor.preflight_definition import cpu_element, parse_needs
@@ -18,7 +19,6 @@ _CONTROL_OK = 0
 _BUSY_S, _LOOK_AGAIN_S = 1.0, 0.02
 _PAUSED, _IO_ERROR = 3, 5
 _NO_VOLUME = 50
-_OPERATIONS = {1: "start", 2: "saving", 3: "restoring", 4: "migration in", 5: "migration", 6: "snapshot", 8: "dump"}
 
 
 def read_needs(connection: Any, domain: Any) -> GuestNeeds:
@@ -83,10 +83,8 @@ def _holder(domain: Any) -> str:
 
 def _running_job(domain: Any) -> str:
     """Return the job that runs; empty: none. Blocks while another call holds the VM."""
-    stats = domain.jobStats()
-    # virDomainJobType: only bounded (1) and unbounded (2) mean that something runs.
-    running = stats.get("type", 0) in (1, 2)
-    return _OPERATIONS.get(stats.get("operation", 0), "a job of another kind") if running else ""
+    job = guest.job(domain)
+    return "" if job is None else job.operation
 
 
 def _measured(reading: Reading, domain: Any, disk: NeededDisk, *, ask: bool) -> NeededDisk:

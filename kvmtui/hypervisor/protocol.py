@@ -97,11 +97,13 @@ class Connection(Protocol):
     def repair(self, uuid: str, kind: RepairKind, destination: str = "") -> None:
         """Mend what a migration to `destination` left on this host; disk copies are `delete_volumes`' business."""
 
-    def absent_volumes(self, paths: Collection[str]) -> frozenset[str]:
-        """Return those of `paths` that are proven not to exist on this host."""
+    def absent_volumes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return those of `paths` that are proven not to exist on this host, with the sizes of their file systems."""
 
-    def delete_volumes(self, paths: Collection[str]) -> None:
-        """Delete volumes; raises and deletes nothing where a VM of this host uses any of them."""
+    def delete_volumes(self, volumes: Mapping[str, int]) -> None:
+        """Delete what `absent_volumes` once told to be absent; raises and deletes nothing where a VM of this host uses
+        any of it, or its file system is another now.
+        """
 
     def open_console(
         self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False

@@ -21,6 +21,10 @@ from kvmtui.model.preflight_values import (
 _DROPS_CACHE = 4_000_000
 """From this QEMU on a migration drops what the host has cached of an image (libvirt: migration-file-drop-cache)."""
 
+_DEVICE_POOLS = ("logical", "disk", "scsi", "mpath", "zfs")
+_NAMED_BY_THE_DEVICE = tuple(f"/dev/disk/by-id/{kind}" for kind in ("wwn-", "nvme-eui.", "dm-uuid-mpath-"))
+"""Links that are made of what a device says of itself, which no other says."""
+
 
 def default_disks(needs: GuestNeeds, offers: HostOffers) -> DiskMove:
     """Return the sound way for the disks: copied where the destination's pools do not list one of them."""
@@ -65,24 +69,40 @@ def shared(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> 
     """Whether what both hosts have at one path is one and the same storage."""
     if options.disks is not DiskMove.SHARED:
         return None
-    found = [_shared(disk, needs, offers, options) for disk in needs.disks if disk.writable and disk.path]
+    found = [_shared(disk, needs, offers, options) for disk in needs.disks if disk.writable and disk.place]
     return worst(found)
 
 
 def _shared(disk: NeededDisk, needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding:
-    folder = _folder(disk.path or "")
+    where, folder = offers.host.name, _folder(disk.path or "")
     ours = next((pool for pool in needs.pools if pool.path == folder and pool.source), None)
     theirs = next((pool for pool in offers.pools or () if pool.path == folder and pool.active and pool.source), None)
     if ours is not None and theirs is not None and (ours.kind, ours.source) == (theirs.kind, theirs.source):
         return Finding(Grade.PASS, f"{folder} is {ours.source} on both hosts")
+    if (disk.path or "").startswith(_NAMED_BY_THE_DEVICE):
+        return Finding(Grade.PASS, f"{disk.target}: {disk.path} names one device on both hosts")
     if options.unsafe:
-        evidence = f"{disk.target}: unsafe is set, so nobody checks that {disk.path} is one file and not two"
+        evidence = f"{disk.target}: unsafe is set, so nobody checks that {disk.place} is one file and not two"
         return Finding(Grade.WARN, evidence, "choose unsafe only where you know that the storage is shared")
+    if _is_device(disk, offers):
+        return Finding(
+            Grade.WARN,
+            f"{disk.target}: whether {disk.place} is one device on both hosts or two, nobody checks: "
+            "libvirt takes every device for shared, and the guest would go on with another's data",
+            "compare it on both hosts: lsblk -o NAME,SIZE,WWN,SERIAL; if they are two, copy the disks",
+        )
     return Finding(
         Grade.UNKNOWN,
-        f"{disk.target}: whether {disk.path} is one file on both or two, only libvirt can tell",
-        "nothing: libvirt refuses the move where the storage is not shared; then copy the disks",
+        f"{disk.target}: whether {disk.place} is one file on both or two cannot be seen",
+        f"make sure that {where} has mounted the same storage; libvirt looks only whether {needs.source.name}'s "
+        "is local, and then refuses: copy the disks",
     )
+
+
+def _is_device(disk: NeededDisk, offers: HostOffers) -> bool:
+    """Return whether libvirt does not even look whether the disk is shared (qemuMigrationSrcIsSafe)."""
+    pool = next((pool for pool in offers.pools or () if pool.name == disk.pool), None)
+    return disk.kind == "block" or (pool is not None and pool.kind in _DEVICE_POOLS)
 
 
 def copies(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding | None:

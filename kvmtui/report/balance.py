@@ -122,6 +122,9 @@ class _Report:
         plans.look(evacuating)
         deadline_s = self._engine.clock() + _READ_S
         while (run := plans.run) is None or run.plan is None:
+            if run is not None and run.message:
+                self._say(run.message)
+                return None
             if self._engine.clock() > deadline_s:
                 self._say(f"the definitions of the VMs were not told in {_READ_S:.0f} s")
                 return None
@@ -143,7 +146,9 @@ class _Report:
                 now = plans.run
                 if now is not None:
                     self._follow(now)
-                    began = began or now.stage.running or any(step.outcome.over for step in now.steps)
+                    began = (
+                        began or now.stage.running or bool(now.message) or any(step.outcome.over for step in now.steps)
+                    )
                     if began and not now.stage.running:
                         if now.message:
                             self._say(now.message)

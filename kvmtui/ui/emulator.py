@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 
@@ -35,6 +36,7 @@ _CALM = (
     b"\x1b[!p\x1b[?1;67;69;1000;1002;1003;1006;2004;2026l\x1b[?7;25h\x1b[4;20l\x1b[ q\x1b>\x1b(B\x0f\x1b[m"
     b"\x1b7\x1b[r\x1b8\r\n"
 )
+_ALTERNATE_SCREENS = (47, 1047, 1049)
 
 
 class EmulatorUnavailable(RuntimeError):
@@ -104,9 +106,32 @@ class Emulator:
             self._terminal.resize(*self._size)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Change the size; the primary screen's lines are wrapped anew."""
+        """Change the size; the primary screen's lines are wrapped anew, and the cursor's stays in sight."""
         self._size = (max(1, columns), max(1, rows))
+        self._make_room_below_cursor()
         self._terminal.resize(*self._size)
+
+    def _make_room_below_cursor(self) -> None:
+        """Erase what stands below the cursor and does not fit the size that is to come.
+
+        libghostty keeps the last lines: where the cursor is above them, its line would leave for the scrollback and
+        what the guest writes next stand in another's place. Where it stays, nothing is lost.
+        """
+        terminal, (columns, rows) = self._terminal, self._size
+        # In the midst of a sequence of the guest's, nothing can be put in.
+        if terminal.feed_until_ground(b"") is None or any(map(terminal.mode, _ALTERNATE_SCREENS)):
+            return
+        cursor_y, rows_before = terminal.cursor[1], terminal.size[1]
+        lines = self.text_lines(int(self._scrollbar().total) - rows_before)
+        while lines and not lines[-1]:
+            lines.pop()
+        heights = [max(1, -(-cell_len(line) // columns)) for line in lines]
+        if sum(heights[cursor_y:]) <= rows:
+            return
+        kept = cursor_y + 1
+        while sum(heights[: kept + 1]) <= rows:
+            kept += 1
+        terminal.feed(b"\x1b7\x1b[?6l\x1b[m\x1b[%d;1H\x1b[J\x1b8" % (kept + 1))
 
     def calm(self) -> None:
         """Undo the modes a program left behind, keeping screen and scrollback; for a line that is opened again."""

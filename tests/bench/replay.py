@@ -223,14 +223,14 @@ class ReplayConnection:
         """Refuse."""
         _refuse(uuid, kind, destination)
 
-    def absent_volumes(self, paths: Collection[str]) -> frozenset[str]:
+    def absent_volumes(self, paths: Collection[str]) -> Mapping[str, int]:
         """Refuse."""
         _refuse(paths)
-        return frozenset()
+        return {}
 
-    def delete_volumes(self, paths: Collection[str]) -> None:
+    def delete_volumes(self, volumes: Mapping[str, int]) -> None:
         """Refuse."""
-        _refuse(paths)
+        _refuse(volumes)
 
     def open_console(
         self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False

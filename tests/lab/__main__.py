@@ -127,7 +127,7 @@ def run_command(command: Sequence[str], tiny_count: int) -> int:
             words += ["-c", host.uri]
         return _run_for_user(words)
     finally:
-        with _no_signals():
+        with no_signals():
             if populating is not None:
                 if populating.poll():
                     _tell(f"not all guests were started: {(lab.folder / 'populate.log').read_text().strip()}")
@@ -160,7 +160,7 @@ def _run_for_user(words: Sequence[str]) -> int:
     try:
         code = process.wait()
     except Signalled as signalled:
-        with _no_signals():
+        with no_signals():
             process.send_signal(signalled.number)
             try:
                 code = process.wait(PATIENCE_S)
@@ -193,7 +193,7 @@ def _raise(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _no_signals() -> Iterator[None]:
+def no_signals() -> Iterator[None]:
     """Let nothing interrupt the cleaning up."""
     before = [signal.signal(number, signal.SIG_IGN) for number in ENDING_SIGNALS]
     try:
@@ -224,7 +224,12 @@ def _count(text: str) -> int:
     return count
 
 
-if __name__ == "__main__":
+def end_on_signals() -> None:
+    """Have the signals that end a program raise `Signalled`, so that it cleans up."""
     for ending in ENDING_SIGNALS:
         signal.signal(ending, _raise)
+
+
+if __name__ == "__main__":
+    end_on_signals()
     sys.exit(main())

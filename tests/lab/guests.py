@@ -82,9 +82,9 @@ def guest_xml(spec: GuestSpec) -> str:
     return _text(domain)
 
 
-def tiny_xml(name: str) -> str:
+def tiny_xml(name: str, domain_uuid: str | None = None) -> str:
     """Return the definition of a domain that runs no system and costs next to nothing: for loads of many."""
-    domain = _domain(name, str(uuid.uuid4()), 16, 1)
+    domain = _domain(name, domain_uuid or str(uuid.uuid4()), 16, 1)
     _child(_child(domain, "os"), "type", "hvm", arch="x86_64", machine="pc")
     devices = _child(domain, "devices")
     _child(devices, "controller", type="usb", model="none")

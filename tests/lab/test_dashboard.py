@@ -101,7 +101,7 @@ def test_migration_there_and_back(lab: Lab, guest: GuestFactory, terminal: Termi
         terminal.see("▸", "web1", source.name, "running")
         terminal.press("m")
         terminal.see(f"Move web1 on {source.name} to")
-        terminal.see("no disks to bring along")
+        terminal.see("can take it")
         terminal.press("\r")
         terminal.see(f"migrate web1 on {source.name} to {destination.name}: moved", seconds=90)
         terminal.see("▸", "web1", destination.name, "running")

@@ -46,6 +46,9 @@ async def test_a_home_that_hangs_is_said_and_nothing_waits() -> None:
         with patch.object(stage.engine.audit, "read", return_value=never), patch("kvmtui.ui.screens.audit._SLOW_S", 0):
             await stage.press("A")
             await stage.see("its folder does not answer")
+            with patch.object(stage.app.screen, "set_timer") as timer:
+                await stage.press("f", "f", "f", "f")
+                assert timer.call_count <= 1, "looking again goes on once"
             await stage.press("q")
         assert not stage.count(AuditScreen)
 

@@ -12,6 +12,8 @@ from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.cockpit import CockpitScreen
 from kvmtui.ui.screens.journal import JournalScreen
 from kvmtui.ui.screens.number import NumberScreen
+from kvmtui.ui.widgets.bars import TitleBar
+from kvmtui.ui.widgets.migration_lines import row_runs
 from tests.ui.played_moves import ended_with_repair, not_converging, running, waiting
 from tests.ui.stage import H1, H2, Stage, dashboard
 
@@ -30,7 +32,7 @@ async def test_with_nothing_moved_it_says_so() -> None:
     async with dashboard() as stage:
         await _open(stage)
         assert stage.line("Nothing has been moved")
-        await stage.press("X", "d", "1", "j", "y", "escape")
+        await stage.press("X", "d", "1", "enter", "j", "y", "escape")
         await stage.until(lambda: not stage.count(CockpitScreen))
         assert stage.engine.steered == []
 
@@ -44,12 +46,45 @@ async def test_all_moves_with_the_selected_one_in_detail() -> None:
         assert stage.line("d downtime", "o post-copy", "X abort", "Esc back"), "all keys fit 80 columns"
         await stage.press("j")
         assert stage.line("▸", "web1", "~18 s", "converging")
+        await stage.press("enter")
+        assert stage.line("there is nothing to repair")
         assert stage.line("converging: sends 112 MiB/s, dirties 21")
         assert not stage.line("o post-copy")
         await stage.press("j")
         assert stage.line("▸", "db2", "waiting its turn")
         assert stage.line("X abort")
         assert not stage.line("d downtime")
+
+
+async def test_where_there_is_room_the_moves_above_the_cursor_are_seen() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        moves = [running(f"vm{number}", float(number)) for number in range(3)]
+        await _open(stage, *moves, ended_with_repair("db1", 5.0))
+        assert stage.line("▸", "db1"), "the one that needs somebody is chosen"
+        assert all(stage.line(f"vm{number}") for number in range(3))
+
+
+async def test_the_title_keeps_what_matters_where_it_is_too_long() -> None:
+    async with dashboard(size=(80, 24), read_only=True) as stage:
+        stage.engine.play(*(ended_with_repair(f"vm{number}", 5.0) for number in range(2)), running("web1", 0.0))
+        stage.main.query_one(TitleBar).plan = "plan: 3 of 12 moved (B)"
+        assert stage.pilot is not None
+        await stage.pilot.pause()
+        title = stage.text.splitlines()[0]
+        assert "read-only · 1 moving · 2 moves need" in title
+        assert title.endswith("…")
+
+
+async def test_of_many_moves_those_around_the_cursor_are_drawn() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        await _open(stage, *(running(f"vm{number}", float(number)) for number in range(40)))
+        with patch("kvmtui.ui.widgets.migration_panel.row_runs", wraps=row_runs) as drawn:
+            await stage.press("G")
+            assert stage.line("▸", "vm39")
+            await stage.press("k", "k")
+            assert stage.line("▸", "vm37")
+            assert stage.line("vm39")
+        assert {call.args[0].request.vm_name for call in drawn.call_args_list} <= {f"vm{n}" for n in range(25, 40)}
 
 
 async def test_figures_come_while_it_is_open_and_the_cursor_stays_on_its_move() -> None:

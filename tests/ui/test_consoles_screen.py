@@ -7,9 +7,11 @@ from unittest.mock import patch
 
 import pytest
 
+from kvmtui.engine.plans import Plans
 from kvmtui.model.actions import Verb
 from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.screens.quitting import QuitScreen
+from tests.ui.played_moves import running, waiting
 from tests.ui.stage import H1, Stage, dashboard
 
 PREFIX = "ctrl+right_square_bracket"
@@ -66,6 +68,25 @@ async def test_quitting_asks_while_a_vm_is_being_moved() -> None:
         assert stage.line("not seen here")
         await stage.press("n")
         assert stage.app.is_running
+
+
+async def test_quitting_says_what_breaks_off_and_what_is_not_moved_any_more() -> None:
+    async with dashboard() as stage:
+        stage.engine.play(running("web1", 0.0, peer_to_peer=False), waiting("db2", 1.0))
+        stage.main._hand_down(replace(stage.main.fleet, pending={stage.key("web1"): "migrating"}))
+        await stage.press("q")
+        assert stage.line("A move that kvmtui carries itself (managed) breaks off")
+        assert stage.line("What has not begun is not moved.")
+        assert "not seen here" not in stage.text
+        await stage.press("n")
+        assert stage.app.is_running
+
+
+async def test_quitting_asks_while_a_plan_runs_between_two_moves() -> None:
+    async with dashboard() as stage:
+        with patch.object(Plans, "running", True):
+            await stage.press("q")
+            assert stage.line("What has not begun is not moved.")
 
 
 async def test_quitting_does_not_ask_about_a_console_that_has_ended() -> None:

@@ -6,14 +6,16 @@ from unittest.mock import patch
 import pytest
 
 from kvmtui.hypervisor.errors import CallTimedOut
-from kvmtui.model.migration_options import DiskMove
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.preflight import Check
+from kvmtui.model.vm import VmState
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.outlook import Look
-from kvmtui.ui.screens.ask import ConfirmScreen
+from kvmtui.ui.screens.ask import _EXPIRES_S, ConfirmScreen
 from kvmtui.ui.screens.destination import DestinationScreen
 from kvmtui.ui.screens.number import NumberScreen
 from tests.ui.played_moves import MACHINE, MEMORY, PORT, local_disks, open_dialog, running, shared_disks
-from tests.ui.stage import H2, Stage, dashboard
+from tests.ui.stage import H1, H2, Stage, dashboard
 
 THREE_HOSTS = 120
 """VMs of a demo that has as many."""
@@ -22,6 +24,11 @@ THREE_HOSTS = 120
 async def _moved(stage: Stage) -> list[str]:
     await stage.until(lambda: not stage.count(DestinationScreen))
     return stage.engine.submitted
+
+
+async def _add_one_that_is_off(stage: Stage) -> None:
+    stage.backend.add_vm(H1, "backup1", state=VmState.SHUT_OFF)
+    await stage.look_until(lambda: stage.line("backup1"))
 
 
 async def test_a_destination_that_passes_takes_the_vm_at_once() -> None:
@@ -77,6 +84,21 @@ async def test_warnings_ask_and_no_is_the_default() -> None:
         assert await _moved(stage) == ["migrate db1"]
 
 
+async def test_many_long_warnings_leave_the_answers_in_sight() -> None:
+    warned = (replace(MEMORY, id=str(number), title=f"memory {number}") for number in range(12))
+    async with dashboard(size=(80, 24)) as stage:
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks(*warned))
+        await stage.press("enter")
+        assert stage.line("memory 0: needs 16.5 GiB")
+        assert stage.line("12 of the checks warn.")
+        assert stage.line("No", "Yes")
+        assert not stage.line("and 4 more")
+        await stage.press("down", "pagedown")
+        assert stage.line("and 4 more")
+        assert stage.line("y yes · n or Esc no")
+
+
 async def test_a_question_that_expired_moves_nothing() -> None:
     async with dashboard() as stage:
         stage.engine.play()
@@ -100,6 +122,53 @@ async def test_every_key_lets_the_dialog_live_on() -> None:
         with patch("kvmtui.ui.screens.ask._now_s", lambda: 1100.0):
             await stage.press("enter")
         assert await _moved(stage) == ["migrate db1"]
+
+
+async def test_the_dialog_has_one_time_to_live() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks())
+        assert len([timer for timer in stage.app.screen._timers if timer._interval == _EXPIRES_S]) == 1
+
+
+async def test_a_dialog_that_expires_under_its_own_question_closes_after_it() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1000.0):
+            await open_dialog(stage, "db1", h2=local_disks(MEMORY))
+            dialog = stage.app.screen
+            await stage.press("enter")
+        assert isinstance(dialog, DestinationScreen)
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1100.0):
+            dialog.expire()
+            assert stage.count(ConfirmScreen) == 1
+            await stage.press("y")
+            assert await _moved(stage) == []
+            assert stage.app.screen is stage.main
+
+
+async def test_what_is_told_too_late_is_not_shown() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks())
+        dialog = stage.app.screen
+        assert isinstance(dialog, DestinationScreen)
+        await stage.press("escape")
+        await stage.until(lambda: not dialog.is_attached)
+        dialog.looks = {**dialog.looks, (H2, stage.key("web1")): Look(problem="late")}
+        dialog._say("late")
+
+
+async def test_many_answers_are_shown_at_once() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("db1")
+        question = await open_dialog(stage, "db1")
+        with patch.object(question, "_show", wraps=question._show) as shown:
+            for number in range(50):
+                question.looks = {**question.looks, (H2, stage.key("db1")): Look(problem=f"answer {number}")}
+            await stage.see("WARN", "answer 49")
+        assert shown.call_count < 5
 
 
 async def test_v_shows_all_checks_and_folds_them() -> None:
@@ -226,6 +295,68 @@ async def test_a_vm_that_is_off_moves_its_definition() -> None:
         assert stage.engine.requests[0].options.offline
 
 
+async def test_the_options_are_those_of_the_vms_that_run_and_those_that_are_off_are_named() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        stage.engine.play()
+        await _add_one_that_is_off(stage)
+        for name in ("backup1", "web1"):
+            await stage.put_cursor_on(name)
+            await stage.press("space")
+        assert not stage.vm("backup1").state.active
+        question = await open_dialog(stage, "backup1", "web1", h2=shared_disks())
+        assert stage.line("disks shared · auto-converge")
+        assert stage.line("backup1 is off: only its definition moves")
+        await stage.press("a", "c", "b", *"50", "enter")
+        await stage.until(lambda: not stage.count(NumberScreen))
+        assert stage.line("c  post-copy", "can be switched to")
+        assert stage.line("b  bandwidth", "50 MiB/s")
+        assert stage.line("disks shared · post-copy · 50 MiB/s")
+        question.looks = {**question.looks, (H2, stage.key("web1")): local_disks()}
+        await stage.see("disks copied")
+        await stage.press("enter")
+        await _moved(stage)
+        asked = {each.vm_name: each.options for each in stage.engine.requests}
+        assert asked["web1"] == MigrationOptions(
+            DiskMove.COPY, auto_converge=False, post_copy=True, bandwidth_mib_per_s=50
+        )
+        assert asked["backup1"] == MigrationOptions(auto_converge=False, offline=True)
+
+
+async def test_disks_of_several_kinds_are_counted_and_none_are_called_none() -> None:
+    async with dashboard() as stage:
+        for name in ("db1", "web1"):
+            await stage.put_cursor_on(name)
+            await stage.press("space")
+        question = await open_dialog(stage, "web1", h2=shared_disks())
+        question.looks = {**question.looks, (H2, stage.key("db1")): local_disks()}
+        await stage.see("disks copied (1), disks shared (1)")
+        await stage.press("o")
+        assert stage.line("d  disks", "disks copied (1), disks shared (1)")
+        question.looks = {key: replace(look, diskless=True) for key, look in question.looks.items()}
+        await stage.see("d  disks", "no disks")
+        assert stage.line("no disks · auto-converge")
+
+
+async def test_a_vm_that_somebody_else_has_moved_meanwhile_is_left_out_and_said() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await _add_one_that_is_off(stage)
+        for name in ("backup1", "web1", "web2"):
+            await stage.put_cursor_on(name)
+            await stage.press("space")
+        await open_dialog(stage, "backup1", "web1", "web2", h2=shared_disks())
+        assert stage.line("Move 3 VMs on h1 to")
+        for name in ("backup1", "web2"):
+            stage.backend.remove_vm(H1, stage.key(name).uuid)
+        await stage.look_until(lambda: len(stage.main.fleet.hosts[H1].vms) == 5)
+        await stage.press("enter")
+        assert stage.line("left out: web2: it is not on this host any more; backup1: it is not on this host any more")
+        assert stage.line("Move web1 on h1 to")
+        await stage.press("enter")
+        assert await _moved(stage) == ["migrate web1"]
+        await stage.says("migrate")
+
+
 async def test_a_vm_on_its_way_shows_how_it_fares() -> None:
     async with dashboard() as stage:
         move = running("web1", 1.0)
@@ -278,6 +409,34 @@ async def test_a_destination_without_the_vms_network_says_so() -> None:
         await stage.press("enter")
         assert stage.line("h2 cannot: networks")
         assert stage.engine.submitted == []
+
+
+async def test_checks_are_worked_out_once_and_a_defect_in_them_is_a_warning() -> None:
+    judged: list[MigrationOptions] = []
+
+    def broken(_needs: object, _offers: object, options: MigrationOptions) -> tuple[Check, ...]:
+        judged.append(options)
+        raise ZeroDivisionError
+
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("web1")
+        with patch("kvmtui.ui.screens.migrating.preflight", broken):
+            await stage.press("m")
+            await stage.see("h2", "1 warning")
+            await stage.press("v", "v", "o", "o")
+        assert stage.line("WARN", "looking", "an internal error; run with --log FILE")
+        assert len(judged) == len(set(judged)) == 1
+        await stage.press("enter", "y")
+        assert await _moved(stage) == ["migrate web1"]
+
+
+async def test_a_defect_in_what_is_chosen_for_the_disks_is_a_warning() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        with patch("kvmtui.ui.screens.migrating.default_disks", side_effect=ZeroDivisionError):
+            await stage.press("m")
+            await stage.see("h2", "1 warning")
 
 
 async def test_a_destination_that_hangs_can_still_be_chosen_after_a_while() -> None:

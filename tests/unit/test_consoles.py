@@ -340,6 +340,18 @@ def test_a_held_console_is_attached_when_the_other_client_leaves(
     seen.wait_text("\r\nmine\r\n")
 
 
+def test_what_was_typed_for_a_try_that_failed_is_not_typed_later(bench: Bench, open_console: OpenConsole) -> None:
+    _, leave = hold_until(bench, bench.demo.find("web1"))
+    seen = open_console("web1")
+    seen.console.write(b"echo stale\r")
+    seen.wait(ConsoleState.HELD)
+    leave()
+    seen.tick_until(ConsoleState.OPEN)
+    seen.console.write(b"echo mine\r")
+    seen.wait_text("\r\nmine\r\n")
+    assert "stale" not in seen.text
+
+
 def test_a_held_console_that_is_being_tried_can_be_taken_over(bench: Bench, open_console: OpenConsole) -> None:
     key = bench.demo.find("web1")
     ends = hold(bench, key)

@@ -195,6 +195,48 @@ def test_resize_wraps_anew() -> None:
     assert emulator.columns == 30
 
 
+FULL = b"".join(b"line %d\r\n" % number for number in range(39))
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_cursors_line_stays_in_sight_when_there_is_text_below_it(columns: int) -> None:
+    emulator, _ = make(120, 40)
+    emulator.feed(FULL + b"\x1b[10;1H\x1b[2K\x1b[42mPROMPT")
+    emulator.resize(columns, 12)
+    assert text(emulator) == [*(f"line {number}" for number in range(9)), "PROMPT", "line 10", "line 11"]
+    emulator.feed(b"> ok")
+    assert text(emulator)[9] == "PROMPT> ok"
+    assert str(emulator.line(9)[0].style) == "on color(2)"
+
+
+def test_what_is_above_the_cursor_is_in_the_scrollback_where_little_room_is_left() -> None:
+    emulator, _ = make(120, 40)
+    emulator.feed(FULL + b"\x1b[30;1H\x1b[2KPROMPT\x1b[10;1H")
+    emulator.resize(120, 5)
+    emulator.feed(b"here")
+    assert text(emulator) == ["line 5", "line 6", "line 7", "line 8", "here 9"]
+    assert emulator.text_lines()[:2] == ["line 0", "line 1"]
+
+
+def test_lines_below_that_wrap_do_not_push_the_cursor_out() -> None:
+    emulator, _ = make(20, 6)
+    emulator.feed(b"0123456789abcdefghij" * 6 + b"\x1b[2;1H")
+    emulator.resize(10, 6)
+    emulator.feed(b"X")
+    assert "X123456789" in text(emulator)
+
+
+def test_nothing_is_erased_where_the_cursor_stays_in_sight_or_within_a_sequence() -> None:
+    emulator, _ = make(120, 40)
+    emulator.feed(FULL + b"\x1b[35;1H")
+    emulator.resize(120, 12)
+    assert text(emulator)[-1] == "line 38"
+    emulator.feed(b"\x1b[1;1H\x1b[3")
+    emulator.resize(120, 8)
+    emulator.feed(b"1mred")
+    assert "1mred" not in "".join(text(emulator))
+
+
 def test_a_guest_cannot_change_the_size() -> None:
     emulator, _ = make(40, 6)
     emulator.feed(b"\x1b[?40h\x1b[?3h\x1b[8;60;200t")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from kvmtui.engine import audit
+from kvmtui.engine.audit import Audit
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.watch import Watch
 from kvmtui.hypervisor.demo import DemoBackend
@@ -387,3 +389,20 @@ def test_definitions_and_volumes_are_read_in_the_background(bench: Bench) -> Non
     other = next(uri for uri in bench.demo.uris if uri != key.host)
     assert paths
     assert bench.engine.find_paths(other, paths).result(10) == frozenset()
+
+
+def test_two_threads_that_act_for_the_first_time_share_one_audit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Audit] = []
+    other = threading.Thread(target=lambda: found.append(bench.engine.audit))
+
+    def made_slowly() -> Audit:
+        if other.ident is None:
+            other.start()
+            # As long as the other would take to make one of its own.
+            other.join(0.2)
+        return Audit()
+
+    monkeypatch.setattr(audit, "Audit", made_slowly)
+    mine = bench.engine.audit
+    other.join()
+    assert found == [mine]

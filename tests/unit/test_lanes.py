@@ -3,8 +3,8 @@ from typing import Any, cast
 
 import pytest
 
-from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, LinkLost, NotStarted
-from kvmtui.hypervisor.lanes import HostLanes
+from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, HypervisorError, LinkLost, NotStarted
+from kvmtui.hypervisor.lanes import HostLanes, settle
 from kvmtui.hypervisor.protocol import Connection
 
 
@@ -114,6 +114,13 @@ def test_defects_reach_the_caller(lanes: HostLanes) -> None:
     with pytest.raises(ZeroDivisionError):
         lanes.run("watch", lambda _: 1 / 0, 5)
     assert lanes.run("watch", lambda _: 1, 5) == 1
+
+
+def test_a_defect_does_not_end_who_settles_calls(lanes: HostLanes) -> None:
+    call = lanes.start("watch", lambda _: 1 / 0)
+    assert isinstance(call.future.exception(5), ZeroDivisionError)
+    with pytest.raises(HypervisorError, match="internal error"):
+        settle(call)
 
 
 def test_what_hangs_in_one_kind_of_lane_does_not_keep_another_from_working(lanes: HostLanes) -> None:

@@ -214,3 +214,38 @@ def test_the_codes_are_those_of_the_binding() -> None:
     assert module.VIR_ERR_CONFIG_UNSUPPORTED == 67
     assert module.VIR_ERR_ARGUMENT_UNSUPPORTED == 74
     assert module.VIR_ERR_OPERATION_UNSUPPORTED == 84
+
+
+def make_volume(connection: LibvirtConnection, name: str) -> str:
+    pool = connection._connection.storagePoolLookupByName("default-pool")
+    xml = f"<volume><name>{name}</name><capacity unit='MiB'>1</capacity></volume>"
+    return str(pool.createXML(xml, 0).path())
+
+
+def test_a_volume_is_deleted_only_on_the_file_system_that_it_was_absent_from(connection: LibvirtConnection) -> None:
+    here, elsewhere = "/default-pool/copy.img", "/no-pool/copy.img"
+    absent = connection.absent_volumes([here, elsewhere])
+    assert absent.keys() == {here}
+    assert make_volume(connection, "copy.img") == here
+    assert connection.absent_volumes([here]) == {}
+    with pytest.raises(errors.HypervisorError, match="nothing is deleted"):
+        # As if something had been mounted over the folder since.
+        connection.delete_volumes({here: absent[here] + 1})
+    assert connection.known_paths([here]) == {here}
+    connection.delete_volumes(absent)
+    assert connection.known_paths([here]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"), [("file", "file='/default-pool/used.img'"), ("volume", "pool='default-pool' volume='used.img'")]
+)
+def test_a_volume_that_a_vm_here_uses_is_not_deleted(connection: LibvirtConnection, kind: str, source: str) -> None:
+    absent = connection.absent_volumes(["/default-pool/used.img", "/default-pool/copy.img"])
+    used, copy = make_volume(connection, "used.img"), make_volume(connection, "copy.img")
+    connection._connection.defineXML(
+        "<domain type='test'><name>user</name><memory>1024</memory><os><type>hvm</type></os><devices>"
+        f"<disk type='{kind}'><source {source}/><target dev='vda'/></disk></devices></domain>"
+    )
+    with pytest.raises(errors.HypervisorError, match=r"user uses /default-pool/used.img: nothing is deleted"):
+        connection.delete_volumes(absent)
+    assert connection.known_paths([used, copy]) == {used, copy}

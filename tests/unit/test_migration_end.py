@@ -46,6 +46,7 @@ ADOPTED = replace(OK, certain=False, persistent=None)
 NO_POST_COPY = replace(OK, error=HypervisorError("Postcopy is not supported"))
 COPYING = replace(ERROR, paths=(PATH,), absent=frozenset({PATH}))
 OFFLINE = replace(OK, request=request(MigrationOptions(offline=True)))
+COPIED = replace(OK, request=request(MigrationOptions(offline=True, undefine_source=False)))
 
 R = RepairKind
 DONE, FAILED, CANCEL, UNKNOWN, AGAIN, ON = (
@@ -126,6 +127,11 @@ DONE, FAILED, CANCEL, UNKNOWN, AGAIN, ON = (
         (OFFLINE, OFF, OFF, DONE, DONE, [R.UNDEFINE_SOURCE], "on both hosts"),
         (replace(OFFLINE, error=HypervisorError("no")), OFF, GONE, FAILED, FAILED, [], "no"),
         (replace(OFFLINE, error=HypervisorError("exists")), OFF, OFF, FAILED, FAILED, [], "exists"),
+        (replace(COPIED, error=HypervisorError("exists")), OFF, OFF, FAILED, FAILED, [], "exists"),
+        (COPIED, OFF, OFF, DONE, DONE, [], ""),
+        (replace(OFFLINE, error=LinkLost("cut"), certain=False), OFF, GONE, AGAIN, FAILED, [], "cut"),
+        (replace(OFFLINE, error=LinkLost("cut"), certain=False), OFF, OFF, AGAIN, FAILED, [], "cut"),
+        (replace(OFFLINE, error=LinkLost("cut"), certain=False), GONE, OFF, DONE, DONE, [], ""),
         (OFFLINE, GONE, GONE, UNKNOWN, UNKNOWN, [], "neither"),
         (OFFLINE, RUNS, OFF, FAILED, FAILED, [], "started meanwhile"),
     ],
@@ -154,7 +160,7 @@ ALL_TOLD = [
 ]
 
 
-@pytest.mark.parametrize("case", [OK, ERROR, CANCELLED, LINK, ADOPTED, COPYING, OFFLINE])
+@pytest.mark.parametrize("case", [OK, ERROR, CANCELLED, LINK, ADOPTED, COPYING, OFFLINE, COPIED])
 def test_no_guest_is_resumed_or_deleted_while_the_other_host_has_it(case: Case) -> None:
     for source in ALL_TOLD:
         for destination in ALL_TOLD:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.migration_end import look_at_source
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
 from kvmtui.hypervisor.errors import HypervisorError, InvalidState
-from kvmtui.model.actions import Verb
+from kvmtui.model.actions import BY_ID, ActionRequest, Verb
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.migration_progress import Verdict
@@ -311,6 +312,30 @@ def test_an_end_that_could_not_be_known_is_told_when_the_host_is_back(bench: Ben
     assert key not in bench.engine.fleet.pending
 
 
+def test_an_end_that_could_not_be_known_is_not_told_by_a_later_move(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H2)
+    assert see(bench, key, ended).phase is Phase.UNKNOWN
+    bench.demo.host_up(H2)
+    ask(bench, "web1")
+    assert see(bench, key, lambda one: one.phase is Phase.DONE)
+    for _ in range(20):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert [one.phase for one in bench.engine.migrations] == [Phase.DONE, Phase.UNKNOWN]
+
+
+def test_another_job_of_a_vm_is_not_taken_for_its_migration(bench: Bench) -> None:
+    key = bench.vm("db2").key
+    bench.submit("save", "db2")
+    bench.tick_until(lambda: bench.vm("db2").job is not None, "the save as a job")
+    connection = bench.demo.open(key.host, read_only=True)
+    assert connection.job(key.uuid)
+    assert look_at_source(connection, key.uuid).job is None
+    connection.close()
+
+
 def test_what_another_started_is_adopted_steered_and_proven(bench: Bench) -> None:
     key = ask(bench, "web1", SLOW)
     see(bench, key, running)
@@ -325,7 +350,8 @@ def test_what_another_started_is_adopted_steered_and_proven(bench: Bench) -> Non
         assert (found.adopted, found.phase, found.request.destination) == (True, Phase.RUNNING, H2)
         assert Steer.POST_COPY not in found.steers
         assert other.fleet.pending[key] == "migrating"
-        other.steer(key, Steer.ABORT)
+        # Also by the key that cancels any job: who follows the migration knows then that it was meant to end.
+        other.submit(ActionRequest(BY_ID["cancel_job"], key, "web1", found.request.vm_id))
         for _ in range(60):
             bench.clock.advance(1)
             other.tick()

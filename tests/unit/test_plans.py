@@ -2,7 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +17,7 @@ from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Phase
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.model.preflight import preflight
-from kvmtui.model.preflight_values import Check, Grade
+from kvmtui.model.preflight_values import Check, Grade, GuestNeeds, HostOffers
 from kvmtui.model.vm import VmState
 
 H1, H2 = "demo://h1", "demo://h2"
@@ -25,10 +27,12 @@ Checks = dict[str, Check]
 class Bench:
     """The demo, watched for a minute, and the plans of its engine."""
 
-    def __init__(self, *, read_only: bool = False) -> None:
+    def __init__(self, *, read_only: bool = False, read_only_hosts: Collection[str] = ()) -> None:
         self.clock = ManualClock()
         self.demo = DemoBackend(clock=self.clock)
-        self.engine = Engine(self.demo, self.demo.uris, clock=self.clock, read_only=read_only)
+        self.engine = Engine(
+            self.demo, self.demo.uris, clock=self.clock, read_only=read_only, read_only_hosts=read_only_hosts
+        )
         self.watch(60)
 
     def watch(self, seconds: int) -> None:
@@ -174,10 +178,39 @@ def test_a_failed_check_keeps_a_move_from_being_made(bench: Bench, checks: Check
     run = bench.run_to_the_end()
     assert (run.steps[0].outcome, run.steps[0].message) == (Outcome.REFUSED, "CPU: needs avx512")
     assert bench.engine.migrations == ()
-    # It is not proposed again.
+    # It is not proposed again for a while, in which somebody may see to it.
     run = bench.look()
     assert run.plan is not None
     assert all(step.move.name != "web1" for step in run.steps)
+    bench.watch(600)
+    assert [step.move.name for step in bench.look().steps] == ["web1"]
+
+
+def test_no_volume_is_overwritten_without_anybody_being_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.demo.add_vm(H1, "ledger", role="db")
+    bench.watch(60)
+    told = bench.engine.read_offers
+
+    def one_is_there(host: str, needs: GuestNeeds) -> "Future[HostOffers]":
+        answer: Future[HostOffers] = Future()
+        answer.set_result(replace(told(host, needs).result(10), volumes={needs.disks[0].place or "": 2**40}))
+        return answer
+
+    monkeypatch.setattr(bench.engine, "read_offers", one_is_there)
+    bench.look(H1)
+    bench.plans.go(next(step.move.vm for step in bench.run.steps if step.move.name == "ledger"))
+    bench.tick_until(lambda: bench.step("ledger").outcome.over, "it does not end")
+    assert bench.step("ledger").outcome is Outcome.REFUSED
+    assert "vda: h2 has a volume at" in bench.step("ledger").message
+    assert bench.where("ledger") == H1
+
+
+def test_no_device_is_taken_for_shared_without_anybody_being_asked(bench: Bench, checks: Checks) -> None:
+    checks["shared"] = Check("shared", "shared storage", Grade.WARN, "one device on both hosts or two", "")
+    bench.look()
+    run = bench.run_to_the_end()
+    assert (run.steps[0].outcome, run.steps[0].message) == (Outcome.REFUSED, "one device on both hosts or two")
+    assert bench.engine.migrations == ()
 
 
 def test_warnings_are_shown_and_do_not_stop(bench: Bench, checks: Checks) -> None:
@@ -238,6 +271,17 @@ def test_a_move_whose_reason_has_gone_is_dropped_and_says_so(bench: Bench, check
     assert bench.where(second) == H1
 
 
+def test_a_move_that_breaks_a_limit_by_now_is_dropped_with_that_reason(bench: Bench, checks: Checks) -> None:
+    bench.look(H1)
+    for number in range(2):
+        bench.demo.add_vm(H2, f"newcomer{number}", memory_bytes=bench.engine.fleet.hosts[H2].figures.memory_total_bytes)
+    bench.watch(3)
+    run = bench.run_to_the_end()
+    dropped = [step.message for step in run.steps if step.outcome is Outcome.DROPPED]
+    assert dropped
+    assert all(why.startswith("by the figures of now: needs ") and "on h2" in why for why in dropped)
+
+
 def test_read_only_plans_but_runs_nothing() -> None:
     bench = Bench(read_only=True)
     try:
@@ -247,6 +291,22 @@ def test_read_only_plans_but_runs_nothing() -> None:
         bench.watch(3)
         assert bench.run.stage is Stage.READY
         assert bench.engine.migrations == ()
+    finally:
+        bench.engine.stop()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    ("closed", "why"), [(H1, "its host is watched read-only"), (H2, "there is no other host that takes VMs")]
+)
+def test_a_host_that_is_watched_read_only_is_in_no_plan(closed: str, why: str, *, read_only: bool) -> None:
+    bench = Bench(read_only=read_only, read_only_hosts=[closed])
+    try:
+        assert bench.look().steps == ()
+        run = bench.look(H1)
+        assert run.steps == ()
+        assert run.plan is not None
+        assert why in {each.why for each in run.plan.unmoved}
     finally:
         bench.engine.stop()
 

@@ -32,6 +32,7 @@ BY_POOL = NeededDisk("vdc", kind="volume", pool="fast", volume="c")
 ISO = NeededDisk("sda", device="cdrom", path="/iso/a.iso", writable=False)
 IMAGES = Pool("images", "dir", True, "/images", free_bytes=100 * GIB)
 NAS = Pool("nas", "netfs", True, "/images", "nas:/vms", 100 * GIB)
+LVM = Pool("vg0", "logical", True, "/dev/vg0", free_bytes=100 * GIB)
 BR0 = NeededInterface("bridge", "br0")
 TEAM = NeededInterface("hostdev", "eth5", replaceable=True)
 
@@ -77,6 +78,10 @@ def checks(
     made = preflight(replace(NEEDS, **needs or {}), replace(OFFERS, **offers or {}), options)
     assert len({check.id for check in made}) == len(made)
     return {check.id: check for check in made}
+
+
+def on(**changes: Any) -> dict[str, Any]:
+    return {"disks": (replace(DISK, **changes),)}
 
 
 def host(**changes: Any) -> dict[str, Any]:
@@ -154,6 +159,10 @@ def host(**changes: Any) -> dict[str, Any]:
         ("disks", {"disks": (BY_POOL,)}, {"pools": (Pool("fast", "dir", True),), "volumes": {"fast:c": 1}}, SHARED,
          PASS, "fast:c"),
         ("shared", {}, {}, SHARED, UNKNOWN, "one file on both or two"),
+        ("shared", on(kind="block", path="/dev/vg0/a"), {}, SHARED, WARN, "one device on both hosts or two"),
+        ("shared", on(kind="block", path="/dev/disk/by-id/wwn-0x5"), {}, SHARED, PASS, "one device on both hosts"),
+        ("shared", on(kind="volume", path=None, pool="vg0", volume="a"), {"pools": (LVM,)}, SHARED, WARN, "vg0:a"),
+        ("shared", on(kind="volume", path=None, pool="images", volume="a"), {}, SHARED, UNKNOWN, "images:a"),
         ("shared", {"pools": (NAS,)}, {"pools": (NAS,)}, SHARED, PASS, "/images is nas:/vms on both"),
         ("shared", {"pools": (NAS,)}, {"pools": (replace(NAS, source="nas:/old"),)}, SHARED, UNKNOWN, "one file"),
         ("shared", {}, {}, MigrationOptions(unsafe=True), WARN, "unsafe is set"),

@@ -167,7 +167,7 @@ def test_cpu_sets(text: str, numbers: set[int]) -> None:
     assert cpu_set(text) == numbers
 
 
-@pytest.mark.parametrize("xml", ["", "<domain", "\x00", "<a></b>", "not xml", "\ud800"])
+@pytest.mark.parametrize("xml", ["", "<domain", "\x00", "<a></b>", "not xml", "\ud800", "<!DOCTYPE a><a/>"])
 def test_what_cannot_be_read_is_said(xml: str) -> None:
     for parser in (parse, parse_capabilities, parse_emulation, lambda text: parse_pool(text, active=True)):
         with pytest.raises(HypervisorError, match="cannot be read"):

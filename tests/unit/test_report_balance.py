@@ -130,3 +130,17 @@ def test_control_c_aborts_the_move_under_way_and_says_what_stands(
     assert "aborting; ^C again leaves at once" in said
     assert "stopped: the move of " in said
     assert bench.hosts("db1", "web1", "web2", "cache1") == {H1}
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [("engine.definitions.Definitions.advance", NOT_KNOWN), ("engine.plan_runner.MoveCheck", NOT_ALL)],
+)
+def test_a_defect_ends_it_with_a_line(bench: Bench, monkeypatch: pytest.MonkeyPatch, broken: str, code: int) -> None:
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(f"kvmtui.{broken}", defect)
+    assert bench.report(run=True) == code
+    assert "kvmtui: an internal error; run with --log FILE to see it" in bench.err.getvalue()
+    assert bench.hosts("web1") == {H1}

@@ -214,18 +214,18 @@ class DemoConnection:
         if transfer is not None:
             self._await(transfer)
 
-    def absent_volumes(self, paths: Collection[str]) -> frozenset[str]:
-        """Return those that no VM and no volume of this host has."""
+    def absent_volumes(self, paths: Collection[str]) -> Mapping[str, int]:
+        """Return those that no VM and no volume of this host has; its file systems have no size."""
         known = self.known_paths(paths)
-        return frozenset(paths) - known
+        return {path: 0 for path in paths if path not in known}
 
-    def delete_volumes(self, paths: Collection[str]) -> None:
+    def delete_volumes(self, volumes: Mapping[str, int]) -> None:
         """Delete volumes that no VM uses."""
         with self._call(writes=True):
             used = {disk.path for vm in self._host.vms.values() for disk in vm.spec.disks}
-            if used.intersection(paths):
+            if used.intersection(volumes):
                 raise HypervisorError("a VM uses them: nothing is deleted")
-            self._host.volumes -= set(paths)
+            self._host.volumes -= set(volumes)
 
     def open_console(
         self, uuid: str, sink: ConsoleSink, device: str | None = None, *, force: bool = False

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Button, Label
@@ -38,12 +38,18 @@ class ExpiringScreen(ModalScreen[T]):
 
     def on_mount(self) -> None:
         """Start the time to live."""
-        self._expiry = self.set_timer(_EXPIRES_S, self.action_cancel)
+        self._expiry = self.set_timer(_EXPIRES_S, self.expire)
         self.app.call_later(make_fit, self.app)
 
     def on_screen_resume(self) -> None:
-        """Close now if it ran out while another screen was over it."""
+        """Close, where the time ran out while another question stood over this one."""
         if _now_s() - self._asked_at_s > _EXPIRES_S:
+            self.action_cancel()
+
+    def expire(self) -> None:
+        """Close at the end of the time to live, or when no other screen stands over this one any more."""
+        # Textual takes the topmost screen away, whichever it was that was closed.
+        if self.is_active:
             self.action_cancel()
 
     def stay(self) -> None:
@@ -71,6 +77,8 @@ class ConfirmScreen(ExpiringScreen[bool]):
         Binding("y", "yes", "yes", show=False),
         Binding("n", "cancel", "no", show=False),
         Binding("left,right", "app.focus_next", "other", show=False),
+        Binding("down,pagedown", "scroll(1)", show=False),
+        Binding("up,pageup", "scroll(-1)", show=False),
     ]
 
     def __init__(self, question: str, vms: Sequence[str], consequence: str, *, destructive: bool) -> None:
@@ -85,10 +93,11 @@ class ConfirmScreen(ExpiringScreen[bool]):
         """Lay the question out."""
         with Vertical(classes="dialog destructive" if self._destructive else "dialog"):
             yield Label(self._question, classes="title", markup=False)
-            for line in self._vms[:_LISTED]:
-                yield Label(f"  {line}", classes="vm", markup=False)
+            lines = [*self._vms[:_LISTED]]
             if len(self._vms) > _LISTED:
-                yield Label(f"  and {len(self._vms) - _LISTED} more", classes="vm", markup=False)
+                lines.append(f"and {len(self._vms) - _LISTED} more")
+            if lines:
+                yield VerticalScroll(*(Label(line, classes="vm", markup=False) for line in lines), can_focus=False)
             yield Label(self._consequence, classes="consequence", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("No", id="no", compact=True)
@@ -102,6 +111,11 @@ class ConfirmScreen(ExpiringScreen[bool]):
     def action_yes(self) -> None:
         """Agree."""
         self.answer(True)
+
+    def action_scroll(self, pages: int) -> None:
+        """Scroll the lines, where they are more than fit."""
+        for lines in self.query(VerticalScroll):
+            lines.scroll_relative(y=pages * max(1, lines.size.height - 1), animate=False)
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

@@ -48,12 +48,17 @@ class AuditScreen(ReadingScreen):
 
     def on_mount(self) -> None:
         """Show what there is, and the rest when it has come."""
-        self._show()
+        self._look_again()
 
     def action_filter(self) -> None:
         """Show only the selected VM, or all."""
         self._filtered = bool(self._where) and not self._filtered
         self._show()
+
+    def _look_again(self) -> None:
+        self._show()
+        if not self._asked.done():
+            self.set_timer(_LOOK_S, self._look_again)
 
     def _show(self) -> None:
         title = f"What was done to {self._where}" if self._filtered else "What was done, in all sessions"
@@ -65,7 +70,6 @@ class AuditScreen(ReadingScreen):
         if time.monotonic() - self._asked_at_s > _SLOW_S:
             text = "The audit does not come: its folder does not answer."
             self.query_one(".records", Static).update(Content.styled(text, "$text-warning"))
-        self.set_timer(_LOOK_S, self._show)
 
     def _is_chosen(self, record: Record) -> bool:
         return record.vm_uuid == self._vm_uuid

@@ -136,8 +136,10 @@ class CockpitScreen(Screen[None]):
     def action_repair(self, number: int) -> None:
         """Offer the repair of that number."""
         move = self.selected
-        if move is None or number > len(move.repairs):
-            self._say("" if move is None or not number else "nothing of that number is offered")
+        if move is None:
+            return
+        if number > len(move.repairs):
+            self._say("nothing of that number is offered" if move.repairs else "there is nothing to repair")
             return
         repair = move.repairs[number - 1]
         asked = Question(
@@ -218,7 +220,8 @@ class CockpitScreen(Screen[None]):
         return () if move is None else (ident(move), move.phase, move.message)
 
     def _show(self) -> None:
-        if not self.is_mounted:
+        # A move may change while the screen goes, and its widgets before it.
+        if not (self.is_mounted and self.is_running):
             return
         moves, cursor, now_s = self._moves.all, self._cursor, self._engine.clock()
         move = moves[cursor] if moves else None

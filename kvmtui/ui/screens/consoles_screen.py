@@ -6,6 +6,7 @@ from datetime import datetime
 from textual import on
 
 from kvmtui.engine.engine import Engine
+from kvmtui.model.migration import Phase
 from kvmtui.model.vm import VmKey
 from kvmtui.ui import acting
 from kvmtui.ui.config_reader import ConfigReader
@@ -65,7 +66,15 @@ class ConsolesScreen(ActingScreen):
             for key in moving
             if (vm := self.shown_fleet.vm(key)) is not None
         ]
-        quit_or_ask(self.app, self._consoles.sessions, names)
+        moves = [move for move in self._engine.migrations if not move.phase.ended and not move.adopted]
+        queued = any(move.phase is Phase.QUEUED for move in moves)
+        quit_or_ask(
+            self.app,
+            self._consoles.sessions,
+            names,
+            managed=any(not move.peer_to_peer and move.phase is not Phase.QUEUED for move in moves),
+            waits=queued or self._engine.plans.running,
+        )
 
     def divide_height(self) -> None:
         """Divide the height of the screen anew."""

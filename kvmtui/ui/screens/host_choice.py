@@ -11,7 +11,7 @@ from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from kvmtui.model.host import Host, Link
-from kvmtui.ui.format import size
+from kvmtui.ui.format import percent, size
 from kvmtui.ui.screens.ask import ExpiringScreen
 
 
@@ -51,9 +51,9 @@ class HostChoiceScreen(ExpiringScreen[HostChoice]):
         figures = host.figures
         parts = [f"{host.name:<12}", f"{host.running} running"]
         if figures.cpu_busy_fraction is not None:
-            parts.append(f"CPU {figures.cpu_busy_fraction:4.0%}")
+            parts.append(f"CPU {percent(figures.cpu_busy_fraction)!s:>5}")
         if figures.memory_total_bytes is not None and figures.memory_used_bytes is not None:
-            parts.append(f"{' '.join(size(figures.memory_total_bytes - figures.memory_used_bytes))} free")
+            parts.append(f"{size(figures.memory_total_bytes - figures.memory_used_bytes)} free")
         if host.link is not Link.UP:
             parts.append("not connected")
         if note := self._notes.get(host.key):

@@ -45,7 +45,6 @@ from kvmtui.ui.widgets.vm_detail import VmDetail
 from kvmtui.ui.widgets.vm_table import VmTable
 
 _log = logging.getLogger(__name__)
-_JOURNAL = 500
 _TICK_S, _SLOW_TICK_S = 1.05, 5.0
 """How long nothing may come from the hosts before ages and the clock are brought up to date all the same; and on a slow
 link, where there are no graphs."""

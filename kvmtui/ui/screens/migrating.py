@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from functools import partial
+from functools import cache
 from typing import TypeVar
 
 from textual.screen import Screen
@@ -13,7 +13,8 @@ from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.host import Link
 from kvmtui.model.migration import MigrationRequest
-from kvmtui.model.preflight import GuestNeeds, default_disks, preflight
+from kvmtui.model.migration_options import MigrationOptions
+from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, preflight
 from kvmtui.model.vm import Vm
 from kvmtui.ui.acting import where
 from kvmtui.ui.outlook import Look
@@ -36,18 +37,38 @@ def choose_destination(screen: Screen[None], engine: Engine, vms: Sequence[Vm], 
     if not up:
         note("migrate: there is no other connected host; give kvmtui a second -c URI")
         return
-    subject = where(vms[0].name if len(vms) == 1 else f"{len(vms)} VMs", vms[0].key.host, fleet)
-    question = DestinationScreen(subject, vms, others)
+
+    def subject(vms: Sequence[Vm]) -> str:
+        return where(vms[0].name if len(vms) == 1 else f"{len(vms)} VMs", vms[0].key.host, fleet)
+
+    def why_not(vm: Vm) -> str:
+        return _why_not(vm, engine.fleet.vm(vm.key))
+
+    question = DestinationScreen(subject, vms, others, why_not)
 
     def chosen(answer: Destination | None) -> None:
         if answer is None:
             return
         for vm in vms:
-            engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, answer.host, answer.options[vm.key]))
+            if vm.key in answer.options:
+                engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, answer.host, answer.options[vm.key]))
+            else:
+                note(f"migrate {subject([vm])}: left out: {why_not(vm) or 'it was gone when Enter was pressed'}")
 
     screen.app.push_screen(question, chosen)
     for vm in vms:
         screen.app.run_worker(_look_at(engine, vm, up, question), exit_on_error=False)
+
+
+def _why_not(vm: Vm, now: Vm | None) -> str:
+    """Return why a VM cannot be moved any more as it was when it was asked about, or ""."""
+    if now is None:
+        return "it is not on this host any more"
+    if now.job is not None:
+        return f"{now.job.operation} is under way meanwhile"
+    if now.id != vm.id:
+        return "it has been started meanwhile" if vm.id == -1 else f"it is {now.state} by now, or in another run"
+    return ""
 
 
 async def _look_at(engine: Engine, vm: Vm, hosts: Sequence[str], question: DestinationScreen) -> None:
@@ -66,7 +87,24 @@ async def _look(engine: Engine, host: str, needs: GuestNeeds) -> Look:
     offers = await _answer(engine.read_offers(host, needs))
     if isinstance(offers, str):
         return Look(problem=offers)
-    return Look(partial(preflight, needs, offers), default_disks(needs, offers))
+    try:
+        diskless = all(disk.removable for disk in needs.disks)
+        return Look(_judge(needs, offers), default_disks(needs, offers), diskless=diskless)
+    except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
+        return Look(problem=_internal_error())
+
+
+def _judge(needs: GuestNeeds, offers: HostOffers) -> Callable[[MigrationOptions], tuple[Check, ...]]:
+    """Return the checks by the options; the dialog asks for those of all VMs and hosts whenever it draws."""
+
+    @cache
+    def judge(options: MigrationOptions) -> tuple[Check, ...]:
+        try:
+            return preflight(needs, offers, options)
+        except Exception:  # noqa: BLE001 - a defect in a check must not take the screen down
+            return Look(problem=_internal_error()).checks(options)
+
+    return judge
 
 
 async def _answer(asked: "Future[T]") -> T | str:
@@ -78,5 +116,9 @@ async def _answer(asked: "Future[T]") -> T | str:
     except HypervisorError as error:
         return str(error)
     except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
-        _log.exception("looking before a move")
-        return "an internal error; run with --log FILE to see it"
+        return _internal_error()
+
+
+def _internal_error() -> str:
+    _log.exception("looking before a move")
+    return "an internal error; run with --log FILE to see it"

@@ -16,6 +16,8 @@ from kvmtui.engine.engine import Engine
 from kvmtui.model.balance import destinations
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.model.vm import VmKey
+from kvmtui.ui.acting import host_name
+from kvmtui.ui.format import percent
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen
@@ -75,7 +77,8 @@ class PlanScreen(ModalScreen[None]):
 
     def follow(self) -> None:
         """Show the plan as it stands now."""
-        if not self.is_mounted:
+        # The plan may change while the screen goes, and its widgets before it.
+        if not (self.is_mounted and self.is_running):
             return
         run = self._plans.run
         title, state = headline(run, self._host_name)
@@ -103,6 +106,9 @@ class PlanScreen(ModalScreen[None]):
         self._shown = keys
         moves.clear_options()
         moves.add_options([Option(line) for line in lines])
+        if keys and not moves.display:
+            # When it was hidden, it lost the keys.
+            moves.focus()
         moves.display = bool(lines)
         if keys:
             moves.highlighted = keys.index(highlighted) if highlighted in keys else 0
@@ -118,8 +124,7 @@ class PlanScreen(ModalScreen[None]):
         return next((step for step in (run.left if run is not None else ()) if step.move.vm == key), None)
 
     def _host_name(self, host: str) -> str:
-        known = self._engine.fleet.hosts.get(host)
-        return host if known is None else known.name
+        return host_name(host, self._engine.fleet)
 
     def _keys(self, run: PlanRun | None) -> Content:
         pairs: list[tuple[str, str]] = []
@@ -197,7 +202,7 @@ class PlanScreen(ModalScreen[None]):
         if not hosts:
             self._note(f"{step.move.name} can go nowhere else")
             return
-        notes = {key: place.broken or f"then CPU {place.cpu.after:.0%}" for key, place in places.items()}
+        notes = {key: place.broken or f"then CPU {percent(place.cpu.after)}" for key, place in places.items()}
         title = f"Move {step.move.name} to"
 
         def chosen(answer: HostChoice | None) -> None:

@@ -6,7 +6,7 @@ from textual.content import Content
 
 from kvmtui.model.balance_plan import Change, HostChange, Move, Unmoved
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
-from kvmtui.ui.format import duration
+from kvmtui.ui.format import duration, percent
 from kvmtui.ui.glyphs import Glyphs
 
 _MUTED = "$foreground-muted"
@@ -132,7 +132,7 @@ def _under_way(step: Step) -> str:
     fraction = progress.fraction if progress is not None else None if job is None else job.progress
     words = [step.migration.phase.value]
     if fraction is not None:
-        words.append(f"{fraction:.0%}")
+        words.append(str(percent(fraction)))
     if progress is not None and progress.eta_s is not None:
         words.append(f"~{duration(progress.eta_s)} left")
     return " · ".join(words)

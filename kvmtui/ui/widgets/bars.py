@@ -51,7 +51,7 @@ class TitleBar(Widget):
         self.clock = now.strftime("%H:%M:%S" if seconds else "%H:%M")
 
     def render(self) -> Content:
-        """Draw the line."""
+        """Draw the line; where it is too long the clock goes first, then what is last."""
         hosts, vms, running, down = self.counts
         parts = [
             Content.styled(" kvmtui ", "bold $primary"),
@@ -61,15 +61,17 @@ class TitleBar(Widget):
         ]
         if down:
             parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))
+        if self.mode:
+            parts.append(Content.styled(f" · {self.mode}", "$warning"))
         if self.moves[0]:
             parts.append(Content.styled(f" · {self.moves[0]}", self.moves[1]))
         if self.plan:
             parts.append(Content.styled(f" · {self.plan}", "$text-accent"))
-        if self.mode:
-            parts.append(Content.styled(f" · {self.mode}", "$warning"))
         left = Content("").join(parts)
         right = Content.styled(f"{self.clock} ", "dim")
-        gap = max(1, self.size.width - left.cell_length - right.cell_length)
+        gap = self.size.width - left.cell_length - right.cell_length
+        if gap < 1:
+            return left.truncate(max(1, self.size.width), ellipsis=True)
         return Content("").join([left, Content(" " * gap), right])
 
 

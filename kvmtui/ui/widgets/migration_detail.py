@@ -13,11 +13,10 @@ from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.move_options import in_a_line
 from kvmtui.ui.moves import Trace
 from kvmtui.ui.paint import Run, Tone, fit, fit_runs
+from kvmtui.ui.steering import DEFAULT_DOWNTIME_MS
 from kvmtui.ui.widgets.graph import area, columns_per_cell, meter, nice_maximum
 from kvmtui.ui.widgets.migration_lines import HostName, route, span, standing
 
-_DEFAULT_DOWNTIME_MS = 300
-"""QEMU's downtime-limit, where nobody asked for another."""
 _LABEL, _FIGURE = 11, 9
 _GRAPH_LEAST, _GRAPH_MOST = 3, 12
 Line = list[Run]
@@ -159,7 +158,7 @@ def _facts(detail: MoveDetail, job: Job) -> Line:
     if job.expected_downtime_s is not None:
         allowed = detail.asked_ms or move.request.options.downtime_ms
         if allowed is None and not move.adopted:
-            allowed = _DEFAULT_DOWNTIME_MS
+            allowed = DEFAULT_DOWNTIME_MS
         # Whether libvirt took it, the move's own message says.
         verb = "asked for" if detail.asked_ms else "allowed"
         long = allowed is not None and job.expected_downtime_s * 1000 > allowed

@@ -49,7 +49,9 @@ class MigrationList(RunLines):
         shown, page = self._shown, max(1, height - 1)
         if not shown:
             return False, [[], [("  Nothing has been moved in this run of kvmtui; m moves a VM.", Tone.MUTED)]]
-        self._top = max(0, min(self._cursor, max(self._top, self._cursor - page + 1), len(shown) - 1))
+        top = max(self._cursor - page + 1, min(self._top, self._cursor))
+        # No line stays empty while others are out of sight.
+        self._top = max(0, min(top, len(shown) - page))
         layout = lay_out(shown, self._host_name, width, self._glyphs)
         rows = [
             row_runs(
@@ -61,9 +63,9 @@ class MigrationList(RunLines):
                 cursor=number == self._cursor,
                 calls=self._moves.calls(move),
             )
-            for number, move in enumerate(shown)
+            for number, move in enumerate(shown[self._top : self._top + page], self._top)
         ]
-        return False, [header_runs(layout, self._glyphs), *rows[self._top : self._top + page]]
+        return False, [header_runs(layout, self._glyphs), *rows]
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor there."""
