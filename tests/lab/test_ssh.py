@@ -50,6 +50,12 @@ def test_it_is_watched_acted_on_and_typed_to(lab: Lab, web: Guest, sshd: Sshd) -
         terminal.see("#")
         terminal.press("echo $((6 * 7))-$(hostname)\r")
         terminal.see("42-web1")
+        # A flood through the tunnel: keys go on, and the guest is told to stop.
+        terminal.press("yes 0123456789012345678901234567890123456789\r")
+        terminal.wait(lambda: terminal.screen.count("89012345") > 9, "the flood")
+        terminal.press("\x03")
+        terminal.press("clear; echo 42-web1\r")
+        terminal.wait(lambda: "42-web1" in terminal.screen and "89012345" not in terminal.screen, "calm")
         # The link breaks under it, and it comes back by itself.
         sshd.signal_sessions(signal.SIGKILL)
         terminal.wait(lambda: away(terminal), "the console lost")
