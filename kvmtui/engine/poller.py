@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _CALL_DEADLINE_S = 10.0
 _DOUBT_S = 5.0
 _HELD_UP_S = 60.0
-"""libvirt needs up to 25 s to kill a QEMU that hangs, and gives up other waits after 30 s."""
+"""libvirt holds a VM for 10 s and more while it kills a QEMU that hangs, and gives up other waits after 30 s."""
 _FLAGS_EVERY_S = 10.0
 _BACKOFF_MAX_S = 60.0
 _EARLIEST_S = 0.1

@@ -33,8 +33,7 @@ def _force_off(domain: Any) -> None:
     """End QEMU by SIGTERM, which lets it flush its files, and by SIGKILL only when it does not obey."""
     module = libvirt()
     if _hangs(domain):
-        # It sends SIGTERM first, too. With a QEMU that hangs, waiting for that in vain twice would hold up all who
-        # list this host's VMs for 15 s more.
+        # It sends SIGTERM first, too, and with a QEMU that hangs the wait for it would be in vain twice.
         domain.destroy()
         return
     try:
