@@ -184,11 +184,11 @@ class Migrations:
             self._launch(flight)
 
     def _follow(self, flight: Flight) -> None:
-        key = flight.view.request.key
+        key, destination = flight.view.request.key, self._pollers[flight.view.request.destination]
         before, flight.pending = flight.pending, self._store.begin(key, "migrating")
         if before is not None:
             self._store.end(before)
-        flight.probe = JobProbe(self._pollers[key.host], key.uuid, "migration")
+        flight.probe = JobProbe(self._pollers[key.host], key.uuid, "migration", destination=destination)
 
     def _launch(self, flight: Flight, message: str = "") -> None:
         request, peer_to_peer = flight.view.request, flight.view.peer_to_peer
@@ -301,7 +301,8 @@ class Migrations:
         if flight.probe is not None:
             flight.probe.over = False
         if source.job is not None:
-            self._pollers[flight.view.request.key.host].sampler.jobs[flight.view.request.key.uuid] = source.job
+            if flight.probe is not None:
+                flight.probe.show(source.job)
             self._take_job(flight, source.job, message)
 
     def _another_way(self, flight: Flight, judgement: Judgement) -> bool:
