@@ -144,6 +144,8 @@ class Engine:
             self._consoles.close()
         if self._plans is not None:
             self._plans.close()
+        if self._migrations is not None:
+            self._migrations.close()
         for poller in self._pollers.values():
             poller.close()
         if self._audit is not None:
