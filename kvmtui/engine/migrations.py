@@ -57,6 +57,7 @@ class Migrations:
         self._aftermath = Aftermath(pollers, self._errands, changed, self._call, self._recover, clock)
         self._adoption = Adoption(pollers, self._adopt)
         self._lock = threading.RLock()
+        self._closed = False
 
     @property
     def all(self) -> tuple[Migration, ...]:
@@ -142,6 +143,23 @@ class Migrations:
             known = frozenset(key.uuid for key in self._flights)
             self._adoption.look(self._store.fleet, known, self._clock())
 
+    def close(self) -> None:
+        """Begin no more, and tell the audit how each is left: those that wait are not moved."""
+        with self._lock:
+            self._closed = True
+            for flight in self._flights.values():
+                if flight.view.phase is Phase.QUEUED:
+                    words = "kvmtui ended before its turn came: it was not moved"
+                    flight.show(Phase.CANCELLED, words, ended_at_s=self._clock(), steers=frozenset())
+                    flight.told_end()
+                elif flight.entry is not None:
+                    carried = "the hosts go on by themselves" if flight.view.peer_to_peer else "it breaks off with it"
+                    words = f"kvmtui ended while it was under way: {carried}"
+                    flight.entry.outcome(Phase.UNKNOWN.value, words)
+                else:
+                    continue
+                _log.info("outcome migrate %s: %s", flight, words)
+
     def _adopt(self, key: VmKey, destination: str, job: Job) -> None:
         vm = self._store.fleet.vm(key)
         if vm is None or any(known.uuid == key.uuid for known in self._flights):
@@ -176,6 +194,8 @@ class Migrations:
 
     def _start_waiting(self) -> None:
         """Start those whose turn has come."""
+        if self._closed:
+            return
         waiting = [flight.view.request for flight in self._flights.values() if flight.view.phase is Phase.QUEUED]
         under_way = [flight.view.request for flight in self._flights.values() if flight.view.phase is not Phase.QUEUED]
         for request in next_to_start(waiting, under_way):
@@ -184,11 +204,11 @@ class Migrations:
             self._launch(flight)
 
     def _follow(self, flight: Flight) -> None:
-        key = flight.view.request.key
+        key, destination = flight.view.request.key, self._pollers[flight.view.request.destination]
         before, flight.pending = flight.pending, self._store.begin(key, "migrating")
         if before is not None:
             self._store.end(before)
-        flight.probe = JobProbe(self._pollers[key.host], key.uuid, "migration")
+        flight.probe = JobProbe(self._pollers[key.host], key.uuid, "migration", destination=destination)
 
     def _launch(self, flight: Flight, message: str = "") -> None:
         request, peer_to_peer = flight.view.request, flight.view.peer_to_peer
@@ -301,7 +321,8 @@ class Migrations:
         if flight.probe is not None:
             flight.probe.over = False
         if source.job is not None:
-            self._pollers[flight.view.request.key.host].sampler.jobs[flight.view.request.key.uuid] = source.job
+            if flight.probe is not None:
+                flight.probe.show(source.job)
             self._take_job(flight, source.job, message)
 
     def _another_way(self, flight: Flight, judgement: Judgement) -> bool:

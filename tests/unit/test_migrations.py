@@ -1,6 +1,7 @@
 """Migrations on the demo hosts: queue, steering, adoption, ends that are proven, and repairs that are safe."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -73,6 +74,21 @@ def test_two_at_once_and_the_others_wait_their_turn(bench: Bench) -> None:
     assert order[:2] == [("web2", Phase.RUNNING), ("mail", Phase.RUNNING)]
     assert order[2:] == [("web1", Phase.DONE), ("cache1", Phase.CANCELLED)]
     assert keys[2] not in bench.engine.fleet.pending
+
+
+def test_what_has_not_ended_when_kvmtui_does_is_told_the_audit(bench: Bench) -> None:
+    keys = [ask(bench, name, SLOW) for name in ("web1", "web2", "cache1")]
+    keys.append(ask(bench, "build3", replace(SLOW, peer_to_peer=False)))
+    for key in (keys[0], keys[3]):
+        see(bench, key, running)
+    bench.engine.stop()
+    told = {each.vm: f"{each.result}: {each.message}" for each in bench.engine.audit.read().result(10) if each.result}
+    assert told == {
+        "web1": "unknown: kvmtui ended while it was under way: the hosts go on by themselves",
+        "web2": "unknown: kvmtui ended while it was under way: the hosts go on by themselves",
+        "cache1": "cancelled: kvmtui ended before its turn came: it was not moved",
+        "build3": "unknown: kvmtui ended while it was under way: it breaks off with it",
+    }
 
 
 def test_a_combination_that_libvirt_refuses_is_not_tried(bench: Bench) -> None:
