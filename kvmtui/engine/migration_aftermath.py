@@ -118,6 +118,6 @@ class Aftermath:
         if judgement is None or not judgement.phase.ended:
             flight.show(flight.view.phase, message)
         else:
-            flight.show(judgement.phase, message, repairs=judgement.repairs)
+            flight.show(judgement.phase, message, repairs=judgement.repairs, astray=judgement.astray)
             flight.told_end()
         self._changed(flight.view)

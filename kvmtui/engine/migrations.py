@@ -204,9 +204,14 @@ class Migrations:
         self._follow(flight)
         flight.adrift = flight.broken = False
         flight.recovering, flight.post_copy, flight.returned_at_s = True, True, None
-        kind = RepairKind.RECOVER_POST_COPY
-        self._start(flight, lambda connection: connection.repair(request.key.uuid, kind, request.destination))
-        self._show(flight, Phase.RUNNING, kind.value, repairs=(), ended_at_s=None)
+        kind, peer_to_peer = RepairKind.RECOVER_POST_COPY, flight.view.peer_to_peer
+        self._start(
+            flight,
+            lambda connection: connection.repair(
+                request.key.uuid, kind, request.destination, peer_to_peer=peer_to_peer
+            ),
+        )
+        self._show(flight, Phase.RUNNING, kind.value, repairs=(), astray=False, ended_at_s=None)
 
     def _start(self, flight: Flight, call: Callable[[Connection], None]) -> None:
         request, entry = flight.view.request, flight.entry
@@ -331,7 +336,12 @@ class Migrations:
             self._store.end(flight.pending)
             flight.pending = None
         flight.show(
-            judgement.phase, judgement.message, repairs=judgement.repairs, ended_at_s=self._clock(), steers=frozenset()
+            judgement.phase,
+            judgement.message,
+            repairs=judgement.repairs,
+            astray=judgement.astray,
+            ended_at_s=self._clock(),
+            steers=frozenset(),
         )
         flight.told_end()
         self._changed(flight.view)

@@ -6,12 +6,14 @@ import pytest
 
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.migration_end import look_at_source
+from kvmtui.engine.migration_flight import Flight
+from kvmtui.hypervisor.demo.connection import DemoConnection
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
 from kvmtui.hypervisor.errors import HypervisorError, InvalidState
 from kvmtui.model.actions import BY_ID, ActionRequest, Verb
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
-from kvmtui.model.migration_progress import Verdict
+from kvmtui.model.migration_progress import ProgressTracker, Verdict
 from kvmtui.model.vm import VmKey, VmState
 from tests.unit.test_engine import Bench, bench
 
@@ -151,6 +153,29 @@ def test_a_broken_post_copy_goes_on_by_its_repair(bench: Bench) -> None:
     assert len(bench.engine.migrations) == 1
     assert state(bench, H1, key) is VmState.RUNNING
     assert state(bench, H2, key) is None
+
+
+def test_a_post_copy_that_kvmtui_managed_goes_on_the_same_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    ways: list[object] = []
+    does = DemoConnection.repair
+
+    def repair(connection: DemoConnection, uuid: str, kind: RepairKind, to: str = "", *, peer_to_peer: bool) -> None:
+        ways.append(peer_to_peer)
+        does(connection, uuid, kind, to, peer_to_peer=peer_to_peer)
+
+    monkeypatch.setattr(DemoConnection, "repair", repair)
+    key = ask(bench, "build3", MigrationOptions(post_copy=True, bandwidth_mib_per_s=1, peer_to_peer=False))
+    see(bench, key, running)
+    bench.engine.steer(key, Steer.POST_COPY)
+    see(bench, key, lambda one: one.progress and one.progress.verdict is Verdict.POST_COPY)
+    bench.demo.host_down(H1)
+    bench.demo.host_up(H1)
+    one = see(bench, key, lambda one: ended(one) and one.repairs)
+    assert "--postcopy-resume" in one.repairs[0].command
+    assert "--p2p" not in one.repairs[0].command
+    bench.engine.repair(key, RepairKind.RECOVER_POST_COPY)
+    assert see(bench, key, lambda one: one.phase is Phase.DONE)
+    assert ways == [False]
 
 
 def test_a_guest_that_was_paused_to_get_it_over_goes_on_there(bench: Bench) -> None:
@@ -411,6 +436,22 @@ def test_a_second_way_is_tried_unless_one_was_asked_for(bench: Bench, peer_to_pe
     bench.demo.fail("migrate", HypervisorError("cannot connect to remote libvirt URI"))
     key = ask(bench, "web2", MigrationOptions(peer_to_peer=peer_to_peer))
     assert see(bench, key, ended).phase is phase
+
+
+def test_whether_it_was_paused_is_asked_before_the_first_try_alone(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    request = MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions())
+    flight = Flight(Migration(request, Phase.STARTING, 0.0), None, ProgressTracker(None))
+    connection = bench.demo.open(H1, read_only=False)
+    destination = bench.engine._pollers[H2]
+    for peer_to_peer in (True, False):
+        bench.demo.fail("migrate", HypervisorError("no luck"))
+        with pytest.raises(HypervisorError, match="no luck"):
+            flight.carry(connection, destination, peer_to_peer=peer_to_peer)
+        flight.show(Phase.STARTING, peer_to_peer=False)
+        connection.perform(Verb.PAUSE, vm.key.uuid)
+    assert (flight.was_paused, flight.persistent) == (False, True)
+    connection.close()
 
 
 def test_a_guest_that_another_forced_off_is_said_to_be_nowhere(bench: Bench) -> None:
