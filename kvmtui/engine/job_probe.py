@@ -10,6 +10,8 @@ from kvmtui.model.vm import Job
 
 _log = logging.getLogger(__name__)
 _DEADLINE_S = 10.0
+UNNAMED = "job"
+"""What libvirt before 3.3 tells of any kind of job."""
 
 
 class JobProbe:
@@ -21,6 +23,7 @@ class JobProbe:
         """Whether the host has answered that there is no job."""
         self._poller = poller
         self._uuid = uuid
+        self._operation = operation
         self._call: Call | None = None
         poller.sampler.jobs[uuid] = Job(operation)
 
@@ -29,7 +32,7 @@ class JobProbe:
         job: Job | None = None
         if self._call is not None and self._call.done:
             try:
-                job = settle(self._call)
+                job = self._own(settle(self._call))
                 self.over = job is None
             except (VmGone, InvalidState):
                 self.over = True
@@ -49,6 +52,10 @@ class JobProbe:
         if job is not None:
             self._poller.sampler.jobs[self._uuid] = job
         return job
+
+    def _own(self, job: Job | None) -> Job | None:
+        """Return a job that is the one followed, as far as its host tells; another may have come after it."""
+        return job if job is not None and job.operation in (self._operation, UNNAMED) else None
 
     def end(self) -> None:
         """Show no job any more."""

@@ -5,6 +5,7 @@ The rows are those of libvirt's own recovery: src/qemu/qemu_process.c, qemuProce
 
 from dataclasses import dataclass, replace
 
+from kvmtui.engine.job_probe import UNNAMED
 from kvmtui.hypervisor.errors import HypervisorError, JobCancelled, MigrationUnsafe, VmGone
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.hypervisor.samples import Identity
@@ -15,8 +16,7 @@ from kvmtui.model.vm import Job, VmState
 
 _ON_THE_WAY = ("migrating", "starting up")
 """Why a VM is paused that libvirt itself is about to resume, or to end."""
-_MAY_BE_MIGRATION = ("migration", "job")
-"""libvirt before 3.3 does not tell what kind of job it is."""
+_MAY_BE_MIGRATION = ("migration", UNNAMED)
 _NO_POST_COPY = "Postcopy is not supported"
 """What QEMU says where its user may not catch page faults (userfaultfd)."""
 

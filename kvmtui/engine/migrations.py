@@ -131,7 +131,7 @@ class Migrations:
     def watch(self, host: str) -> None:
         """Bring the migrations away from one host forward; called by its poller after every tick."""
         with self._lock:
-            flights = [*self._flights.values(), *self._aftermath.ended]
+            flights = [*self._flights.values(), *self._aftermath.restless]
         for flight in flights:
             if flight.view.request.key.host == host:
                 self._advance(flight, tick=True)
@@ -199,7 +199,7 @@ class Migrations:
     def _recover(self, flight: Flight) -> None:
         """Go on with a post-copy that broke off: the migration is under way again."""
         request = flight.view.request
-        self._aftermath.ended.remove(flight)
+        self._aftermath.take_back(flight)
         self._flights[request.key] = flight
         self._follow(flight)
         flight.adrift = flight.broken = False
@@ -326,7 +326,7 @@ class Migrations:
     def _end(self, flight: Flight, judgement: Judgement) -> None:
         request = flight.view.request
         self._flights.pop(request.key, None)
-        self._aftermath.ended.appendleft(flight)
+        self._aftermath.add(flight)
         _log.info("outcome migrate %s: %s %s", flight, judgement.phase.value, judgement.message)
         if flight.probe is not None:
             flight.probe.end()

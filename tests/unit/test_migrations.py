@@ -5,16 +5,20 @@ from collections.abc import Callable
 import pytest
 
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.migration_end import look_at_source
 from kvmtui.engine.migration_flight import Flight
 from kvmtui.hypervisor.demo.connection import DemoConnection
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
 from kvmtui.hypervisor.errors import HypervisorError, InvalidState
+from kvmtui.hypervisor.lanes import Call
+from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.actions import BY_ID, ActionRequest, Verb
+from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.migration_progress import ProgressTracker, Verdict
-from kvmtui.model.vm import VmKey, VmState
+from kvmtui.model.vm import Job, VmKey, VmState
 from tests.unit.test_engine import Bench, bench
 
 __all__ = ["bench"]
@@ -349,6 +353,45 @@ def test_an_end_that_could_not_be_known_is_not_told_by_a_later_move(bench: Bench
         bench.clock.advance(1)
         bench.engine.tick()
     assert [one.phase for one in bench.engine.migrations] == [Phase.DONE, Phase.UNKNOWN]
+
+
+def test_a_host_that_is_away_is_not_asked_how_it_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H2)
+    assert see(bench, key, ended).phase is Phase.UNKNOWN
+    bench.tick_until(lambda: bench.engine.fleet.hosts[H2].link is Link.DOWN, "the link to be down")
+    asked: list[str] = []
+    lanes = bench.engine._pollers[H2].lanes
+    starts = lanes.start
+
+    def start(kind: str, call: Callable[[Connection], object]) -> Call:
+        asked.append(kind)
+        return starts(kind, call)
+
+    monkeypatch.setattr(lanes, "start", start)
+    for _ in range(60):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert "jobs" not in asked
+    bench.demo.host_up(H2)
+    assert see(bench, key, lambda one: one.phase is not Phase.UNKNOWN).phase is Phase.FAILED
+
+
+def test_a_probe_follows_no_other_job_than_its_own(bench: Bench) -> None:
+    key = bench.vm("db2").key
+    bench.submit("save", "db2")
+    bench.tick_until(lambda: (job := bench.vm("db2").job) is not None and job.total_bytes, "the save as a job")
+    told: set[Job | None] = set()
+
+    def over() -> bool:
+        told.add(migrating.poll())
+        return migrating.over
+
+    saving, migrating = (JobProbe(bench.engine._pollers[key.host], key.uuid, what) for what in ("saving", "migration"))
+    bench.wait_until(lambda: saving.poll() is not None, "the save")
+    bench.wait_until(over, "no migration")
+    assert told == {None}
 
 
 def test_another_job_of_a_vm_is_not_taken_for_its_migration(bench: Bench) -> None:
