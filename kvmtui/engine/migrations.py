@@ -136,11 +136,11 @@ class Migrations:
             if flight.view.request.key.host == host:
                 self._advance(flight, tick=True)
 
-    def adopt(self) -> None:
-        """Look for migrations under way that are not known here; called after a tick that shows VMs on their way."""
+    def adopt(self, host: str) -> None:
+        """Look for migrations under way that are not known here; called after a tick that shows VMs as away."""
         with self._lock:
             known = frozenset(key.uuid for key in self._flights)
-            self._adoption.look(self._store.fleet, known, self._clock())
+            self._adoption.look(self._store.fleet, host, known, self._clock())
 
     def _adopt(self, key: VmKey, destination: str, job: Job) -> None:
         vm = self._store.fleet.vm(key)

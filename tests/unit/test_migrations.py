@@ -1,9 +1,11 @@
 """Migrations on the demo hosts: queue, steering, adoption, ends that are proven, and repairs that are safe."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
+from kvmtui.engine import adoption
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.migration_end import look_at_source
@@ -431,6 +433,51 @@ def test_what_another_started_is_adopted_steered_and_proven(bench: Bench) -> Non
         other.stop()
     # Whoever started it learns of it.
     assert see(bench, key, ended).phase is Phase.CANCELLED
+
+
+def test_a_question_that_hangs_does_not_keep_one_from_being_adopted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    released, told, opens = threading.Event(), DemoConnection.job, bench.demo.open
+    hangs = [released]
+    opened: list[DemoConnection] = []
+
+    def open_it(uri: str, *, read_only: bool, on_event: Callable[[], None] | None = None) -> DemoConnection:
+        opened.append(opens(uri, read_only=read_only, on_event=on_event))
+        return opened[-1]
+
+    def job(connection: DemoConnection, uuid: str) -> Job | None:
+        # The first question of the other kvmtui to the source.
+        if hangs and connection in opened and connection._host.vm(uuid).job is not None:
+            hangs.pop().wait(60)
+        return told(connection, uuid)
+
+    monkeypatch.setattr(bench.demo, "open", open_it)
+    monkeypatch.setattr(DemoConnection, "job", job)
+    monkeypatch.setattr(adoption, "_DEADLINE_S", 0.2)
+    other = Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+    try:
+
+        def found() -> bool:
+            bench.clock.advance(1)
+            other.tick()
+            return bool(other.migrations)
+
+        bench.wait_until(found, "not found")
+        assert not hangs
+    finally:
+        released.set()
+        other.stop()
+
+
+def test_what_has_ended_is_looked_after_no_more(bench: Bench) -> None:
+    key = ask(bench, "web1")
+    see(bench, key, ended)
+    aftermath = bench.engine._moves()._aftermath
+    bench.tick_until(lambda: not aftermath.restless, "restless")
+    assert [flight.view.phase for flight in aftermath.ended] == [Phase.DONE]
 
 
 def test_an_adopted_one_that_arrives_is_done(bench: Bench) -> None:
