@@ -359,7 +359,7 @@ class Engine:
             if self._migrations is not None:
                 self._migrations.watch(uri)
             if self._sees_movers(uri):
-                self._moves().adopt()
+                self._moves().adopt(uri)
             if self._preflights is not None:
                 self._preflights.watch(uri)
             self._watch_evenness()

@@ -11,6 +11,8 @@ from kvmtui.model.vm import ARRIVING, Job
 
 _log = logging.getLogger(__name__)
 _DEADLINE_S = 10.0
+UNNAMED = "job"
+"""What libvirt before 3.3 tells of any kind of job."""
 
 
 class JobProbe:
@@ -26,6 +28,7 @@ class JobProbe:
         self._poller = poller
         self._uuid = uuid
         self._destination = destination
+        self._operation = operation
         self._call: Call | None = None
         self.show(Job(operation))
 
@@ -34,7 +37,7 @@ class JobProbe:
         job: Job | None = None
         if self._call is not None and self._call.done:
             try:
-                job = settle(self._call)
+                job = self._own(settle(self._call))
                 self.over = job is None
             except (VmGone, InvalidState):
                 self.over = True
@@ -60,6 +63,10 @@ class JobProbe:
         self._poller.sampler.jobs[self._uuid] = job
         if self._destination is not None:
             self._destination.sampler.jobs[self._uuid] = replace(job, operation=ARRIVING)
+
+    def _own(self, job: Job | None) -> Job | None:
+        """Return a job that is the one followed, as far as its host tells; another may have come after it."""
+        return job if job is not None and job.operation in (self._operation, UNNAMED) else None
 
     def end(self) -> None:
         """Show no job any more."""

@@ -166,6 +166,7 @@ class Flight:
             settled=settled,
             persistent=self.persistent,
             was_paused=self.was_paused,
+            peer_to_peer=self.view.peer_to_peer,
             aborted=self.aborting,
             absent=frozenset(self.absent),
             paths=self.paths,
@@ -224,7 +225,7 @@ class Flight:
         now = connection.identity(request.key.uuid)
         if now.id != request.vm_id:
             raise HypervisorError("it is not in the same run any more as when the key was pressed")
-        if not self.moved_bytes and self.view.peer_to_peer is peer_to_peer:
+        if not self.begun:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
         if request.options.disks is DiskMove.COPY and not self.paths:
             disks = connection.config(request.key.uuid).disks

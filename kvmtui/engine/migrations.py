@@ -132,16 +132,16 @@ class Migrations:
     def watch(self, host: str) -> None:
         """Bring the migrations away from one host forward; called by its poller after every tick."""
         with self._lock:
-            flights = [*self._flights.values(), *self._aftermath.ended]
+            flights = [*self._flights.values(), *self._aftermath.restless]
         for flight in flights:
             if flight.view.request.key.host == host:
                 self._advance(flight, tick=True)
 
-    def adopt(self) -> None:
-        """Look for migrations under way that are not known here; called after a tick that shows VMs on their way."""
+    def adopt(self, host: str) -> None:
+        """Look for migrations under way that are not known here; called after a tick that shows VMs as away."""
         with self._lock:
             known = frozenset(key.uuid for key in self._flights)
-            self._adoption.look(self._store.fleet, known, self._clock())
+            self._adoption.look(self._store.fleet, host, known, self._clock())
 
     def close(self) -> None:
         """Begin no more, and tell the audit how each is left: those that wait are not moved."""
@@ -219,14 +219,19 @@ class Migrations:
     def _recover(self, flight: Flight) -> None:
         """Go on with a post-copy that broke off: the migration is under way again."""
         request = flight.view.request
-        self._aftermath.ended.remove(flight)
+        self._aftermath.take_back(flight)
         self._flights[request.key] = flight
         self._follow(flight)
         flight.adrift = flight.broken = False
         flight.recovering, flight.post_copy, flight.returned_at_s = True, True, None
-        kind = RepairKind.RECOVER_POST_COPY
-        self._start(flight, lambda connection: connection.repair(request.key.uuid, kind, request.destination))
-        self._show(flight, Phase.RUNNING, kind.value, repairs=(), ended_at_s=None)
+        kind, peer_to_peer = RepairKind.RECOVER_POST_COPY, flight.view.peer_to_peer
+        self._start(
+            flight,
+            lambda connection: connection.repair(
+                request.key.uuid, kind, request.destination, peer_to_peer=peer_to_peer
+            ),
+        )
+        self._show(flight, Phase.RUNNING, kind.value, repairs=(), astray=False, ended_at_s=None)
 
     def _start(self, flight: Flight, call: Callable[[Connection], None]) -> None:
         request, entry = flight.view.request, flight.entry
@@ -342,7 +347,7 @@ class Migrations:
     def _end(self, flight: Flight, judgement: Judgement) -> None:
         request = flight.view.request
         self._flights.pop(request.key, None)
-        self._aftermath.ended.appendleft(flight)
+        self._aftermath.add(flight)
         _log.info("outcome migrate %s: %s %s", flight, judgement.phase.value, judgement.message)
         if flight.probe is not None:
             flight.probe.end()
@@ -352,7 +357,12 @@ class Migrations:
             self._store.end(flight.pending)
             flight.pending = None
         flight.show(
-            judgement.phase, judgement.message, repairs=judgement.repairs, ended_at_s=self._clock(), steers=frozenset()
+            judgement.phase,
+            judgement.message,
+            repairs=judgement.repairs,
+            astray=judgement.astray,
+            ended_at_s=self._clock(),
+            steers=frozenset(),
         )
         flight.told_end()
         self._changed(flight.view)

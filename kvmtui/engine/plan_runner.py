@@ -233,6 +233,9 @@ class PlanRunner:
         if outcome in (Outcome.CANCELLED, Outcome.UNKNOWN):
             why = "was cancelled" if outcome is Outcome.CANCELLED else "has an end that is not known"
             self._show(stopping=True, message=f"stopped: the move of {step.move.name} {why}")
+        elif migration.astray:
+            words = f"stopped: {step.move.name} has to be seen to first: {migration.message}"
+            self._show(stopping=True, message=clean(words, 300))
         under.key, under.ended_at_s = None, now_s
         self._show(stage=Stage.MEASURING)
 

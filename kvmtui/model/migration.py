@@ -97,3 +97,5 @@ class Migration:
     steers: frozenset[Steer] = frozenset()
     """What can be done to it now."""
     repairs: tuple[Repair, ...] = ()
+    astray: bool = False
+    """Whether the guest does not go on, alone, on one of the hosts as it did before: somebody has to see to it."""

@@ -13,6 +13,7 @@ from kvmtui.engine.engine import Engine
 from kvmtui.engine.plans import Plans
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
+from kvmtui.hypervisor.demo.migration import HALFWAY, RESUME
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Phase
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
@@ -230,6 +231,26 @@ def test_a_move_that_fails_does_not_end_an_evacuation(bench: Bench, checks: Chec
     bench.tick_until(lambda: bench.step(first).outcome is not Outcome.PLANNED, "it does not begin")
     bench.tick_until(lambda: not bench.plans.running, "it does not end")
     assert list(outcomes(bench.run).values()).count(Outcome.DONE) >= 4
+
+
+@pytest.mark.parametrize(
+    ("failures", "outcome"), [((HALFWAY, RESUME), Outcome.FAILED), ((RESUME,), Outcome.DONE), ((HALFWAY,), None)]
+)
+def test_a_move_that_leaves_a_guest_paused_stops_the_plan(
+    bench: Bench, checks: Checks, failures: tuple[str, ...], outcome: Outcome | None
+) -> None:
+    first = bench.look(H1).steps[0].move.name
+    for failure in failures:
+        bench.demo.fail(failure, HypervisorError("Unable to write to socket"))
+    run = bench.run_to_the_end()
+    if outcome is None:
+        # It goes on where it was: that does not end an evacuation.
+        assert list(outcomes(run).values()).count(Outcome.DONE) >= 4
+        return
+    assert bench.step(first).outcome is outcome
+    assert run.message.startswith(f"stopped: {first} has to be seen to first: ")
+    assert "paused" in run.message
+    assert len(run.left) == 4
 
 
 def test_stop_lets_the_move_under_way_end(bench: Bench, checks: Checks) -> None:
