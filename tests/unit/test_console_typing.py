@@ -167,6 +167,18 @@ def audited(bench: Bench) -> list[tuple[str, ...]]:
     return [(each.event, " ".join((each.verb, *each.flags)), each.result, each.message) for each in records]
 
 
+def told_deeds(bench: Bench, seen: Seen) -> list[ConsoleDeed]:
+    """Wait until the console tells what came of something."""
+    deeds: list[ConsoleDeed] = []
+
+    def told() -> bool:
+        deeds.extend(seen.look().deeds)
+        return bool(deeds)
+
+    bench.wait_until(told, "what came of it")
+    return deeds
+
+
 def test_a_session_is_audited_from_its_opening_to_its_end(bench: Bench, open_console: OpenConsole) -> None:
     seen = open_console("web1")
     seen.wait(ConsoleState.OPEN)
@@ -202,8 +214,7 @@ def test_taking_over_is_audited_and_told_for_the_journal(bench: Bench, open_cons
     seen = open_console("web1")
     message = seen.wait(ConsoleState.HELD).message
     seen.console.take_over()
-    deeds: list[ConsoleDeed] = []
-    bench.wait_until(lambda: deeds.extend(seen.look().deeds) or deeds, "what came of it")
+    deeds = told_deeds(bench, seen)
     assert [(deed.what, deed.done) for deed in deeds] == [("take over the console of", True)]
     assert "console web1 --force" in deeds[0].command
     told = audited(bench)
@@ -216,8 +227,7 @@ def test_a_break_is_audited_and_told_for_the_journal(bench: Bench, open_console:
     seen = open_console("web1")
     seen.wait(ConsoleState.OPEN)
     seen.console.send_break()
-    deeds: list[ConsoleDeed] = []
-    bench.wait_until(lambda: deeds.extend(seen.look().deeds) or deeds, "what came of it")
+    deeds = told_deeds(bench, seen)
     assert deeds == [ConsoleDeed("send a break to", True)]
     assert audited(bench)[2:] == [("intent", "send-break", "", ""), ("outcome", "send-break", "done", "break sent")]
 
