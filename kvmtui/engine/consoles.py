@@ -9,6 +9,7 @@ from math import inf
 
 from kvmtui.engine.attachment import Attachment
 from kvmtui.engine.audit import Audit, Entry
+from kvmtui.engine.console_record import ConsoleRecord
 from kvmtui.engine.console_state import ConsoleDeed, ConsoleOutput, ConsoleState
 from kvmtui.engine.typed_line import INTERRUPT, TypedLine
 from kvmtui.engine.whereabouts import find_vm, has_left, is_held_for_move, why_absent
@@ -90,13 +91,10 @@ class Console:
         self._was_ours = False
         """Whether this guest's console was open here until the host ended that: who has it now has taken it over."""
         self._closed = False
-        self._entry: Entry | None = None
-        """The session as the audit has it."""
+        self._record = ConsoleRecord(hosts.fleet, hosts.audit)
         self._line = TypedLine(hosts.clock)
         self._mark = self._lost = ""
         """What the console has to show, and what it will have when it is open again."""
-        self._taking_over = False
-        self._deeds: tuple[ConsoleDeed, ...] = ()
         self._run: tuple[str, int | None] = ("", None)
         """The host and the id of the run that it was open to last."""
         self._lock = threading.Lock()
@@ -117,12 +115,12 @@ class Console:
                 self._message,
                 self._key,
                 self._mark,
-                self._deeds,
+                self._record.take_deeds(),
                 drops_line=self._line.drops,
             )
             self._chunks.clear()
             self._buffered = self._skipped = 0
-            self._mark, self._deeds = "", ()
+            self._mark = ""
             if self._state is ConsoleState.OPEN:
                 self._message = ""
         return found
@@ -187,15 +185,16 @@ class Console:
         if attachment is None:
             return
         _log.info("intent break on the console of %s on %s", *reversed(self._key))
-        entry = self._intent("send-break")
+        entry = self._record.intent(self._key, "send-break")
 
         def ended(error: BaseException | None, told: str) -> None:
             if error is not None and not isinstance(error, HypervisorError):
                 _log.error("sending a break", exc_info=error)
             why = "" if error is None else str(error)
             entry.outcome("done" if error is None else "failed", told or why)
-            self._add_deed(ConsoleDeed("send a break to", error is None, clean_message(why)))
+            self._record.add_deed(ConsoleDeed("send a break to", error is None, clean_message(why)))
             self.told(attachment, told if error is None else f"no break was sent: {why}")
+            self._wake()
 
         attachment.send_break(entry.wait, ended)
 
@@ -205,7 +204,7 @@ class Console:
             self._closed = True
             attachment, self._attachment = self._attachment, None
             was_open = self._state is ConsoleState.OPEN
-            entry, self._entry = self._entry, None
+            entry = self._record.leave_session()
         if entry is not None:
             entry.outcome("ended" if was_open else "failed", "left" if was_open else "left before it was open")
         if attachment is not None:
@@ -262,7 +261,7 @@ class Console:
             why = "an internal error; run with --log FILE to see it"
             entry = self._broke(attachment)
             self._change(attachment, ConsoleState.ENDED, why)
-            self._tell_failed(entry, why)
+            self._record.failed(entry, self._key, why)
 
     def output(self, attachment: Attachment, data: bytes) -> None:
         """Take bytes from the guest; the oldest are dropped when nobody empties the buffer."""
@@ -323,10 +322,9 @@ class Console:
             self._attachment, self._knocking = attachment, False
             self._key, self._state, self._message = key, ConsoleState.OPENING, ""
             self._since_s = self._hosts.clock()
-            entry = self._entry = self._intent("console", *(("--force",) if force else ())) if asked else None
-            self._taking_over = force
+            first = self._record.opening(key, force=force, asked=asked)
             self._lost = self._line.resume(same_line=was is ConsoleState.WAITING and self._same_line(key))
-        attachment.open(key.uuid, self._device, force=force, first=entry.wait if entry is not None else _nothing)
+        attachment.open(key.uuid, self._device, force=force, first=first)
         if before is not None:
             if before is not attachment:
                 before.close()
@@ -353,38 +351,8 @@ class Console:
             if self._lost:
                 moved = run[0] not in ("", key.host) and host is not None
                 self._mark = clean_message(f"now on {host.name}: {self._lost}" if moved and host else self._lost)
-            # What is attached to again by itself is not announced each time that it is tried.
-            entry = self._entry = self._entry or self._intent("console", "again")
-            took_over, self._taking_over = self._taking_over, False
-        entry.outcome("done")
-        if took_over:
-            self._add_take_over(done=True)
-
-    def _tell_failed(self, entry: Entry | None, why: str) -> None:
-        """Tell that what was asked for did not come about."""
-        if entry is not None:
-            entry.outcome("failed", why)
-        with self._lock:
-            took_over, self._taking_over = self._taking_over, False
-        if took_over:
-            self._add_take_over(done=False, message=why)
-
-    def _add_take_over(self, *, done: bool, message: str = "") -> None:
-        vm = self._hosts.fleet().vm(self._key)
-        line = virsh_line(self._key.host, "console --force", vm.name if vm is not None else "", self._key.uuid)
-        self._add_deed(ConsoleDeed("take over the console of", done, clean_message(message), line))
-
-    def _add_deed(self, deed: ConsoleDeed) -> None:
-        with self._lock:
-            self._deeds = (*self._deeds, deed)
+        self._record.opened(key)
         self._wake()
-
-    def _intent(self, verb: str, *flags: str) -> Entry:
-        fleet, key = self._hosts.fleet(), self._key
-        vm, host = fleet.vm(key), fleet.hosts.get(key.host)
-        facts = host.facts if host is not None else None
-        name, host_uuid = vm.name if vm is not None else "", facts.uuid if facts is not None else ""
-        return self._hosts.audit.intent(verb, key, name, host_uuid=host_uuid, flags=flags)
 
     def _broke(self, attachment: Attachment) -> Entry | None:
         """Take note that a stream ended or never began; return what the audit has of it."""
@@ -392,8 +360,7 @@ class Console:
             if attachment is not self._attachment:
                 return None
             self._line.broke(unsent=bool(attachment.drop_unsent()))
-            entry, self._entry = self._entry, None
-        return entry
+            return self._record.leave_session()
 
     def _same_line(self, key: VmKey) -> bool:
         """Whether the guest there is in the run that it was in, so that it still has what was typed."""
@@ -403,7 +370,7 @@ class Console:
 
     def _failed(self, attachment: Attachment, error: HypervisorError) -> None:
         self._failures += 1
-        self._tell_failed(self._broke(attachment), str(error))
+        self._record.failed(self._broke(attachment), self._key, str(error))
         # With a connection that is there a guest is attached to as soon as it starts, or the other client leaves.
         connected = False
         if isinstance(error, InvalidState):
@@ -494,7 +461,3 @@ class Consoles:
         """End all sessions."""
         for console in self._open:
             console.close()
-
-
-def _nothing() -> None:
-    pass
