@@ -255,7 +255,11 @@ class Engine:
 
             self._consoles = Consoles(
                 ConsoleHosts(
-                    lambda: self.fleet, self._console_opener, lambda host: self._pollers[host].wake(), self.clock
+                    lambda: self.fleet,
+                    self._console_opener,
+                    lambda host: self._pollers[host].wake(),
+                    self.clock,
+                    self.audit,
                 )
             )
         return self._consoles.open(key, wake, device)

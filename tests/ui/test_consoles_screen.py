@@ -192,6 +192,29 @@ async def test_nobody_is_told_to_wake_a_guest_that_is_paused() -> None:
         await stage.look_until(lambda: "paused" not in stage.line("console of batch1 on h2"))
 
 
+async def test_a_console_of_a_host_that_hangs_says_that_what_is_typed_waits() -> None:
+    async with dashboard() as stage:
+        await open_console(stage, "web1")
+        await stage.press(PREFIX, "v")
+        stage.backend.hang_host(H1)
+        stage.clock.advance(10)
+        stage.main._consoles.bring_up_to_date()
+        await stage.see("console of web1 on h1", "h1 does not answer: what is typed waits")
+        stage.backend.release_host(H1)
+        await stage.look_until(lambda: "does not answer" not in stage.text)
+
+
+async def test_what_is_done_to_a_console_is_in_the_journal() -> None:
+    async with dashboard() as stage:
+        await open_console(stage, "web1")
+        await stage.press(PREFIX, "b")
+        with patch("kvmtui.ui.screens.ask._MEANT_S", 0.0):
+            await stage.press("y")
+        await stage.until(lambda: stage.main._journal)
+        await stage.press(PREFIX, "h", "J")
+        await stage.see("send a break to web1 on h1: done")
+
+
 # Words
 
 

@@ -34,6 +34,7 @@ class ConsolesScreen(ActingScreen):
                 self._console_changed,
                 # What is done next at the table is meant for the VM whose console is in sight.
                 table.select,
+                self.note,
             ),
             glyphs,
         )
@@ -102,7 +103,9 @@ class ConsolesScreen(ActingScreen):
             self._consoles.open(key, name, device, devices)
 
     def _stands_still(self, key: VmKey) -> str:
-        vm = self.shown_fleet.vm(key)
+        vm, host = self.shown_fleet.vm(key), self.shown_fleet.hosts.get(key.host)
+        if host is not None and host.stale(self._engine.clock()):
+            return f"{host.name} does not answer: what is typed waits"
         return f"the VM is {vm.state}" if vm is not None and vm.state.active and not vm.state.executing else ""
 
     def _console_changed(self) -> None:
