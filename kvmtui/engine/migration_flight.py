@@ -11,7 +11,7 @@ from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.migration_end import Case, Judgement, Told, judge, look_at_destination, look_at_source, unanswered
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.store import Pending
-from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled, LinkLost, NotStarted
+from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled, LinkLost, NotStarted, VmGone
 from kvmtui.hypervisor.lanes import Call, settle
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.clean import clean
@@ -144,6 +144,14 @@ class Flight:
         return told if isinstance(told, HypervisorError) else None
 
     @property
+    def refused(self) -> str:
+        """Why its call ended before libvirt was told anything, or ""."""
+        error = self.error
+        if error is None or _lost(error) or self.begun or self.adrift or self.recovering:
+            return ""
+        return "nothing was done: it is not at the source any more" if isinstance(error, VmGone) else str(error)
+
+    @property
     def certain(self) -> bool:
         """Whether libvirt itself has said how its call ended."""
         return not self.adrift and not _lost(self.error)
@@ -224,6 +232,10 @@ class Flight:
         now = connection.identity(request.key.uuid)
         if now.id != request.vm_id:
             raise HypervisorError("it is not in the same run any more as when the key was pressed")
+        job = connection.job(request.key.uuid) if now.state.active else None
+        if job is not None and job.operation == "migration":
+            # Somebody else's: libvirt would let this one wait for it, and then say something else.
+            raise HypervisorError("it is already being moved: w shows the move")
         if not self.moved_bytes and self.view.peer_to_peer is peer_to_peer:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
         if request.options.disks is DiskMove.COPY and not self.paths:

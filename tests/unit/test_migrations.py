@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
+from kvmtui.engine.adoption import Adoption
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.migration_end import look_at_source
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
@@ -379,6 +381,50 @@ def test_what_another_started_is_adopted_steered_and_proven(bench: Bench) -> Non
         other.stop()
     # Whoever started it learns of it.
     assert see(bench, key, ended).phase is Phase.CANCELLED
+
+
+def test_one_that_another_is_moving_already_is_refused_at_once(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    other = Bench(clock=bench.clock)
+    other.demo, other.engine = bench.demo, Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+    try:
+        with patch.object(Adoption, "look"):
+            other.engine.tick()
+            asked_at_s = bench.clock()
+            ask(other, "web1")
+            one = see(other, key, ended)
+        assert (one.phase, one.message) == (Phase.FAILED, "it is already being moved: w shows the move")
+        assert bench.clock() - asked_at_s < 5
+        see(other, key, lambda one: one.adopted)
+    finally:
+        other.engine.stop()
+    assert now(bench, key).phase is Phase.RUNNING
+
+
+def test_one_that_another_has_moved_already_is_not_called_moved(bench: Bench) -> None:
+    bench.demo.add_vm(H1, "idle9", state=VmState.SHUT_OFF)
+    bench.engine.tick()
+    key = bench.vm("idle9").key
+    bench.demo.remove_vm(H1, key.uuid)
+    bench.demo.add_vm(H2, "idle9", state=VmState.SHUT_OFF, uuid=key.uuid)
+    bench.engine.migrate(MigrationRequest(key, "idle9", -1, H2, MigrationOptions(offline=True)))
+    one = see(bench, key, ended)
+    assert (one.phase, one.message) == (Phase.FAILED, "nothing was done: it is not at the source any more")
+
+
+def test_nobody_has_to_wait_for_a_host_that_does_not_tell_how_it_ended(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H2)
+    one = see(bench, key, lambda one: one.phase is Phase.VERIFYING)
+    assert one.steers == {Steer.ABORT}
+    asked_at_s = bench.clock()
+    bench.engine.steer(key, Steer.ABORT)
+    one = see(bench, key, ended)
+    assert one.phase is Phase.UNKNOWN
+    assert "destination does not answer" in one.message
+    assert bench.clock() - asked_at_s < 5
 
 
 def test_an_adopted_one_that_arrives_is_done(bench: Bench) -> None:
