@@ -186,8 +186,8 @@ class Flight:
             return judge(self.case(settled=waited_s >= tidying_s), source, destination)
         return unanswered(self.case(settled=waited_s >= _PATIENCE_S), source, destination)
 
-    def take(self, job: Job, reason: str, now_s: float, message: str | None) -> None:
-        """Take in the job's figures; `reason` is why the VM is in its state at the source."""
+    def take(self, job: Job, state: VmState | None, reason: str, now_s: float, message: str | None) -> None:
+        """Take in the job's figures, and the VM's state at the source and why it is in it, where that is known."""
         self.moved_bytes = self.moved_bytes or bool(job.bytes_per_s) or (job.iteration or 0) > 0
         self.broken = not self.recovering and reason == "post-copy failed"
         self.post_copy = self.post_copy or bool(job.post_copy_requests) or reason == "post-copy"
@@ -195,7 +195,9 @@ class Flight:
         progress = self.tracker.take(job, now_s, post_copy=self.post_copy, downtime_s=downtime_s)
         if message is None and self.fades_at_s is not None and now_s >= self.fades_at_s:
             message, self.fades_at_s = "", None
-        self.show(Phase.RUNNING, message, job=job, progress=progress)
+        paused = state is VmState.PAUSED and not self.was_paused and not self.post_copy
+        paused_at_s = (self.view.paused_at_s or now_s) if paused else None
+        self.show(Phase.RUNNING, message, job=job, progress=progress, paused_at_s=paused_at_s)
 
     def show(self, phase: Phase, message: str | None = None, **more: Any) -> None:
         """Bring what is shown up to date; what is not given stays."""

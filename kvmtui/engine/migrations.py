@@ -274,7 +274,8 @@ class Migrations:
             flight.downtime_ms = asked_ms
             self._send(flight, Steer.DOWNTIME, asked_ms)
         vm = self._store.fleet.vm(flight.view.request.key)
-        flight.take(job, "" if vm is None else vm.reason, self._clock(), message)
+        state, reason = (None, "") if vm is None else (vm.state, vm.reason)
+        flight.take(job, state, reason, self._clock(), message)
         self._show(flight, Phase.RUNNING)
 
     def _send(self, flight: Flight, what: Steer, value: int | None = None) -> None:

@@ -16,6 +16,7 @@ from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKin
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.migration_progress import Verdict
 from kvmtui.model.vm import VmKey, VmState
+from kvmtui.ui.widgets.migration_lines import standing
 from tests.unit.test_engine import Bench, bench
 
 __all__ = ["bench"]
@@ -91,6 +92,20 @@ def test_what_has_not_ended_when_kvmtui_does_is_told_the_audit(bench: Bench) -> 
         "cache1": "cancelled: kvmtui ended before its turn came: it was not moved",
         "build3": "unknown: kvmtui ended while it was under way: it breaks off with it",
     }
+
+
+def test_a_guest_that_is_paused_on_the_way_stands_still_since_then(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    assert see(bench, key, running).paused_at_s is None
+    bench.engine.steer(key, Steer.PAUSE_GUEST)
+    one = see(bench, key, lambda one: one.paused_at_s is not None)
+    for _ in range(5):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert now(bench, key).paused_at_s == one.paused_at_s
+    assert standing(now(bench, key), (one.paused_at_s or 0.0) + 12)[0] == "guest paused for 12 s"
+    bench.engine.steer(key, Steer.BANDWIDTH, 0)
+    see(bench, key, lambda one: one.phase is Phase.DONE)
 
 
 def test_a_combination_that_libvirt_refuses_is_not_tried(bench: Bench) -> None:
@@ -349,7 +364,7 @@ def test_another_job_of_a_vm_is_not_taken_for_its_migration(bench: Bench) -> Non
     bench.submit("save", "db2")
     bench.tick_until(lambda: bench.vm("db2").job is not None, "the save as a job")
     connection = bench.demo.open(key.host, read_only=True)
-    assert connection.job(key.uuid)
+    bench.wait_until(lambda: connection.job(key.uuid), "the save at the host")
     assert look_at_source(connection, key.uuid).job is None
     connection.close()
 
