@@ -106,6 +106,12 @@ def test_a_move_in_detail() -> None:
     assert 0 < sent.count("━") < dirtied.count("━"), "both on one scale"
 
 
+def test_of_a_guest_that_stands_still_the_verdict_says_so() -> None:
+    said = detail(replace(STOPPED, paused_at_s=30.0))
+    assert "guest paused for 12 s: it goes on at h2 when the rest is there" in said
+    assert "too early" not in said
+
+
 def test_rates_over_time_where_there_is_room() -> None:
     trace = Trace()
     for _ in range(60):
