@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 
 from kvmtui.engine.adoption import Adoption
 from kvmtui.engine.audit import Audit, Entry, chosen_options
@@ -112,6 +113,11 @@ class Migrations:
                 self._send(flight, what, value)
 
     def _abort(self, flight: Flight) -> None:
+        if flight.view.phase is Phase.VERIFYING:
+            # Its call has ended: there is nothing to abort but the wait for hosts that tidy up, or do not answer.
+            flight.returned_at_s = -inf
+            self._show(flight, flight.view.phase, "asking both hosts once more")
+            return
         flight.aborting = True
         if flight.begun or flight.adrift:
             self._show(flight, flight.view.phase, steering_words(Steer.ABORT, None))
@@ -183,7 +189,7 @@ class Migrations:
 
     def _refusal(self, request: MigrationRequest) -> str:
         if any(key.uuid == request.key.uuid for key in self._flights):
-            return "it is already on its way"
+            return "it is already being moved: w shows the move"
         if request.destination not in self._pollers or request.destination == request.key.host:
             return "choose another host that is watched here"
         if self._pollers[request.destination].read_only:
@@ -273,7 +279,8 @@ class Migrations:
             flight.downtime_ms = asked_ms
             self._send(flight, Steer.DOWNTIME, asked_ms)
         vm = self._store.fleet.vm(flight.view.request.key)
-        flight.take(job, "" if vm is None else vm.reason, self._clock(), message)
+        state, reason = (None, "") if vm is None else (vm.state, vm.reason)
+        flight.take(job, state, reason, self._clock(), message)
         self._show(flight, Phase.RUNNING)
 
     def _send(self, flight: Flight, what: Steer, value: int | None = None) -> None:
@@ -304,6 +311,9 @@ class Migrations:
 
     def _verify(self, flight: Flight) -> None:
         """Nothing tells any more that it goes on: find out where the VM is, and say only that."""
+        if flight.refused:
+            self._end(flight, Judgement(Phase.FAILED, flight.refused))
+            return
         now_s = self._clock()
         if flight.returned_at_s is None:
             flight.returned_at_s, flight.ask_at_s, flight.sides = now_s, now_s, None
