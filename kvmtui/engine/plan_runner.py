@@ -89,6 +89,10 @@ class PlanRunner:
     def fail(self, message: str) -> None:
         """Come to rest after a defect."""
         self._under = None
+        if (step := self.view.current) is not None:
+            begun = step.outcome is Outcome.MOVING
+            words = "the plan follows it no more: see where it is" if begun else "it had not begun"
+            self._settle(step, Outcome.UNKNOWN if begun else Outcome.CANCELLED, words)
         self._show(stage=Stage.READY, message=message, stopping=False)
 
     def _show(self, **changes: Any) -> None:

@@ -8,8 +8,11 @@ from kvmtui.model.migration_options import virsh_flags
 _CONSEQUENCES = {
     RepairKind.RESUME_SOURCE: "The guest goes on at the source; safe, because the destination does not have it.",
     RepairKind.RESUME_DESTINATION: "The guest goes on at the destination; safe, because the source does not run it.",
-    RepairKind.DEFINE_DESTINATION: "Its definition is kept at the destination, as it runs there.",
-    RepairKind.UNDEFINE_SOURCE: "Only its definition at the source is removed; it runs at the destination.",
+    RepairKind.DEFINE_DESTINATION: "It is defined there as it runs now; changes meant for its next start are not kept.",
+    RepairKind.UNDEFINE_SOURCE: (
+        "Only its definition at the source is removed; safe, because the destination has it. "
+        "libvirt refuses where it has snapshots or a managed save."
+    ),
     RepairKind.RECOVER_POST_COPY: "The hosts connect again and the rest of the memory is brought over.",
     RepairKind.ABORT_JOB: "The move ends and the guest goes on at the source.",
     RepairKind.DELETE_COPIES: "Volumes that were not there before the move and that no VM there uses are deleted.",

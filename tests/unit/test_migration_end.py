@@ -179,6 +179,17 @@ def test_a_guest_that_somebody_has_to_see_to(case: Case, source: Told, destinati
     assert judge(replace(case, settled=True), source, destination).astray is astray
 
 
+@pytest.mark.parametrize(
+    ("case", "source", "destination", "says"),
+    [
+        (OK, OFF, RUNS, "libvirt refuses where it has snapshots"),
+        (OK, GONE, TRANSIENT, "as it runs now; changes meant for"),
+    ],
+)
+def test_what_a_repair_does_not_do_is_said(case: Case, source: Told, destination: Told, says: str) -> None:
+    assert says in judge(case, source, destination).repairs[0].consequence
+
+
 ALL_TOLD = [
     *(GONE, LEFT, OFF, RUNS, TRANSIENT, PAUSED, HALF, HALF_SOURCE, MOVING, BROKEN_SOURCE, BROKEN_DESTINATION),
     *(told(VmState.CRASHED), told(VmState.SUSPENDED), told(VmState.PAUSED, "I/O error")),

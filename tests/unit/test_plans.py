@@ -10,6 +10,7 @@ import pytest
 
 from kvmtui.engine import move_check
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.plan_runner import PlanRunner
 from kvmtui.engine.plans import Plans
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
@@ -115,6 +116,35 @@ def test_a_plan_evens_the_hosts_out_and_touches_nothing_by_itself(bench: Bench) 
     bench.watch(30)
     assert bench.where("web1") == H1
     assert bench.engine.migrations == ()
+
+
+def test_nothing_is_done_about_plans_before_one_is_asked_for(bench: Bench) -> None:
+    assert bench.plans.run is None
+    bench.plans.discard()
+    bench.watch(3)
+    assert bench.plans._thread is None
+    bench.look()
+    assert bench.plans._thread is not None
+
+
+def test_after_a_defect_no_move_is_said_to_be_under_way(
+    bench: Bench, checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bench.look(H1).steps[0].move.name
+    bench.plans.go()
+    bench.wait_until(lambda: bench.run.stage is Stage.MOVING, "it does not begin")
+
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(PlanRunner, "follow", defect)
+        bench.tick_until(lambda: not bench.plans.running, "it does not come to rest")
+    assert bench.run.current is None
+    assert bench.step(first).outcome is Outcome.UNKNOWN
+    bench.plans.go()
+    bench.tick_until(lambda: bench.plans.running, "it does not begin again")
+    assert bench.run.current not in (None, bench.step(first))
 
 
 def test_who_is_pinned_stays(bench: Bench) -> None:
