@@ -252,31 +252,10 @@ def _start_log(file: Path | None) -> None:
 def _confirm(settings: Settings) -> None:
     """Ask once about each URI that does more than connect; raises `ConfigError` unless all are agreed to."""
     risky = [host.uri for host in settings.hosts if risks(host.uri)]
-    if not risky or settings.trust_uris:
-        return
-    from kvmtui.engine.trusted_uris import TrustedUris
+    if risky and not settings.trust_uris:
+        from kvmtui.engine.trusted_uris import confirm
 
-    trusted = TrustedUris()
-    for uri in risky:
-        if uri in trusted:
-            continue
-        shown = clean(without_secrets(uri), 1000)
-        reasons = [f"it {clean(risk, 1000)}" for risk in risks(uri)]
-        if not _are_terminals(sys.stdin, sys.stderr):
-            raise ConfigError(f"{shown}: {'; '.join(reasons)}; where nobody can be asked, --trust-uris allows it")
-        lines = [f"{_CLEAR_LINE}{shown}", *(f"  {reason}" for reason in reasons), "Connect to it from now on? [y/N] "]
-        sys.stderr.write("\n".join(lines))
-        sys.stderr.flush()
-        try:
-            answer = sys.stdin.readline()
-        except (KeyboardInterrupt, UnicodeDecodeError):
-            answer = ""
-        if answer.strip().lower() not in ("y", "yes"):
-            raise ConfigError(f"{shown} was not agreed to; nothing was connected")
-        try:
-            trusted.add(uri)
-        except OSError as error:
-            sys.stderr.write(f"That cannot be remembered, and will be asked again: {error.strerror}\n")
+        confirm(risky)
 
 
 def _dashboard(settings: Settings) -> int:
