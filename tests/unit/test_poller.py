@@ -238,8 +238,11 @@ def test_a_lost_link_is_told_and_tried_again_when_it_is_time(bench: Bench) -> No
 
 
 @pytest.mark.parametrize(("uri", "least_s", "most_s"), [("qemu:///system", 1.0, 4.0), ("qemu+ssh://h/system", 40, 80)])
-def test_what_costs_little_to_try_is_tried_often(uri: str, least_s: float, most_s: float) -> None:
+def test_what_costs_little_to_try_is_tried_often(
+    uri: str, least_s: float, most_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench(uri)
+    monkeypatch.setattr("kvmtui.engine.poller.time", SimpleNamespace(monotonic=bench.time.monotonic))
     bench.connection.error = LinkLost("cut")
     for _ in range(10):
         bench.poller.retry()
