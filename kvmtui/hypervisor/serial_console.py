@@ -119,8 +119,9 @@ class LibvirtConsole:
             self._quietly(self._stream.eventRemoveCallback)
         self._quietly(self._stream.abort)
         self._quietly(self._connection.unregisterCloseCallback)
-        # A stream that has had a callback is never let go of by itself (remoteStreamCallbackFree in remote_driver.c
-        # of many releases does not free it), and would keep the connection open.
+        # Both would keep the connection open; and a stream that has had a callback is never let go of by itself
+        # (remoteStreamCallbackFree in remote_driver.c of many releases does not free it).
+        self._domain = None
         self._stream.__del__()
 
     def happened(self, events: int) -> None:
