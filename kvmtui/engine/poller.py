@@ -21,6 +21,7 @@ from kvmtui.hypervisor.protocol import Connection
 from kvmtui.hypervisor.samples import Flags, LightSample, NodeSample
 from kvmtui.model.clean import clean
 from kvmtui.model.host import Host, HostFacts, Link
+from kvmtui.model.uris import is_near
 
 _log = logging.getLogger(__name__)
 _CALL_DEADLINE_S = 10.0
@@ -29,6 +30,8 @@ _HELD_UP_S = 60.0
 """libvirt holds a VM for 10 s and more while it kills a QEMU that hangs, and gives up other waits after 30 s."""
 _FLAGS_EVERY_S = 10.0
 _BACKOFF_MAX_S = 60.0
+# Trying a socket of this machine costs next to nothing, and whoever restarts its daemon sits here and waits.
+_NEAR_BACKOFF_MAX_S = 3.0
 _EARLIEST_S = 0.1
 # A light look that takes more of the tick than this makes the tick longer.
 _BUSY_SHARE = 0.5
@@ -91,6 +94,7 @@ class HostPoller:
         self._problem = ""
         self._failures = 0
         self._next_try_at_s: float | None = None
+        self._backoff_max_s = _NEAR_BACKOFF_MAX_S if is_near(uri) else _BACKOFF_MAX_S
         self._light: LightSample | None = None
         self._stretched_s = interval_s
         self._flags_at_s = float("-inf")
@@ -281,7 +285,7 @@ class HostPoller:
         """Take the link for dead; figures stay as they were, and the next attempt is set."""
         self._link = Link.DOWN
         self._problem = clean(str(error))
-        wait_s = min(_BACKOFF_MAX_S, 2.0**self._failures) * self._random.uniform(0.8, 1.2)
+        wait_s = min(self._backoff_max_s, 2.0**self._failures) * self._random.uniform(0.8, 1.2)
         self._failures += 1
         self._next_try_at_s = self._clock() + wait_s
         self._deep.forget()

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from kvmtui.hypervisor.library import open_uri
 from kvmtui.hypervisor.libvirt_connection import LibvirtConnection
+from kvmtui.model.uris import is_near
 
 
 class LibvirtBackend:
@@ -17,6 +18,4 @@ class LibvirtBackend:
 
 def is_local(uri: str) -> bool:
     """Return whether the URI speaks of this machine, so that psutil and /proc tell about the same host."""
-    parts = urlsplit(uri)
-    driver, _, transport = parts.scheme.partition("+")
-    return driver != "test" and not parts.netloc and transport in ("", "unix")
+    return is_near(uri) and urlsplit(uri).scheme != "test"

@@ -10,6 +10,7 @@ import json
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,18 @@ _AGAIN = -2
 def next_rest_s(rested_s: float, quiet_s: float) -> float:
     """Return how long to rest after a callback that came `quiet_s` after the rest before, which took `rested_s`."""
     return min(_REST_MAX_S, rested_s + _REST_STEP_S) if quiet_s < _SOON_S else 0.0
+
+
+def _heard_by(console: "LibvirtConsole") -> Callable[[Any, int, Any], None]:
+    """Return a callback that does not keep the console: libvirt never lets go of it."""
+    reference = weakref.ref(console)
+
+    def happened(_stream: Any, events: int, _opaque: Any) -> None:
+        console = reference()
+        if console is not None:
+            console.happened(events)
+
+    return happened
 
 
 class LibvirtConsole:
@@ -70,7 +83,7 @@ class LibvirtConsole:
             self._module.VIR_STREAM_EVENT_READABLE
             | self._module.VIR_STREAM_EVENT_ERROR
             | self._module.VIR_STREAM_EVENT_HANGUP,
-            self._happened,
+            _heard_by(self),
             None,
         )
         # A stream does not hear that its connection is gone.
@@ -106,8 +119,13 @@ class LibvirtConsole:
             self._quietly(self._stream.eventRemoveCallback)
         self._quietly(self._stream.abort)
         self._quietly(self._connection.unregisterCloseCallback)
+        # Both would keep the connection open; and a stream that has had a callback is never let go of by itself
+        # (remoteStreamCallbackFree in remote_driver.c of many releases does not free it).
+        self._domain = None
+        self._stream.__del__()
 
-    def _happened(self, _stream: Any, events: int, _opaque: Any) -> None:
+    def happened(self, events: int) -> None:
+        """Take note of what libvirt's loop tells of the stream."""
         # Runs in libvirt's loop: an exception here would be printed over the screen.
         try:
             open_ended = not events & self._module.VIR_STREAM_EVENT_READABLE or self._receive()

@@ -45,6 +45,12 @@ def with_parameter(uri: str, name: str, value: str) -> str:
     return f"{address}?{'&'.join([*others, f'{name}={value}'])}{mark}{fragment}"
 
 
+def is_near(uri: str) -> bool:
+    """Tell whether connecting takes no more than opening a socket of this machine."""
+    parts = urlsplit(uri)
+    return not parts.netloc and parts.scheme.partition("+")[2] in ("", "unix")
+
+
 def risks(uri: str) -> tuple[str, ...]:
     """Return what connecting does besides connecting, each as the end of a sentence that begins with "it"."""
     found: list[str] = []

@@ -26,8 +26,14 @@ from kvmtui.ui.alt_keys import teach_alt_keys
 from kvmtui.ui.known_textual import Relied, known
 
 _READ_BYTES = 4096
+_END_OF_KITTY_KEYS = "\x1b[<u"
+"""Every start asks for these key codes, and the end takes back one time only."""
 _RELIED: Final[tuple[Relied, ...]] = (
-    (LinuxDriver, "start_application_mode", {"Thread", "_run_input_thread", "_key_thread", "start"}),
+    (
+        LinuxDriver,
+        "start_application_mode",
+        {"Thread", "_run_input_thread", "_key_thread", "start", "attrs_before", "WriterThread", "_writer_thread"},
+    ),
     (LinuxDriver, "_run_input_thread", {"run_input_thread"}),
     (LinuxDriver, "run_input_thread", {"XTermParser", "feed", "tick", "fileno", "exit_event", "_debug"}),
     (LinuxDriver, "disable_input", {"_key_thread", "exit_event", "join"}),
@@ -60,7 +66,15 @@ class QuietDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Prepare the terminal and listen to it."""
         self._key_thread = None
+        again, attributes = self._parser is not None, self.attrs_before
+        if again and self._writer_thread is not None:
+            # Continued after a SIGSTOP, of which a program hears nothing (after ^Z it has let go of the terminal).
+            self.write(_END_OF_KITTY_KEYS)
+            self._writer_thread.stop()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        if again:
+            # Not as it was prepared before, but as it was found at first.
+            self.attrs_before = attributes
         # Without a thread it has given up: the program is in the background.
         if self._key_thread is not None and self.input_tty:
             self._parser = XTermParser(self._debug)

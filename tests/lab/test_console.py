@@ -148,6 +148,31 @@ def test_two_at_once(guests: tuple[GuestSpec, GuestSpec], screen: OpenScreen) ->
     assert "con1" not in both[1].text
 
 
+def test_what_was_closed_is_let_go_of(lab: Lab, guests: tuple[GuestSpec, GuestSpec]) -> None:
+    class Sink:
+        def output(self, data: bytes) -> None:
+            """Take it."""
+
+        def ended(self, reason: str, *, by_host: bool) -> None:
+            """Take note."""
+
+    def clients() -> int:
+        return sum(
+            int(line.split()[0]) >= 0
+            for line in lab.h1.inside("virt-admin", "client-list", "libvirtd").splitlines()[2:]
+            if line.strip()
+        )
+
+    before = clients()
+    for _ in range(3):
+        connection = LibvirtBackend().open(lab.h1.uri, read_only=False)
+        console = connection.open_console(guests[0].uuid, Sink(), force=True)
+        assert clients() > before
+        console.close()
+        connection.close()
+    wait_until(lambda: clients() <= before, "the daemon to have as many clients as before")
+
+
 def test_interrupt(guests: tuple[GuestSpec, GuestSpec], screen: OpenScreen) -> None:
     shown = screen(guests[0])
     shown.clear()

@@ -120,19 +120,28 @@ class Storm:
         return None
 
     def _compare(self, last: Asked) -> None:
-        """Compare until all is right; what virsh says has to stand still from before the look to after it."""
+        """Compare until all is right.
+
+        What virsh says, and what is under way, has to stand still from before the look to after it.
+        """
         field = self._field
         began_s = calm_s = last.at_s
         told: list[str] = []
+        wrong: list[str] = []
+        pending: list[str] = []
+        busy: set[str] = set()
         while True:
+            if time.monotonic() - began_s > _WATCH_ON_S:
+                field.breach(f"still not right after {_WATCH_ON_S:.0f} s: {'; '.join(wrong or pending)}")
+                break
             shown = view.rows(field.terminal.lines)
             asked = self._ask()
             now_s = time.monotonic()
-            if asked is None or asked.states != last.states:
+            before, busy = busy, {one.vm for one in field.written().values() if not one.outcomes}
+            if asked is None or asked.states != last.states or busy != before:
                 calm_s, last = now_s, asked or last
                 continue
             calm_s += max(0.0, asked.took_s - _USUAL_ANSWER_S)
-            busy = [one.vm for one in field.written().values() if not one.outcomes]
             wrong = view.mismatches(shown, asked.states, busy)
             pending = [row.name for row in shown if row.pending]
             if not wrong and not pending:
@@ -141,9 +150,6 @@ class Storm:
                 told = wrong
                 for one in wrong:
                     field.breach(f"{one}, {now_s - calm_s:.1f} s into the calm")
-            if now_s - began_s > _WATCH_ON_S:
-                field.breach(f"still not right after {_WATCH_ON_S:.0f} s: {'; '.join(wrong or pending)}")
-                break
             field.pump(0.2)
         self.calm_after_s.append(time.monotonic() - calm_s)
         if told:

@@ -9,7 +9,8 @@ REASONS = {
     "shut off": frozenset({"crashed", "failed to start"}),
     "paused": frozenset({"I/O error", "API error", "watchdog", "guest crashed"}),
 }
-ENDS_OF_PENDING = ("…", "...")
+#: "starting…", "migrating 21 %", and shortened "migr. 21 %".
+_PENDING = re.compile(r"(…|\.\.\.|\w\.? \d+ %)$")
 CURSOR = "▸"
 
 #: On which host a VM of which name is.
@@ -28,7 +29,7 @@ class Row:
     @property
     def pending(self) -> bool:
         """Whether something is said to be under way with it."""
-        return self.state.endswith(ENDS_OF_PENDING)
+        return _PENDING.search(self.state) is not None
 
 
 def rows(lines: Sequence[str]) -> list[Row]:

@@ -42,7 +42,7 @@ def called(host: Host) -> Counter[tuple[str, str]]:
         for line in log:
             call = _CALL.search(line)
             if call is not None:
-                found[call[3], _MANAGED if "dconnuri=(null)" in line else call[1]] += 1
+                found[call[3], _MANAGED if "dconnuri=<null>" in line else call[1]] += 1
     return found
 
 

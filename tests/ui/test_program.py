@@ -2,10 +2,12 @@
 
 import io
 import os
+import re
 import signal
 import sys
 import termios
 import time
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -62,6 +64,34 @@ def test_a_signal_ends_it_soon_and_sanely(number: signal.Signals) -> None:
         assert terminal.end() == 128 + number
         assert time.monotonic() - began_s < 2
         watched.assert_sane()
+
+
+def test_stopped_and_continued_it_goes_on_and_leaves_the_terminal_as_it_was() -> None:
+    with Terminal(["--demo"]) as terminal:
+        watched = Watched(terminal)
+        threads = Path(f"/proc/{terminal.process.pid}/task")
+        counts: list[int] = []
+        for _ in range(5):
+            starts = watched.output.getvalue().count(ENTERS_ALTERNATE_SCREEN)
+            # Not ^Z: of this signal the program hears nothing.
+            os.kill(terminal.process.pid, signal.SIGSTOP)
+            os.kill(terminal.process.pid, signal.SIGCONT)
+            terminal.wait(
+                lambda starts=starts: watched.output.getvalue().count(ENTERS_ALTERNATE_SCREEN) > starts,  # type: ignore[misc]
+                "the screen set up anew",
+            )
+            terminal.press("?")
+            terminal.see("Esc closes")
+            terminal.press("\x1b")
+            terminal.see("web1", "running")
+            counts.append(len(list(threads.iterdir())))
+        # Lanes come and go; a writer that was left behind each time would be four more.
+        assert counts[-1] < counts[0] + 3
+        terminal.press("q")
+        assert terminal.end() == 0
+        watched.assert_sane()
+        written = watched.output.getvalue()
+        assert len(re.findall(rb"\x1b\[>\d+u", written)) == written.count(b"\x1b[<u") == 6
 
 
 HANGING = """

@@ -77,7 +77,7 @@ class Connection:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, uri: str = "demo://h1") -> None:
         self.time = Time()
         self.connection = Connection()
         self.published: list[Host] = []
@@ -86,11 +86,11 @@ class Bench:
         self.called = threading.Semaphore(0)
         connection = self.connection
         openers = dict.fromkeys(("watch", "deep", "act", "probe"), lambda: connection)
-        self.lanes = HostLanes("demo://h1", openers)  # type: ignore[arg-type]
+        self.lanes = HostLanes(uri, openers)  # type: ignore[arg-type]
         self.poller = HostPoller(
-            "demo://h1",
+            uri,
             self.lanes,
-            HostSampler("demo://h1", History()),
+            HostSampler(uri, History()),
             self.published.append,
             interval_s=1.0,
             read_only=True,
@@ -307,6 +307,23 @@ def test_a_lost_link_is_told_and_tried_again_when_it_is_time(bench: Bench) -> No
     bench.poller.attend()
     bench.answer()
     assert bench.host.link is Link.UP
+
+
+@pytest.mark.parametrize(("uri", "least_s", "most_s"), [("qemu:///system", 1.0, 4.0), ("qemu+ssh://h/system", 40, 80)])
+def test_what_costs_little_to_try_is_tried_often(
+    uri: str, least_s: float, most_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(uri)
+    monkeypatch.setattr("kvmtui.engine.poller.time", SimpleNamespace(monotonic=bench.time.monotonic))
+    bench.connection.error = LinkLost("cut")
+    for _ in range(10):
+        bench.poller.retry()
+        bench.time.now_s += 1
+        bench.poller.attend()
+        bench.poller.settle()
+    assert bench.host.next_try_at_s is not None
+    assert least_s < bench.host.next_try_at_s - bench.time.now_s < most_s
+    bench.poller.close()
 
 
 def test_a_defect_is_told_and_does_not_end_the_watching(bench: Bench) -> None:

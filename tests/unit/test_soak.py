@@ -54,6 +54,14 @@ def test_which_words_mean_which_state(shown: str, state: str, right: bool) -> No
     assert view.says(shown, state) is right
 
 
+@pytest.mark.parametrize(
+    ("state", "pending"),
+    [("starting…", True), ("migrating 21 %", True), ("migr. 3 %", True), ("running", False), ("was running", False)],
+)
+def test_what_is_under_way_is_seen(state: str, pending: bool) -> None:
+    assert Row("h1", "alpha", state, False).pending is pending
+
+
 def test_every_difference_is_told() -> None:
     shown = view.rows(SCREEN)
     # What is under way may be shown as that, but only as long as it is.

@@ -3,7 +3,7 @@
 import pytest
 
 from kvmtui.model.actions import virsh_line
-from kvmtui.model.uris import hide_secrets_of, risks, with_parameter, without_secrets
+from kvmtui.model.uris import hide_secrets_of, is_near, risks, with_parameter, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,20 @@ def test_what_a_uri_does_besides_connecting(uri: str, words: tuple[str, ...]) ->
 )
 def test_a_parameter_is_set_whatever_stood_there(uri: str, quiet: str) -> None:
     assert with_parameter(uri, "no_tty", "1") == quiet
+
+
+@pytest.mark.parametrize(
+    ("uri", "near"),
+    [
+        ("qemu:///system", True),
+        ("qemu+unix:///system?socket=/run/x/libvirt-sock", True),
+        ("qemu+ssh://h1/system", False),
+        ("qemu+ssh:///system", False),
+        ("qemu+ext:///system?command=/bin/x", False),
+        ("qemu+tcp://127.0.0.1/system", False),
+        ("qemu://h1/system", False),
+        ("demo://h1", False),
+    ],
+)
+def test_what_is_reached_by_a_socket_of_this_machine(uri: str, near: bool) -> None:
+    assert is_near(uri) is near
