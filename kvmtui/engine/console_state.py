@@ -47,5 +47,5 @@ class ConsoleOutput:
     """What the console itself has to show before `data`, on a line of its own; cleaned."""
     deeds: tuple[ConsoleDeed, ...] = ()
     """What has ended of what was asked for."""
-    drops_line: bool = False
-    """Whether what is typed is dropped up to the next Enter or ^C, for its beginning was lost."""
+    dropped_until: str = ""
+    """Which keys end the dropping of what is typed, where the beginning of its line was lost; "" while it is sent."""

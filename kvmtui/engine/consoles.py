@@ -116,7 +116,7 @@ class Console:
                 self._key,
                 self._mark,
                 self._record.take_deeds(),
-                drops_line=self._line.drops,
+                dropped_until=self._line.dropped_until,
             )
             self._chunks.clear()
             self._buffered = self._skipped = 0

@@ -8,7 +8,15 @@ from string import digits, punctuation
 from typing import Any
 
 from textual import _ansi_sequences
+from textual.binding import Binding
 from textual.keys import _character_to_key
+
+WORD_KEYS = (
+    Binding("alt+b", "cursor_left_word", "a word back", show=False),
+    Binding("alt+f", "cursor_right_word", "a word on", show=False),
+    Binding("alt+backspace", "delete_left_word", "delete a word", show=False),
+)
+"""What a line that is typed into needs, now that these are keys of their own."""
 
 # After ESC these begin what is no key: CSI, OSC, SS3 and the strings of control functions.
 _BEGINNINGS = frozenset("[]OPX^_\\")

@@ -125,6 +125,6 @@ def search_choices() -> tuple[tuple[str, str], ...]:
 def console_help() -> list[tuple[str, str]]:
     """Return the keys of the console, and what each does, in words."""
     rows = [(f" {row.written}", row.description) for row in CONSOLE_KEYS if row.written]
-    rows.append((" a tab's mark", "! the guest rang the bell, a dot: it wrote something since you looked"))
+    rows.append((" ! dot", "beside a tab: its guest rang the bell; it wrote something since you looked"))
     found = ", ".join(f"{key} {label}" for key, label in search_choices())
     return [(PREFIX, "before each of these; every other key goes to the guest"), *rows, (" after /", found)]

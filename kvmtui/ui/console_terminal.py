@@ -86,8 +86,8 @@ class ConsoleTerminal:
         """Whether there is new output, or the bell rang, since it was last looked at."""
         self.log: ConsoleLog | None = None
         self.search: EmulatorSearch | None = None
-        self.drops_line = False
-        """Whether what is typed is dropped up to the next Enter or ^C, for its beginning was lost."""
+        self.dropped_until = ""
+        """Which keys end the dropping of what is typed; "" while it is sent."""
         self.deeds: list[ConsoleDeed] = []
         """What has ended of what was asked for, until it is taken."""
         self._clock = clock
@@ -153,7 +153,7 @@ class ConsoleTerminal:
             self.key, self.remark = output.key, "moved here"
         if output.state is ConsoleState.OPEN and output.message:
             self.remark = output.message
-        self.drops_line = output.drops_line
+        self.dropped_until = output.dropped_until
         self.deeds += output.deeds
         self._after_backlog = output.state, output.message
         if self._stopped and output.state is ConsoleState.OPEN:

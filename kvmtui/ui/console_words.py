@@ -45,8 +45,8 @@ def title_line(
     facts: list[tuple[str, str]] = []
     if terminal.state is not ConsoleState.OPEN:
         facts.append((_STATES.get(terminal.state, "ended"), "$text-warning"))
-    if terminal.live and terminal.drops_line:
-        facts.append(("keys are dropped up to Enter or ^C", "$text-warning"))
+    if terminal.live and terminal.dropped_until:
+        facts.append((f"keys are dropped until {terminal.dropped_until}", "$text-warning"))
     if terminal.live and stands_still:
         facts.append((stands_still, "$text-warning"))
     if lines := terminal.unsent_lines:

@@ -1,5 +1,8 @@
 """Consoles on real guests: the engine as the program has it, and the emulator in place of the screen."""
 
+import itertools
+import re
+import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
@@ -35,8 +38,9 @@ class Screen:
         self.output = ConsoleOutput(b"")
         self.messages: list[str] = []
         self.received = b""
+        self.marks: list[str] = []
         self.console = engine.open_console(key, lambda: None, device)
-        self._emulator = Emulator(COLUMNS, ROWS, self.console.write)
+        self._emulator = Emulator(COLUMNS, ROWS, self.console.reply)
 
     @property
     def text(self) -> str:
@@ -45,6 +49,7 @@ class Screen:
         if self.output.message:
             self.messages.append(self.output.message)
         self.received += self.output.data
+        self.marks += [self.output.mark] if self.output.mark else []
         self._emulator.feed(self.output.data)
         self._emulator.take_dirty()
         lines = ("".join(segment.text for segment in self._emulator.line(row)).rstrip() for row in range(ROWS))
@@ -371,3 +376,41 @@ def test_it_follows_a_live_migration_that_another_client_makes(
     shown.become(ConsoleState.OPEN)
     shown.type("\x15echo still-$kept\r")
     shown.see("still-42")
+
+
+def test_no_half_line_is_run_when_the_guest_moves_while_one_types(
+    lab: Lab, engine: Engine, guests: tuple[GuestSpec, GuestSpec]
+) -> None:
+    """A typist who does not look up: what the guest runs was typed like that, and what it never got is said."""
+    with connected(lab.h1) as connection:
+        here = guests[0].uuid in {domain.UUIDString() for domain in connection.listAllDomains()}
+    source, destination = (lab.h1, lab.h2) if here else (lab.h2, lab.h1)
+    key = VmKey(source.uri, guests[0].uuid)
+    wait_until(lambda: engine.fleet.vm(key), "the engine to see the guest")
+    shown = Screen(engine, key)
+    try:
+        shown.become(ConsoleState.OPEN)
+        shown.clear()
+        command = ("migrate", "--live", "--p2p", "--persistent", "--undefinesource", key.uuid, destination.uri)
+        moving = threading.Thread(target=source.virsh, args=command)
+        moving.start()
+        numbers = itertools.count(100)
+        typed: set[str] = set()
+        while moving.is_alive() or shown.output.key == key or shown.output.state is not ConsoleState.OPEN:
+            word = f"w{next(numbers)}x"
+            typed.add(word)
+            for character in f"echo {word}\r":
+                shown.type(character)
+                moving.join(0.005)
+                assert shown.text is not None
+        moving.join()
+        assert shown.output.dropped_until == "^U or ^C"
+        shown.type("\x15")
+        shown.type("echo e-$((40 + 2))-e\r")
+        shown.wait(lambda: shown.text is not None and b"e-42-e" in shown.received, "the end")
+        ran = re.findall(rb"(?m)^(w[^\r\n]*)\r*$", shown.received)
+        assert ran
+        assert {word.decode() for word in ran} <= typed
+        assert any("^U or ^C" in mark for mark in shown.marks)
+    finally:
+        shown.console.close()

@@ -31,7 +31,7 @@ def test_two_consoles_at_once_and_the_size_on_demand(lab: Lab, guest: GuestFacto
         terminal.press("echo this-is-$(hostname)\r")
         terminal.see(f"this-is-{name}")
         terminal.press(PREFIX + "h")
-        terminal.see("consoles", name)
+        terminal.see("(c on the VM)", name)
 
     # The one that is not in sight goes on, and its tab says so.
     terminal.press("c")

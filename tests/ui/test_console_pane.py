@@ -254,10 +254,10 @@ async def test_a_line_whose_beginning_was_lost_is_marked_and_its_dropping_said()
         app.attach(ConsoleOutput(b"$ rm -rf /tmp/"))
         app.tell(ConsoleOutput(b"", state=ConsoleState.WAITING, message="gone"))
         await until(pilot, lambda: not app.terminal.live)
-        app.tell(ConsoleOutput(b"x", mark="now on h2: what was typed meanwhile was dropped", drops_line=True))
+        app.tell(ConsoleOutput(b"x", mark="now on h2: what was typed meanwhile was dropped", dropped_until="^U or ^C"))
         await until(pilot, lambda: app.lines[-1] == "x")
         assert "[kvmtui: now on h2: what was typed meanwhile was dropped]" in app.lines
-        assert "keys are dropped up to Enter or ^C" in app.title_line
+        assert "keys are dropped until ^U or ^C" in app.title_line
 
 
 async def test_the_progress_of_a_paste_is_told() -> None:

@@ -656,6 +656,14 @@ async def test_searching_again_and_scrolling_in_the_matches() -> None:
         assert session.written == b"a", "a search does not outlive the sight of it"
 
 
+async def test_alt_keys_edit_what_is_searched_for() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(LOG))
+        await press(pilot, PREFIX, "slash", *"on", "space", *"disk", "alt+b", *"x", "alt+f", "alt+backspace")
+        assert app.query_one(ConsoleSearchField).value == "on "
+
+
 async def test_wide_characters_are_marked_whole() -> None:
     app = ConsoleApp()
     async with app.run_test(size=SIZE) as pilot:

@@ -24,26 +24,47 @@ class Time:
 # The line
 
 
-def test_half_a_line_is_not_glued_to_what_was_typed_before_a_gap() -> None:
-    typed = TypedLine(Time())
+def again(typed: TypedLine, *, same_line: bool = True) -> str:
+    """Let the stream come back; return what is said."""
+    said = typed.resume(same_line=same_line)
+    typed.resumed()
+    return said
+
+
+@pytest.mark.parametrize("clear", [b"\x03", b"\x15"])
+def test_half_a_line_in_the_guest_is_cleared_before_anything_else_is_sent(clear: bytes) -> None:
+    time = Time()
+    typed = TypedLine(time)
     assert typed.sends(b"rm -rf /tmp/", stands_still=False)
+    time.now_s += 10
     typed.broke(unsent=False)
     typed.missed(b"o")
-    said = typed.resume(same_line=True)
-    typed.resumed()
-    assert said == "what was typed meanwhile was dropped; so is the rest of that line, up to Enter or ^C"
-    assert not typed.sends(b"ld", stands_still=False)
-    assert not typed.sends(b"\r", stands_still=False)
+    assert again(typed).startswith("what was typed meanwhile was dropped; the guest may have half a line")
+    for keys in (b"ld", b"\r", b"ls", b"\r"):
+        assert not typed.sends(keys, stands_still=False)
+    assert typed.sends(clear, stands_still=False)
     assert typed.sends(b"ls", stands_still=False)
 
 
-def test_an_interrupt_ends_the_dropping_and_is_sent() -> None:
+def test_an_enter_that_may_be_lost_glues_no_lines() -> None:
     typed = TypedLine(Time())
-    typed.missed(b"x")
-    typed.resume(same_line=True)
-    assert not typed.sends(b"y", stands_still=False)
-    assert typed.sends(b"\x03", stands_still=False)
-    assert typed.sends(b"y", stands_still=False)
+    typed.sends(b"ls\r", stands_still=False)
+    typed.broke(unsent=False)
+    assert again(typed).startswith("what was typed last may be lost")
+    assert not typed.sends(b"id\r", stands_still=False)
+
+
+def test_the_rest_of_a_line_that_was_begun_in_the_gap_is_dropped_up_to_enter() -> None:
+    time = Time()
+    typed = TypedLine(time)
+    typed.sends(b"ls\r", stands_still=False)
+    time.now_s += 10
+    typed.broke(unsent=False)
+    typed.missed(b"rm -rf /")
+    assert again(typed).endswith("so is the rest of that line, up to Enter")
+    assert not typed.sends(b"tmp/x", stands_still=False)
+    assert not typed.sends(b"\r", stands_still=False)
+    assert typed.sends(b"ls", stands_still=False)
 
 
 def test_what_was_sent_long_ago_is_not_in_doubt_but_for_a_guest_that_stood_still() -> None:
@@ -52,24 +73,26 @@ def test_what_was_sent_long_ago_is_not_in_doubt_but_for_a_guest_that_stood_still
     typed.sends(b"ls", stands_still=False)
     time.now_s += 10
     typed.broke(unsent=False)
-    assert typed.resume(same_line=True) == ""
-    assert not typed.drops
+    assert again(typed) == ""
+    assert not typed.dropped_until
     typed.sends(b"ls", stands_still=True)
     time.now_s += 10
     typed.broke(unsent=False)
-    assert "may be lost" in typed.resume(same_line=True)
-    assert typed.drops
+    assert "may be lost" in again(typed)
+    assert typed.dropped_until
 
 
 def test_a_guest_that_started_anew_has_no_half_line_and_takes_keys_unless_one_was_just_being_typed() -> None:
     time = Time()
     typed = TypedLine(time)
+    typed.sends(b"reb", stands_still=False)
+    typed.broke(unsent=False)
     typed.missed(b"ro")
     assert "dropped" in typed.resume(same_line=False)
-    assert typed.drops
+    assert typed.dropped_until == "Enter, ^U or ^C"
     time.now_s += 10
     assert "dropped" in typed.resume(same_line=False)
-    assert not typed.drops, "a key in a boot menu is no rest of a line"
+    assert not typed.dropped_until, "a key in a boot menu is no rest of a line"
 
 
 # In a console
@@ -109,13 +132,15 @@ def test_keys_typed_during_a_switch_over_are_dropped_with_their_line_and_it_is_s
 
     bench.tick_until(there, "attached there")
     assert [mark for mark in marks if mark] == [
-        "now on h2: what was typed meanwhile was dropped; so is the rest of that line, up to Enter or ^C"
+        "now on h2: what was typed meanwhile was dropped; the guest may have half a line, so keys are dropped until "
+        "^U or ^C clears it"
     ]
-    assert seen.look().drops_line
+    assert seen.look().dropped_until == "^U or ^C"
     seen.text = ""
     seen.console.write(b"three")
     seen.console.write(b"\r")
-    assert not seen.look().drops_line
+    seen.console.write(b"\x15")
+    assert not seen.look().dropped_until
     seen.console.write(b"echo four\r")
     seen.wait_text("\r\nfour\r\n")
     assert "three" not in seen.text
@@ -129,7 +154,7 @@ def test_a_move_while_nobody_types_is_not_remarked_on(bench: Bench, open_console
     bench.clock.advance(60)
     move(bench, seen, "web1")
     output = seen.tick_until(ConsoleState.OPEN)
-    assert (output.mark, output.drops_line) == ("", False)
+    assert (output.mark, output.dropped_until) == ("", "")
 
 
 def test_the_interrupt_tells_how_much_of_a_paste_was_not_sent(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 from textual.widgets import Input
 
+from kvmtui.ui.alt_keys import WORD_KEYS
 from kvmtui.ui.console_keys import SearchCommand
 from kvmtui.ui.widgets.console_pane import ConsolePane
 
@@ -19,6 +20,7 @@ class ConsoleSearchField(Input):
     BINDINGS = [  # noqa: RUF012
         Binding("down,up,tab", "submit", "to the matches", show=False),
         Binding("escape", "drop", "end the search", show=False),
+        *WORD_KEYS,
     ]
 
     def __init__(self, changed: Callable[[str], None], left: Callable[[bool], None]) -> None:

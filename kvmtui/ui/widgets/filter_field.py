@@ -6,6 +6,7 @@ from textual.binding import Binding
 from textual.widgets import Input
 
 from kvmtui.model.filter import Filter, FilterError, nothing, parse_filter
+from kvmtui.ui.alt_keys import WORD_KEYS
 
 
 class FilterField(Input):
@@ -16,6 +17,7 @@ class FilterField(Input):
     BINDINGS = [  # noqa: RUF012
         Binding("down,up", "keep", "back to the table", show=False),
         Binding("escape", "drop", "show all", show=False),
+        *WORD_KEYS,
     ]
 
     def __init__(self, changed: Callable[[Filter | None, str], None], left: Callable[[], None]) -> None:
