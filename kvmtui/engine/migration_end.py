@@ -202,6 +202,8 @@ def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
             said.append("set vm.unprivileged_userfaultfd=1 by sysctl on both hosts, or move it without post-copy")
     elif case.error is None and not case.aborted:
         said.append("libvirt reports success, but it is still at the source" if case.certain else "it did not move")
+    if not paused and case.error is not None and not isinstance(case.error, JobCancelled):
+        said.insert(1, "it stays at the source")
     if paused:
         said.append(f"it is paused at the source{f' ({here.reason})' if here.reason else ''}")
         repairs.append(offer(RepairKind.RESUME_SOURCE, case.request))

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 
 from kvmtui.engine.adoption import Adoption
 from kvmtui.engine.audit import Audit, Entry, chosen_options
@@ -57,6 +58,7 @@ class Migrations:
         self._aftermath = Aftermath(pollers, self._errands, changed, self._call, self._recover, clock)
         self._adoption = Adoption(pollers, self._adopt)
         self._lock = threading.RLock()
+        self._closed = False
 
     @property
     def all(self) -> tuple[Migration, ...]:
@@ -111,6 +113,11 @@ class Migrations:
                 self._send(flight, what, value)
 
     def _abort(self, flight: Flight) -> None:
+        if flight.view.phase is Phase.VERIFYING:
+            # Its call has ended: there is nothing to abort but the wait for hosts that tidy up, or do not answer.
+            flight.returned_at_s = -inf
+            self._show(flight, flight.view.phase, "asking both hosts once more")
+            return
         flight.aborting = True
         if flight.begun or flight.adrift:
             self._show(flight, flight.view.phase, steering_words(Steer.ABORT, None))
@@ -142,6 +149,23 @@ class Migrations:
             known = frozenset(key.uuid for key in self._flights)
             self._adoption.look(self._store.fleet, host, known, self._clock())
 
+    def close(self) -> None:
+        """Begin no more, and tell the audit how each is left: those that wait are not moved."""
+        with self._lock:
+            self._closed = True
+            for flight in self._flights.values():
+                if flight.view.phase is Phase.QUEUED:
+                    words = "kvmtui ended before its turn came: it was not moved"
+                    flight.show(Phase.CANCELLED, words, ended_at_s=self._clock(), steers=frozenset())
+                    flight.told_end()
+                elif flight.entry is not None:
+                    carried = "the hosts go on by themselves" if flight.view.peer_to_peer else "it breaks off with it"
+                    words = f"kvmtui ended while it was under way: {carried}"
+                    flight.entry.outcome(Phase.UNKNOWN.value, words)
+                else:
+                    continue
+                _log.info("outcome migrate %s: %s", flight, words)
+
     def _adopt(self, key: VmKey, destination: str, job: Job) -> None:
         vm = self._store.fleet.vm(key)
         if vm is None or any(known.uuid == key.uuid for known in self._flights):
@@ -165,7 +189,7 @@ class Migrations:
 
     def _refusal(self, request: MigrationRequest) -> str:
         if any(key.uuid == request.key.uuid for key in self._flights):
-            return "it is already on its way"
+            return "it is already being moved: w shows the move"
         if request.destination not in self._pollers or request.destination == request.key.host:
             return "choose another host that is watched here"
         if self._pollers[request.destination].read_only:
@@ -176,6 +200,8 @@ class Migrations:
 
     def _start_waiting(self) -> None:
         """Start those whose turn has come."""
+        if self._closed:
+            return
         waiting = [flight.view.request for flight in self._flights.values() if flight.view.phase is Phase.QUEUED]
         under_way = [flight.view.request for flight in self._flights.values() if flight.view.phase is not Phase.QUEUED]
         for request in next_to_start(waiting, under_way):
@@ -184,11 +210,11 @@ class Migrations:
             self._launch(flight)
 
     def _follow(self, flight: Flight) -> None:
-        key = flight.view.request.key
+        key, destination = flight.view.request.key, self._pollers[flight.view.request.destination]
         before, flight.pending = flight.pending, self._store.begin(key, "migrating")
         if before is not None:
             self._store.end(before)
-        flight.probe = JobProbe(self._pollers[key.host], key.uuid, "migration")
+        flight.probe = JobProbe(self._pollers[key.host], key.uuid, "migration", destination=destination)
 
     def _launch(self, flight: Flight, message: str = "") -> None:
         request, peer_to_peer = flight.view.request, flight.view.peer_to_peer
@@ -253,7 +279,8 @@ class Migrations:
             flight.downtime_ms = asked_ms
             self._send(flight, Steer.DOWNTIME, asked_ms)
         vm = self._store.fleet.vm(flight.view.request.key)
-        flight.take(job, "" if vm is None else vm.reason, self._clock(), message)
+        state, reason = (None, "") if vm is None else (vm.state, vm.reason)
+        flight.take(job, state, reason, self._clock(), message)
         self._show(flight, Phase.RUNNING)
 
     def _send(self, flight: Flight, what: Steer, value: int | None = None) -> None:
@@ -284,6 +311,9 @@ class Migrations:
 
     def _verify(self, flight: Flight) -> None:
         """Nothing tells any more that it goes on: find out where the VM is, and say only that."""
+        if flight.refused:
+            self._end(flight, Judgement(Phase.FAILED, flight.refused))
+            return
         now_s = self._clock()
         if flight.returned_at_s is None:
             flight.returned_at_s, flight.ask_at_s, flight.sides = now_s, now_s, None
@@ -306,7 +336,8 @@ class Migrations:
         if flight.probe is not None:
             flight.probe.over = False
         if source.job is not None:
-            self._pollers[flight.view.request.key.host].sampler.jobs[flight.view.request.key.uuid] = source.job
+            if flight.probe is not None:
+                flight.probe.show(source.job)
             self._take_job(flight, source.job, message)
 
     def _another_way(self, flight: Flight, judgement: Judgement) -> bool:

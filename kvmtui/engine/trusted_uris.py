@@ -44,7 +44,7 @@ def confirm(uris: Iterable[str]) -> None:
             continue
         shown = clean(without_secrets(uri), 1000)
         reasons = [f"it {clean(risk, 1000)}" for risk in risks(uri)]
-        if not all(stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
             raise ConfigError(f"{shown}: {'; '.join(reasons)}; where nobody can be asked, --trust-uris allows it")
         lines = [f"{_CLEAR_LINE}{shown}", *(f"  {reason}" for reason in reasons), "Connect to it from now on? [y/N] "]
         sys.stderr.write("\n".join(lines))

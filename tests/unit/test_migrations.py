@@ -2,10 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
 from kvmtui.engine import adoption
+from kvmtui.engine.adoption import Adoption
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.migration_end import look_at_source
@@ -21,6 +24,7 @@ from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKin
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.migration_progress import ProgressTracker, Verdict
 from kvmtui.model.vm import Job, VmKey, VmState
+from kvmtui.ui.widgets.migration_lines import standing
 from tests.unit.test_engine import Bench, bench
 
 __all__ = ["bench"]
@@ -81,6 +85,35 @@ def test_two_at_once_and_the_others_wait_their_turn(bench: Bench) -> None:
     assert order[:2] == [("web2", Phase.RUNNING), ("mail", Phase.RUNNING)]
     assert order[2:] == [("web1", Phase.DONE), ("cache1", Phase.CANCELLED)]
     assert keys[2] not in bench.engine.fleet.pending
+
+
+def test_what_has_not_ended_when_kvmtui_does_is_told_the_audit(bench: Bench) -> None:
+    keys = [ask(bench, name, SLOW) for name in ("web1", "web2", "cache1")]
+    keys.append(ask(bench, "build3", replace(SLOW, peer_to_peer=False)))
+    for key in (keys[0], keys[3]):
+        see(bench, key, running)
+    bench.engine.stop()
+    told = {each.vm: f"{each.result}: {each.message}" for each in bench.engine.audit.read().result(10) if each.result}
+    assert told == {
+        "web1": "unknown: kvmtui ended while it was under way: the hosts go on by themselves",
+        "web2": "unknown: kvmtui ended while it was under way: the hosts go on by themselves",
+        "cache1": "cancelled: kvmtui ended before its turn came: it was not moved",
+        "build3": "unknown: kvmtui ended while it was under way: it breaks off with it",
+    }
+
+
+def test_a_guest_that_is_paused_on_the_way_stands_still_since_then(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    assert see(bench, key, running).paused_at_s is None
+    bench.engine.steer(key, Steer.PAUSE_GUEST)
+    one = see(bench, key, lambda one: one.paused_at_s is not None)
+    for _ in range(5):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert now(bench, key).paused_at_s == one.paused_at_s
+    assert standing(now(bench, key), (one.paused_at_s or 0.0) + 12)[0] == "guest paused for 12 s"
+    bench.engine.steer(key, Steer.BANDWIDTH, 0)
+    see(bench, key, lambda one: one.phase is Phase.DONE)
 
 
 def test_a_combination_that_libvirt_refuses_is_not_tried(bench: Bench) -> None:
@@ -401,7 +434,7 @@ def test_another_job_of_a_vm_is_not_taken_for_its_migration(bench: Bench) -> Non
     bench.submit("save", "db2")
     bench.tick_until(lambda: bench.vm("db2").job is not None, "the save as a job")
     connection = bench.demo.open(key.host, read_only=True)
-    assert connection.job(key.uuid)
+    bench.wait_until(lambda: connection.job(key.uuid), "the save at the host")
     assert look_at_source(connection, key.uuid).job is None
     connection.close()
 
@@ -478,6 +511,50 @@ def test_what_has_ended_is_looked_after_no_more(bench: Bench) -> None:
     aftermath = bench.engine._moves()._aftermath
     bench.tick_until(lambda: not aftermath.restless, "restless")
     assert [flight.view.phase for flight in aftermath.ended] == [Phase.DONE]
+
+
+def test_one_that_another_is_moving_already_is_refused_at_once(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    other = Bench(clock=bench.clock)
+    other.demo, other.engine = bench.demo, Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+    try:
+        with patch.object(Adoption, "look"):
+            other.engine.tick()
+            asked_at_s = bench.clock()
+            ask(other, "web1")
+            one = see(other, key, ended)
+        assert (one.phase, one.message) == (Phase.FAILED, "it is already being moved: w shows the move")
+        assert bench.clock() - asked_at_s < 5
+        see(other, key, lambda one: one.adopted)
+    finally:
+        other.engine.stop()
+    assert now(bench, key).phase is Phase.RUNNING
+
+
+def test_one_that_another_has_moved_already_is_not_called_moved(bench: Bench) -> None:
+    bench.demo.add_vm(H1, "idle9", state=VmState.SHUT_OFF)
+    bench.engine.tick()
+    key = bench.vm("idle9").key
+    bench.demo.remove_vm(H1, key.uuid)
+    bench.demo.add_vm(H2, "idle9", state=VmState.SHUT_OFF, uuid=key.uuid)
+    bench.engine.migrate(MigrationRequest(key, "idle9", -1, H2, MigrationOptions(offline=True)))
+    one = see(bench, key, ended)
+    assert (one.phase, one.message) == (Phase.FAILED, "nothing was done: it is not at the source any more")
+
+
+def test_nobody_has_to_wait_for_a_host_that_does_not_tell_how_it_ended(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H2)
+    one = see(bench, key, lambda one: one.phase is Phase.VERIFYING)
+    assert one.steers == {Steer.ABORT}
+    asked_at_s = bench.clock()
+    bench.engine.steer(key, Steer.ABORT)
+    one = see(bench, key, ended)
+    assert one.phase is Phase.UNKNOWN
+    assert "destination does not answer" in one.message
+    assert bench.clock() - asked_at_s < 5
 
 
 def test_an_adopted_one_that_arrives_is_done(bench: Bench) -> None:
