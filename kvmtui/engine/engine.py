@@ -4,24 +4,24 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from kvmtui.config import MAX_INTERVAL_S, MIN_INTERVAL_S
+from kvmtui.engine.listeners import Listeners
+from kvmtui.engine.openers import console_opener, openers
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.engine.store import Store
 from kvmtui.engine.watch import Watch
-from kvmtui.engine.whereabouts import AWAY
-from kvmtui.hypervisor.errors import CallTimedOut, NotPermitted
+from kvmtui.engine.whereabouts import Movers
+from kvmtui.hypervisor.errors import CallTimedOut
 from kvmtui.hypervisor.lanes import HostLanes, Opener
 from kvmtui.hypervisor.protocol import Backend, Connection
 from kvmtui.model.actions import ActionRequest, ActionResult, Outcome, Verb
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
-from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, RepairKind, Steer
 from kvmtui.model.vm import VmConfig, VmKey
 
@@ -39,18 +39,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _FLUSH_S = 0.5
 _EVENNESS_EVERY_S = 60.0
-
-
-@dataclass(slots=True)
-class Listeners:
-    """What the screen wants to hear of; called from foreign threads, each must only take note."""
-
-    fleet_changed: Callable[[], None] = field(default=lambda: None)
-    action_finished: Callable[[ActionResult], None] = field(default=lambda result: None)
-    migration_changed: Callable[[Migration], None] = field(default=lambda migration: None)
-    trouble: Callable[[str], None] = field(default=lambda text: None)
-    """Something of kvmtui's own does not work; the text is one cleaned line."""
-    plans_changed: Callable[[], None] = field(default=lambda: None)
 
 
 class Engine:
@@ -87,13 +75,15 @@ class Engine:
         for uri in uris:
             self._pollers[uri] = HostPoller(
                 uri,
-                HostLanes(uri, self._openers(uri)),
+                HostLanes(
+                    uri, openers(backend, uri, read_only=uri in self._read_only_hosts, woken=partial(self._wake, uri))
+                ),
                 HostSampler(uri, self._histories[uri]),
                 self._store.publish,
                 interval_s=interval_s,
                 read_only=uri in self._read_only_hosts,
                 name=names.get(uri, ""),
-                after_tick=self._after_tick(uri),
+                after_tick=partial(self._after_tick, uri),
                 call_me=self._watch.call,
                 clock=clock,
             )
@@ -103,7 +93,7 @@ class Engine:
         self._started = False
         self._audited = audited
         self._audit: Audit | None = None
-        self._movers: dict[str, tuple[Sequence[str] | None, bool]] = {}
+        self._movers = {uri: Movers() for uri in uris}
         self._actions: Actions | None = None
         self._migrations: Migrations | None = None
         self._preflights: Preflights | None = None
@@ -254,13 +244,7 @@ class Engine:
             from kvmtui.engine.consoles import ConsoleHosts, Consoles
 
             self._consoles = Consoles(
-                ConsoleHosts(
-                    lambda: self.fleet,
-                    self._console_opener,
-                    lambda host: self._pollers[host].wake(),
-                    self.clock,
-                    self.audit,
-                )
+                ConsoleHosts(lambda: self.fleet, self._console_opener, self._wake, self.clock, self.audit)
             )
         return self._consoles.open(key, wake, device)
 
@@ -307,42 +291,14 @@ class Engine:
             preflights = self._preflights
         return preflights.ask(host, question)
 
-    def _openers(self, uri: str) -> dict[str, Opener]:
-        return {
-            "watch": self._opener(uri, read_only=True, events=True),
-            "deep": self._opener(uri, read_only=True),
-            "jobs": self._opener(uri, read_only=True),
-            "probe": self._opener(uri, read_only=True),
-            "act": self._opener(uri, read_only=uri in self._read_only_hosts),
-            "plans": self._opener(uri, read_only=True),
-            "preflight": self._as_much_as_allowed(uri),
-        }
-
-    def _opener(self, uri: str, *, read_only: bool, events: bool = False) -> Opener:
-        def woken() -> None:
-            self._pollers[uri].wake()
-
-        return lambda: self._backend.open(uri, read_only=read_only, on_event=woken if events else None)
-
-    def _as_much_as_allowed(self, uri: str) -> Opener:
-        """Open for writing, without which libvirt tells less; where that is not allowed, for reading."""
-
-        def open_it() -> Connection:
-            if uri not in self._read_only_hosts:
-                with suppress(NotPermitted):
-                    return self._backend.open(uri, read_only=False)
-            return self._backend.open(uri, read_only=True)
-
-        return open_it
-
     def _console_opener(self, uri: str) -> Opener:
-        def refuse() -> Connection:
-            why = (
-                "kvmtui was started with --read-only" if self.read_only else "the configuration has this host read-only"
-            )
-            raise NotPermitted(f"{why}, and a console writes to the guest")
+        why_not = (
+            "kvmtui was started with --read-only" if self.read_only else "the configuration has this host read-only"
+        )
+        return console_opener(self._backend, uri, why_not if uri in self._read_only_hosts else "")
 
-        return refuse if uri in self._read_only_hosts else self._opener(uri, read_only=False)
+    def _wake(self, uri: str) -> None:
+        self._pollers[uri].wake()
 
     def _fleet_changed(self) -> None:
         self.listeners.fleet_changed()
@@ -356,20 +312,17 @@ class Engine:
             self._plans.migration_changed(migration)
         self.listeners.migration_changed(migration)
 
-    def _after_tick(self, uri: str) -> Callable[[], None]:
-        def watch() -> None:
-            if self._actions is not None:
-                self._actions.watch(uri)
-            if self._migrations is not None:
-                self._migrations.watch(uri)
-            if self._sees_movers(uri):
-                self._moves().adopt(uri)
-            if self._preflights is not None:
-                self._preflights.watch(uri)
-            self._watch_evenness()
-            self._pollers[uri].lanes.close_idle("act", "jobs", "preflight", "plans")
-
-        return watch
+    def _after_tick(self, uri: str) -> None:
+        if self._actions is not None:
+            self._actions.watch(uri)
+        if self._migrations is not None:
+            self._migrations.watch(uri)
+        if self._movers[uri].seen(self._store.fleet.hosts[uri]):
+            self._moves().adopt(uri)
+        if self._preflights is not None:
+            self._preflights.watch(uri)
+        self._watch_evenness()
+        self._pollers[uri].lanes.close_idle("act", "jobs", "preflight", "plans")
 
     def _watch_evenness(self) -> None:
         now_s = self.clock()
@@ -385,16 +338,6 @@ class Engine:
         if self._unevenness.look(self.fleet, moved, maintenance, now_s):
             self.listeners.plans_changed()
 
-    def _sees_movers(self, uri: str) -> bool:
-        """Return whether a VM of that host stands there as one that is on its way."""
-        host = self._store.fleet.hosts[uri]
-        reasons, sees = self._movers.get(uri, (None, False))
-        # As long as no VM's state changes it is the very same column.
-        if host.vms.reasons is not reasons:
-            sees = any(reason in host.vms.reasons for reason in AWAY)
-            self._movers[uri] = host.vms.reasons, sees
-        return sees and host.link is Link.UP
-
     def _action_finished(self, result: ActionResult) -> None:
-        self._pollers[result.request.key.host].wake()
+        self._wake(result.request.key.host)
         self.listeners.action_finished(result)

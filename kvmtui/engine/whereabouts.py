@@ -1,11 +1,29 @@
 """Where a VM can be attached to, as the fleet tells, once a console of it has ended."""
 
+from collections.abc import Sequence
+
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
 from kvmtui.model.vm import Vm, VmKey, VmState
 
 AWAY = frozenset({"migrating", "post-copy"})
 """Why a VM is paused that is on its way from or to this host."""
+
+
+class Movers:
+    """Whether a host shows VMs that are on their way, reckoned anew only where the state of one has changed."""
+
+    def __init__(self) -> None:
+        self._reasons: Sequence[str] | None = None
+        self._any = False
+
+    def seen(self, host: Host) -> bool:
+        """Return whether a VM of a host that answers stands there as one that is on its way."""
+        # As long as no VM's state changes it is the very same column.
+        if host.vms.reasons is not self._reasons:
+            self._reasons = host.vms.reasons
+            self._any = any(reason in AWAY for reason in set(self._reasons))
+        return self._any and host.link is Link.UP
 
 
 def find_vm(fleet: Fleet, key: VmKey, since_s: float) -> VmKey | None:

@@ -8,6 +8,7 @@ import pytest
 
 from kvmtui.config import BalanceSettings, ConfigError
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.move_check import Checked, MoveCheck
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.model.plan_run import Outcome
 from kvmtui.report import balance
@@ -68,7 +69,13 @@ def test_json_has_units_in_its_names(bench: Bench) -> None:
     assert told["spread"]["cpu_fraction"]["after"] < told["spread"]["cpu_fraction"]["before"]
 
 
-def test_run_makes_the_moves_with_a_line_for_each_state(bench: Bench) -> None:
+def test_run_makes_the_moves_with_a_line_for_each_state(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    advances = MoveCheck.advance
+
+    def once_it_is_said(check: MoveCheck) -> Checked | None:
+        return advances(check) if ": checking" in bench.out.getvalue() else None
+
+    monkeypatch.setattr(MoveCheck, "advance", once_it_is_said)
     assert bench.report(run=True) == DONE
     lines = [line for line in bench.out.getvalue().splitlines() if line.startswith("1/1 web1 h1→h2: ")]
     assert lines[0].endswith(": checking")
