@@ -215,12 +215,15 @@ class Console:
         """Go on where the fleet says that it is time; called whenever the fleet has changed."""
         with self._lock:
             attachment, state, key, since_s = self._attachment, self._state, self._key, self._since_s
+            knocking, knocked_at_s = self._knocking, self._knocked_at_s
         if attachment is None:
             return
-        fleet, passed_s = self._hosts.fleet(), self._hosts.clock() - since_s
+        now_s = self._hosts.clock()
+        fleet, passed_s = self._hosts.fleet(), now_s - since_s
+        tried, tried_s = knocking or state is ConsoleState.OPENING, now_s - (knocked_at_s if knocking else since_s)
         if state is ConsoleState.OPEN:
             attachment.go_on()
-        elif state is ConsoleState.OPENING and passed_s > _OPEN_DEADLINE_S:
+        elif tried and tried_s > _OPEN_DEADLINE_S:
             attachment.abandon()
             self._failed(attachment, CallTimedOut(f"no answer for {_OPEN_DEADLINE_S:.0f} s"))
         elif state is ConsoleState.HELD:
@@ -333,10 +336,11 @@ class Console:
     def _knock(self, attachment: Attachment) -> None:
         """See whether a console that is held is free by now, over the connection that is there."""
         with self._lock:
-            due = self._hosts.clock() - max(self._knocked_at_s, self._since_s) >= _HELD_AGAIN_S
+            now_s = self._hosts.clock()
+            due = now_s - max(self._knocked_at_s, self._since_s) >= _HELD_AGAIN_S
             if not due or self._knocking or self._closed or attachment is not self._attachment:
                 return
-            self._knocking = True
+            self._knocking, self._knocked_at_s = True, now_s
         attachment.open(self._key.uuid, self._device, force=False)
 
     def _note_open(self, *, knocked: bool) -> None:
@@ -371,6 +375,8 @@ class Console:
     def _failed(self, attachment: Attachment, error: HypervisorError) -> None:
         self._failures += 1
         self._record.failed(self._broke(attachment), self._key, str(error))
+        with self._lock:
+            self._knocking = self._knocking and attachment is not self._attachment
         # With a connection that is there a guest is attached to as soon as it starts, or the other client leaves.
         connected = False
         if isinstance(error, InvalidState):

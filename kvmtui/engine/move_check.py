@@ -1,5 +1,6 @@
 """The checks before one move of a plan: asked of both hosts, waited for by nobody."""
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ from kvmtui.model.vm import Vm
 if TYPE_CHECKING:
     from kvmtui.engine.engine import Engine
 
+_log = logging.getLogger(__name__)
 _DEADLINE_S = 30.0
 
 
@@ -53,6 +55,9 @@ class MoveCheck:
             return self._judge(self._needs.result(), self._offers.result())
         except HypervisorError as error:
             return Checked(MigrationOptions(), problem=clean(str(error), 200))
+        except Exception:  # noqa: BLE001 - a defect in a check must cost this move alone, not the plan
+            _log.exception("checking a move")
+            return Checked(MigrationOptions(), problem="an internal error; run with --log FILE to see it")
 
     def _judge(self, needs: GuestNeeds, offers: HostOffers) -> Checked:
         """Copy the disks only where they cannot be taken for shared."""

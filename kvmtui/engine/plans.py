@@ -7,6 +7,7 @@ told: commands, answers, new figures.
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -71,9 +72,9 @@ class Plans:
         """The VMs that a plan has moved within the time that figures are averaged over."""
         return [*self._knowledge.moved]
 
-    def look(self, evacuating: str = "") -> None:
-        """Make a plan anew: to even the hosts out, or to empty one; not while one is running."""
-        self._work.put(lambda: self._look(evacuating))
+    def look(self, evacuating: str = "", why: str = "") -> None:
+        """Make a plan anew: to even the hosts out, or to empty one; not while one is running; `why` is said in it."""
+        self._work.put(lambda: self._look(evacuating, why))
         with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="plans", daemon=True)
@@ -139,10 +140,11 @@ class Plans:
                 if self._runner is not None:
                     self._runner.fail("an internal error; run with --log FILE to see it")
 
-    def _look(self, evacuating: str) -> None:
+    def _look(self, evacuating: str, why: str) -> None:
         if self.running:
             return
         self._runner = PlanRunner(self._engine, self._knowledge, self._limits, evacuating, self._changed, self.wake)
+        self._runner.view = replace(self._runner.view, message=why)
         self._changed()
 
     def _take_back(self, host: str) -> None:

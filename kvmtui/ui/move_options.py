@@ -81,7 +81,7 @@ CHOICES: tuple[Choice, ...] = (
     Choice("b", "bandwidth_mib_per_s", "bandwidth", ((None, "as much as there is"),), unit="MiB/s"),
     Choice("s", "downtime_ms", "stands still", ((None, "300 ms at the end, QEMU's default"),), unit="ms"),
     Choice(
-        "k",
+        "e",
         "persist",
         "at the destination",
         ((True, "defined: outlives its run"), (False, "transient: gone when it is shut off")),

@@ -6,6 +6,7 @@ from unittest.mock import patch
 
 from kvmtui.engine.audit import Audit, Record
 from kvmtui.model.vm import VmKey
+from kvmtui.ui.paint import Palette
 from kvmtui.ui.screens.audit import AuditScreen
 from tests.ui.stage import dashboard
 
@@ -65,3 +66,25 @@ async def test_trouble_is_one_note_and_the_action_is_done(tmp_path: Path) -> Non
         await stage.until(lambda: any("kept in memory only" in entry.text for entry in stage.main._journal))
         await stage.press("A")
         await stage.see("suspend web1", "done after")
+
+
+async def test_of_many_records_those_in_sight_are_drawn_and_long_ones_are_indented(tmp_path: Path) -> None:
+    audit = Audit(tmp_path / "kvmtui" / "audit.jsonl")
+    for number in range(400):
+        audit.intent("start", VmKey("demo://h1", "lost"), f"vm{number}").outcome("failed", "no room for it " * 9)
+    audit.flush(10)
+    async with dashboard(size=(80, 24)) as stage:
+        stage.engine._audit = audit
+        with patch.object(Palette, "strip", autospec=True, side_effect=Palette.strip) as drawn:
+            await stage.press("A")
+            await stage.see("start vm399", "failed")
+        assert drawn.call_count < 200
+        first = next(i for i, line in enumerate(stage.text.splitlines()) if "start vm399" in line)
+        below = stage.text.splitlines()[first + 1].strip("│ ").removeprefix("│")
+        assert "no room for it" in below
+        column = stage.text.splitlines()[first].index("start vm399")
+        wrapped = stage.text.splitlines()[first + 1]
+        assert wrapped[wrapped.index("│") + 1 : column].strip("│ ") == ""
+        await stage.press("G")
+        await stage.see("demo://h1", stage.engine.audit.intent("x", VmKey("", ""), "")._intent.user)
+        await stage.see("start vm0:", "failed")

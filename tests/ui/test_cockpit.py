@@ -4,6 +4,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
+from textual.widgets import Input
 
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
@@ -260,3 +261,45 @@ async def test_what_a_failed_move_left_is_mended() -> None:
         await stage.press("1", "y")
         await stage.look_until(lambda: stage.vm("web2").key.host == H2 and stage.vm("web2").state.executing)
         await stage.look_until(lambda: not stage.line("1  resume"))
+
+
+async def test_the_bandwidth_asked_for_on_the_way_is_offered_again() -> None:
+    async with dashboard() as stage:
+        await _open(stage, running("web1", 0.0))
+        await stage.press("b", *"80", "enter")
+        await _answered(stage)
+        await stage.press("b")
+        assert stage.app.screen.query_one(Input).value == "80"
+
+
+async def test_what_the_main_screen_has_to_say_is_said_here() -> None:
+    async with dashboard() as stage:
+        await _open(stage, running("web1", 0.0))
+        stage.engine.listeners.trouble("the disk of the audit is full")
+        await stage.see("the disk of the audit is full")
+        await stage.press("escape")
+        await stage.until(lambda: not stage.count(CockpitScreen))
+        stage.engine.listeners.trouble("and nothing fails when it is closed")
+        await stage.says("and nothing fails")
+
+
+async def test_time_goes_on_also_while_nothing_comes_from_the_hosts() -> None:
+    with patch("kvmtui.ui.screens.cockpit._TICK_S", 0.01):
+        async with dashboard() as stage:
+            await _open(stage, running("web1", stage.clock()))
+            assert not stage.line("web1", "1m 30s")
+            stage.clock.advance(90)
+            await stage.see("1m 30s")
+
+
+@pytest.mark.parametrize("key", ["w", "B", "question_mark", "K"])
+async def test_over_another_screen_there_is_no_palette(key: str) -> None:
+    async with dashboard() as stage:
+        stage.engine.play(running("web1", 0.0))
+        await stage.press(key)
+        depth = len(stage.app.screen_stack)
+        assert depth == 2
+        await stage.press("ctrl+p")
+        assert len(stage.app.screen_stack) == depth
+        await stage.press("escape", "ctrl+p")
+        await stage.until(lambda: len(stage.app.screen_stack) == 2)

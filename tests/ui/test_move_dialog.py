@@ -274,9 +274,10 @@ async def test_a_host_that_does_not_answer_costs_only_itself() -> None:
         assert stage.line("WARN", "looking", "no answer for 10 s")
         question.looks = {**question.looks, ("demo://h3", vm.key): shared_disks()}
         await stage.see("h3", "can take it")
-        await stage.press("down", "enter")
+        await stage.press("j", "k", "j", "enter")
         assert await _moved(stage) == [f"migrate {vm.name}"]
         assert stage.engine.requests[0].destination == "demo://h3"
+        assert stage.engine.requests[0].options.persist, "k moves the cursor here too"
 
 
 async def test_a_vm_that_is_off_moves_its_definition() -> None:
@@ -289,7 +290,7 @@ async def test_a_vm_that_is_off_moves_its_definition() -> None:
         assert stage.line("it is off: its definition moves")
         await stage.press("c")
         assert stage.line("means nothing for a VM that is off")
-        await stage.press("k")
+        await stage.press("e")
         assert stage.line("at the destination: "), "libvirt refuses to move it without keeping it"
         await stage.press("enter")
         await _moved(stage)

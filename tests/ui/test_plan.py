@@ -1,5 +1,7 @@
 """The plan on the screen: what it shows, what its keys do, and that nothing happens without one."""
 
+from unittest.mock import patch
+
 import pytest
 
 from kvmtui.model.plan_run import Outcome
@@ -47,6 +49,41 @@ async def test_enter_makes_the_move_and_the_end_is_told() -> None:
         assert stage.key("web1").host == H2
         await stage.press("escape")
         await stage.says("plan", "1 moved")
+
+
+@pytest.mark.parametrize("key", ["enter", "R"])
+async def test_nothing_is_moved_by_old_figures(key: str) -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        with patch("kvmtui.ui.screens.plan._now_s", lambda: 1000.0):
+            await stage.press("B")
+            await stage.see("web1 h1→h2")
+        with patch("kvmtui.ui.screens.plan._now_s", lambda: 1000.0 + 3 * 3600):
+            # The machine slept.
+            before = stage.engine.plans.run
+            await stage.press(key)
+            await stage.until(lambda: stage.engine.plans.run is not before)
+            await stage.see("the figures were 3 h old", "press the key")
+            assert stage.engine.submitted == []
+            assert stage.count(PlanScreen) == 1
+            await stage.see("web1 h1→h2")
+            await stage.press("enter")
+            await run_on(stage)
+        assert stage.engine.submitted == ["migrate web1"]
+
+
+async def test_the_age_of_a_plan_is_shown() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        with patch("kvmtui.ui.screens.plan._now_s", lambda: 1000.0):
+            await stage.press("B")
+            await stage.see("web1 h1→h2")
+            assert not stage.line("figures of the last", "old")
+        with patch("kvmtui.ui.screens.plan._now_s", lambda: 1130.0):
+            screen = stage.app.screen
+            assert isinstance(screen, PlanScreen)
+            screen.follow()
+            await stage.see("figures of the last", "2 m old")
 
 
 async def test_a_plan_made_anew_has_the_keys() -> None:

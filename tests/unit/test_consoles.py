@@ -352,6 +352,26 @@ def test_what_was_typed_for_a_try_that_failed_is_not_typed_later(bench: Bench, o
     assert "stale" not in seen.text
 
 
+def test_a_held_console_whose_host_hangs_is_given_up_and_tried_again(bench: Bench, open_console: OpenConsole) -> None:
+    key = bench.demo.find("web1")
+    hold(bench, key)
+    seen = open_console("web1")
+    seen.wait(ConsoleState.HELD)
+    bench.demo.hang_host(key.host)
+    bench.clock.advance(5)
+    seen.console.watch()
+    bench.clock.advance(10)
+    seen.console.watch()
+    assert seen.look().state is ConsoleState.HELD
+    bench.clock.advance(6)
+    seen.console.watch()
+    output = seen.look()
+    assert output.state is ConsoleState.WAITING, "who has it cannot be known while its host does not answer"
+    assert "no answer for 15 s" in output.message
+    bench.demo.release_host(key.host)
+    seen.tick_until(ConsoleState.HELD)
+
+
 def test_a_held_console_that_is_being_tried_can_be_taken_over(bench: Bench, open_console: OpenConsole) -> None:
     key = bench.demo.find("web1")
     ends = hold(bench, key)

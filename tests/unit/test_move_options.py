@@ -41,7 +41,7 @@ def test_a_key_goes_through_the_values(key: str, values: list[object]) -> None:
 
 
 def test_what_libvirt_refuses_cannot_be_chosen_and_says_why() -> None:
-    kept = BY_KEY["k"]
+    kept = BY_KEY["e"]
     why = turned(kept, PLAIN, OFF)
     assert isinstance(why, str)
     assert why
@@ -52,7 +52,7 @@ def test_what_libvirt_refuses_cannot_be_chosen_and_says_why() -> None:
 
 
 def test_what_is_refused_already_can_be_mended() -> None:
-    kept = BY_KEY["k"]
+    kept = BY_KEY["e"]
     refused = replace(PLAIN, persist=False)
     assert refusals(refused, OFF)
     mended = turned(kept, refused, OFF)
@@ -65,7 +65,7 @@ def test_of_a_vm_that_is_off_only_the_definition_moves() -> None:
     options = for_vm(wanted, active=False)
     assert options == MigrationOptions(auto_converge=False, offline=True, undefine_source=False)
     assert for_vm(wanted, active=True) == wanted
-    assert {choice.key for choice in shown(OFF)} == {"p", "k", "u"}
+    assert {choice.key for choice in shown(OFF)} == {"p", "e", "u"}
     assert len(shown(BOTH)) == len(CHOICES)
     assert "its definition moves" in in_a_line(options)
     assert not refusals(PLAIN, OFF)

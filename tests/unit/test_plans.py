@@ -249,6 +249,22 @@ def test_no_volume_is_overwritten_without_anybody_being_asked(bench: Bench, monk
     assert bench.where("ledger") == H1
 
 
+def test_a_defect_in_a_check_costs_that_move_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.look(H1)
+    first = bench.run.left[0].move.name
+
+    def broken(needs: GuestNeeds, *asked: HostOffers) -> tuple[Check, ...]:
+        if needs.name == first:
+            raise ZeroDivisionError
+        return ()
+
+    monkeypatch.setattr(move_check, "preflight", broken)
+    run = bench.run_to_the_end()
+    assert outcomes(run).pop(first) is Outcome.REFUSED
+    assert "an internal error" in bench.step(first).message
+    assert Outcome.DONE in outcomes(run).values()
+
+
 def test_no_device_is_taken_for_shared_without_anybody_being_asked(bench: Bench, checks: Checks) -> None:
     checks["shared"] = Check("shared", "shared storage", Grade.WARN, "one device on both hosts or two", "")
     bench.look()

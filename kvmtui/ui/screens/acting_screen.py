@@ -13,6 +13,7 @@ from kvmtui.model.actions import ACTIONS, BY_ID, Action, Danger
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui import acting
+from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.widgets.bars import Note, StatusLine
 from kvmtui.ui.widgets.vm_table import VmTable
 
@@ -27,6 +28,8 @@ _MOVED_S = 1.5
 
 class ActingScreen(Screen[None]):
     """Turns keys into actions on the marked VMs, or the one under the cursor."""
+
+    _glyphs: Glyphs
 
     def __init__(self, engine: Engine, table: VmTable, *, wall_clock: Callable[[], datetime]) -> None:
         super().__init__()
@@ -99,14 +102,19 @@ class ActingScreen(Screen[None]):
 
         vm = self.selected
         where = "" if vm is None else self._subject([vm])
-        self.app.push_screen(AuditScreen(self._engine.audit.read(), "" if vm is None else vm.key.uuid, where))
+        uuid = "" if vm is None else vm.key.uuid
+        self.app.push_screen(AuditScreen(self._engine.audit.read(), uuid, where, self._glyphs))
 
     def note(self, text: str, tone: str = "", command: str = "") -> None:
         """Say something and keep it in the journal."""
         from kvmtui.ui.screens.journal import Entry
 
         self._journal.append(Entry(self._wall_clock().strftime("%H:%M:%S"), text, tone, command))
-        self.query_one(StatusLine).note = Note(text, tone, command)
+        self.show_note(Note(text, tone, command))
+
+    def show_note(self, note: Note) -> None:
+        """Say something in the line at the bottom."""
+        self.query_one(StatusLine).note = note
 
     def cursor_lost(self, name: str) -> None:
         """Take note that the VM under the cursor is not in the table any more, and the cursor stands on another."""

@@ -23,6 +23,7 @@ from kvmtui.ui.widgets.migration_lines import HostName, route
 from kvmtui.ui.widgets.migration_panel import MigrationDetail, MigrationList
 
 _MOST_REPAIRS = 9
+_TICK_S, _SLOW_TICK_S = 1.0, 5.0
 
 
 class CockpitScreen(Screen[None]):
@@ -78,6 +79,8 @@ class CockpitScreen(Screen[None]):
         """Follow the moves."""
         self._moves.changed = self._show
         self._show()
+        # How long a move takes goes on also while nothing comes from its hosts.
+        self.set_interval(_TICK_S if self._glyphs.graphs else _SLOW_TICK_S, self._show)
 
     def on_unmount(self) -> None:
         """Follow them no more."""
@@ -149,6 +152,11 @@ class CockpitScreen(Screen[None]):
         )
         self._confirm(asked, lambda: self._repair(move, repair))
 
+    def hear(self, note: Note) -> None:
+        """Say what the main screen, which is out of sight, has to say."""
+        if self.is_mounted and self.is_running:
+            self._say(note.text, note.tone)
+
     # Acting
 
     def _ask_value(self, move: Migration, steer: Steer) -> None:
@@ -157,7 +165,7 @@ class CockpitScreen(Screen[None]):
             now = self._allowed_ms(move)
         else:
             text, unit = f"Bandwidth for {move.request.vm_name}, in MiB/s?", "0: as much as there is."
-            now = move.request.options.bandwidth_mib_per_s
+            now = self._moves.asked_mib_per_s.get(ident(move), move.request.options.bandwidth_mib_per_s)
         question = NumberScreen(text, unit, now)
         self.app.push_screen(question, lambda value: None if value is None else self._steer(move, steer, value))
 
@@ -173,6 +181,8 @@ class CockpitScreen(Screen[None]):
             return
         if steer is Steer.DOWNTIME and value is not None:
             self._moves.asked_ms[ident(move)] = value
+        if steer is Steer.BANDWIDTH and value is not None:
+            self._moves.asked_mib_per_s[ident(move)] = value
         unit = {Steer.DOWNTIME: " ms", Steer.BANDWIDTH: " MiB/s"}.get(steer, "")
         self._say(f"{move.request.vm_name}: asked for {steer.value}{'' if value is None else f' {value}{unit}'}")
         self._engine.steer(move.request.key, steer, value)

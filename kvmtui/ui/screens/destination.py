@@ -51,6 +51,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
     LEAST = (60, 20)
     BINDINGS = [  # noqa: RUF012
         *(Binding(choice.key, f"turn('{choice.key}')", show=False) for choice in move_options.CHOICES),
+        Binding("j", "cursor(1)", show=False),
+        Binding("k", "cursor(-1)", show=False),
         Binding(_OPTIONS_KEY, "show_options", show=False),
         Binding(_ALL_KEY, "show_all", show=False),
         Binding(_COPY_KEY, "copy", show=False),
@@ -148,6 +150,11 @@ class DestinationScreen(ExpiringScreen[Destination]):
         lines = self._commands()
         self.app.copy_to_clipboard("\n".join(lines))
         self._say(f"{len(lines)} line{'' if len(lines) == 1 else 's'} copied, where the terminal allows it")
+
+    def action_cursor(self, step: int) -> None:
+        """Go through the destinations."""
+        hosts = self.query_one(OptionList)
+        hosts.action_cursor_down() if step > 0 else hosts.action_cursor_up()
 
     def action_scroll(self, pages: int) -> None:
         """Scroll what was found."""

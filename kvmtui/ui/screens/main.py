@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -44,6 +44,9 @@ from kvmtui.ui.widgets.host_list import HostList
 from kvmtui.ui.widgets.vm_detail import VmDetail
 from kvmtui.ui.widgets.vm_table import VmTable
 
+if TYPE_CHECKING:
+    from kvmtui.ui.screens.cockpit import CockpitScreen
+
 _log = logging.getLogger(__name__)
 _TICK_S, _SLOW_TICK_S = 1.05, 5.0
 """How long nothing may come from the hosts before ages and the clock are brought up to date all the same; and on a slow
@@ -73,6 +76,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         self._detail = VmDetail(engine.history, glyphs=glyphs)
         self._follow: VmKey | None = None
         """A VM that moved while it was selected: where it will appear."""
+        self._cockpit: CockpitScreen | None = None
         self._moves = Moves(lambda: engine.migrations)
         self._told = False
         """Whether a fleet was published that is not taken yet."""
@@ -194,7 +198,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
             self.note(text, tone, migration.command)
             self._follow_moved(migration)
         elif migration.message and news:
-            self.query_one(StatusLine).note = Note(text, tone)
+            self.show_note(Note(text, tone))
 
     @on(TroubleCame)
     def _trouble_came(self, message: TroubleCame) -> None:
@@ -202,6 +206,12 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         # The next outcome takes the status line.
         modes = ("read-only" if self._engine.read_only else "", "trouble: see J")
         self.query_one(TitleBar).mode = " · ".join(filter(None, modes))
+
+    def show_note(self, note: Note) -> None:
+        """Say something in the line at the bottom, also of the moves where they are in sight instead."""
+        super().show_note(note)
+        if self._cockpit is not None:
+            self._cockpit.hear(note)
 
     def _show_moves_in_title(self) -> None:
         self.query_one(TitleBar).moves = acting.moves_words(self._moves.under_way, self._moves.calling)
@@ -323,9 +333,13 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         def host_name(host: str) -> str:
             return acting.host_name(host, self.fleet)
 
-        self.app.push_screen(
-            CockpitScreen(self._engine, self._moves, host_name, self._glyphs, first, self._show_moves_in_title)
+        def closed(_: None) -> None:
+            self._cockpit = None
+
+        self._cockpit = CockpitScreen(
+            self._engine, self._moves, host_name, self._glyphs, first, self._show_moves_in_title
         )
+        self.app.push_screen(self._cockpit, closed)
 
     def action_filter(self) -> None:
         """Type a filter."""

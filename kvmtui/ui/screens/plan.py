@@ -14,17 +14,22 @@ from textual.widgets.option_list import Option
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.balance import destinations
+from kvmtui.model.balance_plan import Basis
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.acting import host_name
-from kvmtui.ui.format import percent
+from kvmtui.ui.format import duration, percent
 from kvmtui.ui.glyphs import Glyphs
-from kvmtui.ui.screens.ask import ConfirmScreen
+from kvmtui.ui.screens.ask import ConfirmScreen, _now_s
 from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen
 from kvmtui.ui.screens.plan_lines import headline, headline_of, host_lines, stay_lines, step_line
 
 _HOSTS_SHARE = 0.3
 """Of the height; with a hundred hosts those that change come first."""
+_OLD_S = 300.0
+"""Nothing is moved by figures that are older: the plan is made anew first."""
+_AGES_S = 15.0
+"""How often the plan's age is brought up to date."""
 
 
 class PlanScreen(ModalScreen[None]):
@@ -54,6 +59,9 @@ class PlanScreen(ModalScreen[None]):
         self._unfolded = False
         self._shown: tuple[VmKey, ...] = ()
         """The VMs of the lines, from top to bottom."""
+        self._basis: Basis | None = None
+        self._since_s = 0.0
+        """Since when the plan goes by these figures; this clock goes on while the machine sleeps."""
 
     def compose(self) -> ComposeResult:
         """Lay the plan out."""
@@ -70,6 +78,7 @@ class PlanScreen(ModalScreen[None]):
         """Show what there is."""
         self.query_one(OptionList).focus()
         self.follow()
+        self.set_interval(_AGES_S, self.follow)
 
     def on_resize(self) -> None:
         """Draw the bars anew."""
@@ -81,7 +90,7 @@ class PlanScreen(ModalScreen[None]):
         if not (self.is_mounted and self.is_running):
             return
         run = self._plans.run
-        title, state = headline(run, self._host_name)
+        title, state = headline(run, self._host_name, self._age_s(run))
         self.query_one("#plan-title", Label).update(title)
         self.query_one("#plan-state", Static).update(state)
         hosts = self.query_one("#plan-hosts", Static)
@@ -93,6 +102,13 @@ class PlanScreen(ModalScreen[None]):
         stays = stay_lines(run, unfolded=self._unfolded) if run is not None else []
         self.query_one("#plan-stays", Static).update(Content("\n").join(stays))
         self.query_one("#plan-keys", Static).update(self._keys(run))
+
+    def _age_s(self, run: PlanRun | None) -> float:
+        """Return how old the figures are that the plan goes by."""
+        basis = run.plan.basis if run is not None and run.plan is not None else None
+        if basis is not self._basis:
+            self._basis, self._since_s = basis, _now_s()
+        return _now_s() - self._since_s
 
     def _show_moves(self, steps: tuple[Step, ...]) -> None:
         moves = self.query_one(OptionList)
@@ -182,7 +198,12 @@ class PlanScreen(ModalScreen[None]):
         if self._engine.read_only:
             self._note("not possible: kvmtui was started with --read-only")
             return False
-        return run is not None and run.stage is Stage.READY
+        if run is None or run.stage is not Stage.READY:
+            return False
+        if (age_s := self._age_s(run)) > _OLD_S and run.left:
+            self._plans.look(run.evacuating, f"the figures were {duration(age_s)} old: look again, then press the key")
+            return False
+        return True
 
     def action_remove(self) -> None:
         """Leave the highlighted move out."""

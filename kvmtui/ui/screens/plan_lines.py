@@ -19,10 +19,11 @@ _TONES = {
     Outcome.UNKNOWN: "$text-error",
 }
 _NAME_MOST = 18
+_AGE_SAID_S = 60.0
 
 
-def headline(run: PlanRun | None, name_of: Callable[[str], str]) -> tuple[str, Content]:
-    """Return the title, and one line about how the plan stands."""
+def headline(run: PlanRun | None, name_of: Callable[[str], str], age_s: float = 0.0) -> tuple[str, Content]:
+    """Return the title, and one line about how the plan stands; `age_s`: of its figures."""
     if run is None:
         return "Balance", Content.styled("no plan", _MUTED)
     title = f"Empty {name_of(run.evacuating)}" if run.evacuating else "Balance"
@@ -43,6 +44,8 @@ def headline(run: PlanRun | None, name_of: Callable[[str], str]) -> tuple[str, C
     elif not run.left and not run.stage.running and run.plan is not None:
         parts.append(Content(run.plan.summary))
     parts.append(Content.styled(f"figures of {_span(run.watched_s)}", _MUTED))
+    if age_s >= _AGE_SAID_S and not run.stage.running:
+        parts.append(Content.styled(f"{duration(age_s)} old", "$text-warning"))
     return title, Content.styled(" · ", _MUTED).join(parts)
 
 

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from textual import on
 
-from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.messages import PlansChanged
 from kvmtui.ui.screens.acting_screen import ActingScreen
 from kvmtui.ui.widgets.bars import TitleBar
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 class PlanningScreen(ActingScreen):
     """Turns keys into plans."""
 
-    _glyphs: Glyphs
     _plan_screen: "PlanScreen | None" = None
     _plan_ran: bool = False
     """Whether a plan was running when it was last heard of."""
