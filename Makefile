@@ -21,7 +21,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PYTHONDONTWRITEBYTECODE=
 PACKAGES := \
 	libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu libvirt-dev \
 	qemu-system-x86 qemu-utils iproute2 iptables dnsmasq-base \
-	busybox-static cpio xz-utils zstd tmux \
+	busybox-static cpio xz-utils zstd tmux openssh-client openssh-server netcat-openbsd \
 	pkg-config gcc python3-dev python3-venv
 
 # Newer releases have these drivers in packages of their own; older ones do not know the names.

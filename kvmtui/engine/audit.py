@@ -33,6 +33,8 @@ _SYSLOG = Path("/dev/log")
 _PRIORITY = 10 * 8 + 6
 _UNSET_LOGINUID = 2**32 - 1
 _INTENT_WAIT_S = 1.0
+_MOST_MS = 10**12
+"""A greater number in the file is none of ours, and may be too great to be divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Record:
         return cls(
             **words,
             flags=tuple(clean(str(flag)) for flag in flags) if isinstance(flags, list) else (),
-            ms=ms if isinstance(ms, int) else None,
+            ms=ms if isinstance(ms, int) and 0 <= ms < _MOST_MS else None,
         )
 
 

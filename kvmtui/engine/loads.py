@@ -1,7 +1,7 @@
 """What the planner is told of hosts and VMs: smoothed figures where they are known, and reasons where they are not."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kvmtui.engine.definitions import Definition, Definitions
 from kvmtui.model.balance_load import HostLoad, VmLoad
@@ -12,6 +12,10 @@ from kvmtui.model.vm import Vm, VmKey, VmState
 
 MEAN_S = 300.0
 """Over how long a VM's CPU use is averaged; that of its host is averaged as long."""
+LASTING_S = 3600.0
+"""Over how long it is averaged to tell a burst from what lasts."""
+_LASTING_LEAST_S = 1200
+"""From so much of that on; of less, a burst is the greater part."""
 _BARRED_S = 600.0
 """How long a VM is not proposed again to a host that it could not go to."""
 _LEAST_S = 2
@@ -81,12 +85,16 @@ def vm_loads(fleet: Fleet, known: Knowledge, now_s: float, whole: str = "") -> l
     loads: list[VmLoad] = []
     for host in up:
         means = known.histories[host.key].means(Metric.CPU_CORES, now_s - MEAN_S, now_s)
+        lasting = known.histories[host.key].means(Metric.CPU_CORES, now_s - LASTING_S, now_s)
         others = [other.key for other in up if other is not host]
         for uuid, at in host.vms.index.items():
             if host.vms.states[at].active or host.key == whole:
                 mean, seconds = means.get(uuid, (0.0, 0))
                 cores = mean if seconds >= _LEAST_S else None
-                loads.append(_vm_load(host.vms[uuid], cores, seconds, fleet, known, others, now_s))
+                load = _vm_load(host.vms[uuid], cores, seconds, fleet, known, others, now_s)
+                mean, seconds = lasting.get(uuid, (0.0, 0))
+                enough = host.vms.states[at].active and seconds >= _LASTING_LEAST_S
+                loads.append(replace(load, cores_lasting=mean) if enough else load)
     return loads
 
 

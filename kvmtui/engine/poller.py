@@ -109,6 +109,11 @@ class HostPoller:
         """What the screen shows of the host."""
         return self._deep.interest
 
+    @property
+    def up(self) -> bool:
+        """Whether the host answers."""
+        return self._link is Link.UP
+
     def announce(self) -> None:
         """Publish the host before anything is known of it."""
         self._publish(self._host())
@@ -162,7 +167,7 @@ class HostPoller:
     @property
     def _patience_s(self) -> float:
         """How long the look that is under way may take."""
-        return _HELD_UP_S if self._probe.answered else _CALL_DEADLINE_S
+        return _HELD_UP_S if self._probe.held_up else _CALL_DEADLINE_S
 
     def _doubt(self, now_s: float) -> None:
         """Find out whether the daemon answers at all, and say so, while a look takes long."""
@@ -170,7 +175,9 @@ class HostPoller:
             return
         if not self._probe.begun:
             self._probe.begin(lambda: self._call_me(self))
-        elif self._probe.answered and self._problem != _HELD_UP:
+            return
+        self._probe.tick()
+        if self._probe.held_up and self._problem != _HELD_UP:
             self._problem = _HELD_UP
             self._publish(self._host())
 
@@ -258,7 +265,7 @@ class HostPoller:
         if seen.facts is not None:
             self._facts, self._link, self._failures = seen.facts, Link.UP, 0
         # What one VM held up says nothing of how long a look takes.
-        if not self._probe.answered:
+        if not self._probe.held_up:
             self._stretched_s = max(self.interval_s, seen.took_s / _BUSY_SHARE)
         self._light = seen.light
         self._problem = self._deep.problem

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -113,11 +114,20 @@ def open_uri(uri: str, *, read_only: bool) -> Any:
         # Who may not is not let in by trying again.
         if isinstance(failure, errors.NotPermitted):
             raise errors.NotPermitted(text) from error
-        raise errors.ConnectFailed(text + _advice(text)) from error
+        raise errors.ConnectFailed(_of_ssh(text) + _advice(text)) from error
     # Some drivers have no keepalive.
     with suppress(module.libvirtError):
         connection.setKeepAlive(_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT)
     return connection
+
+
+# What libvirt puts around ssh's own words, which are what matters in a line that may be cut.
+_AROUND_SSH = re.compile(r"^Cannot recv data: (.+?)\.?: Connection reset by peer$")
+
+
+def _of_ssh(text: str) -> str:
+    said = _AROUND_SSH.match(text)
+    return f"ssh: {said[1]}" if said else text
 
 
 def _advice(text: str) -> str:

@@ -16,21 +16,14 @@ def why_not(vm: VmLoad, limits: Limits, now_s: float, *, emptying: bool) -> str:
         return "it is pinned to its host"
     if vm.unknown:
         return vm.unknown
-    dirty = vm.dirty_bytes_per_s or 0.0
-    if dirty >= limits.bandwidth_bytes_per_s:
-        return (
-            f"it writes {amount(dirty)}/s to its memory, "
-            f"a link is taken to copy {amount(limits.bandwidth_bytes_per_s)}/s"
-        )
     if not emptying and vm.moved_at_s is not None and now_s - vm.moved_at_s < limits.cooldown_s:
         return f"it was moved {span(now_s - vm.moved_at_s)} ago and stays for {span(limits.cooldown_s)}"
     return ""
 
 
 def seconds(vm: VmLoad, limits: Limits) -> float:
-    """Return about how long a move takes: what is written meanwhile is copied again."""
-    rate = limits.bandwidth_bytes_per_s - (vm.dirty_bytes_per_s or 0.0)
-    return limits.overhead_s + (vm.copy_bytes or 0) / rate
+    """Return about how long a move takes, were nothing written meanwhile that is copied again."""
+    return limits.overhead_s + (vm.copy_bytes or 0) / limits.bandwidth_bytes_per_s
 
 
 def why_nowhere(vm: VmLoad, source: Site, standing: Standing) -> str:

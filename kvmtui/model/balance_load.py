@@ -107,8 +107,6 @@ class VmLoad:
 
     A move has to bring something by both: a burst is over before the move has paid.
     """
-    dirty_bytes_per_s: float | None = None
-    """How fast it writes to its memory; mostly unknown, which does not keep it from moving."""
     immovable: str = ""
     """Why it cannot be moved at all, in words; empty where it can."""
     pinned: bool = False

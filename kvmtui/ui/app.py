@@ -17,12 +17,14 @@ from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
 from kvmtui.ui.changed_cells import ChangedCellsApp
+from kvmtui.ui.closed_screens import ClosedScreensApp
 from kvmtui.ui.glyphs import Glyphs, glyphs_for
 from kvmtui.ui.key_order import OrderedKeysApp
 from kvmtui.ui.keymap import VIEW_KEYS
 from kvmtui.ui.quiet_driver import QuietDriverApp
 from kvmtui.ui.rest_of_start import finish_start
 from kvmtui.ui.screens.main import MainScreen
+from kvmtui.ui.screens.too_small import make_fit
 from kvmtui.ui.theme import THEME
 from kvmtui.ui.widgets.console_pane import guest_gets_key
 
@@ -33,7 +35,7 @@ _STARTED_S = 0.3
 """How long after the first picture the program is taken for started."""
 
 
-class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
+class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], ClosedScreensApp[int]):
     """kvmtui's dashboard over an engine."""
 
     TITLE = "kvmtui"
@@ -44,6 +46,8 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
     )
     ENABLE_COMMAND_PALETTE = True
     ESCAPE_TO_MINIMIZE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]  # noqa: RUF012 - as above
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012
     BINDINGS = [  # noqa: RUF012 - Textual's own form
         Binding("ctrl+q", "quit", "quit", show=False, priority=True),
         Binding("ctrl+z", "suspend_process", "suspend", show=False),
@@ -79,6 +83,15 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._end_by_signal, number)
+
+    def on_resize(self) -> None:
+        """Say so where the terminal is too small."""
+        # The screens are told of the new size after this.
+        self.call_later(self._make_fit)
+
+    def _make_fit(self) -> None:
+        if self.screen_stack:
+            make_fit(self)
 
     def on_ready(self) -> None:
         """Do the rest of the start when the first pictures are out; in tests the process is not this app's own."""

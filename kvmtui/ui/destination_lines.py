@@ -8,7 +8,7 @@ from textual.content import Content
 from kvmtui.model.host import Host
 from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.ui.format import percent, size
-from kvmtui.ui.move_options import CHOICES, barred, shown
+from kvmtui.ui.move_options import CHOICES, barred, disks_words, shown
 from kvmtui.ui.paint import fit
 
 _NAME = (6, 20)
@@ -34,23 +34,37 @@ def destination_line(host: Host, names: int, verdict: tuple[str, str], width: in
     return Content.assemble(start, verdict).truncate(width, ellipsis=True)
 
 
-def option_lines(options: MigrationOptions, actives: Sequence[bool], width: int) -> list[Content]:
-    """Return the options with their keys, and why one cannot be changed."""
+def option_lines(
+    options: MigrationOptions, actives: Sequence[bool], width: int, host: str, disks: str = ""
+) -> list[Content]:
+    """Return the options with their keys, why one cannot be changed, and what one needs at the host of that name.
+
+    `disks` says what becomes of the disks where the options alone do not: of VMs of several kinds, or without any.
+    """
     lines = []
     for choice in shown(actives):
+        words = choice.words(options)
+        if choice.field == "disks" and disks not in ("", disks_words(options.disks)):
+            words = disks
         by_itself = choice.value(options) == choice.value(MigrationOptions())
         line = Content.assemble(
             (f"{choice.key}  ", "bold $text-primary"),
             (f"{choice.label:<{_LABEL}}", "$foreground-muted"),
-            (choice.words(options), "" if by_itself else "bold"),
+            (words, "" if by_itself else "bold"),
         )
         if reason := barred(choice, options, actives):
             line = Content.assemble(line, (f"   cannot be changed: {reason}", "$text-warning"))
         lines.append(line.truncate(width, ellipsis=True))
+        if choice.needs and not by_itself:
+            indent = " " * (3 + _LABEL)
+            needed = f"needs {choice.needs} at {host}, which cannot be seen from here"
+            lines += [
+                Content.styled(indent + each, "$text-warning") for each in wrap(needed, max(20, width - len(indent)))
+            ]
     return lines
 
 
 def fold(text: str, width: int, most: int) -> list[str]:
     """Return a text in at most so many lines."""
-    lines = wrap(text, width, break_on_hyphens=False)
+    lines = wrap(text, max(1, width), break_on_hyphens=False)
     return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: width - 1] + "…"]

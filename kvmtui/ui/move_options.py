@@ -22,6 +22,8 @@ class Choice:
     """Of a number that is asked for."""
     off: bool = False
     """Whether it means something for a VM that is off."""
+    needs: str = ""
+    """What the destination must have for it that nobody can see from here."""
 
     def value(self, options: MigrationOptions) -> Value:
         """Return what it is now."""
@@ -67,6 +69,8 @@ CHOICES: tuple[Choice, ...] = (
         "post_copy",
         "post-copy",
         ((False, "no"), (True, "can be switched to on the way; the guest is lost if the link then breaks")),
+        # Where it is 0, QEMU refuses once the move has begun, unless it runs as root; libvirt tells of no such figure.
+        needs="vm.unprivileged_userfaultfd=1",
     ),
     Choice(
         "n",
@@ -149,9 +153,24 @@ _DISKS = {
 }
 
 
-def in_a_line(options: MigrationOptions) -> str:
-    """Return the options in a few words: the disks, and what is not as it is by itself."""
-    words = ["it is off: its definition moves, no disk is copied"] if options.offline else [_DISKS[options.disks]]
+def disks_words(disks: DiskMove | None) -> str:
+    """Return what becomes of a VM's disks; None: it has none."""
+    return "no disks" if disks is None else _DISKS[disks]
+
+
+def off_words(names: Sequence[str], *, alone: bool = False) -> str:
+    """Return what becomes of the VMs that are off; `alone`: there is one VM and no doubt which."""
+    if alone:
+        return "it is off: its definition moves, no disk is copied"
+    if len(names) == 1:
+        return f"{names[0]} is off: only its definition moves"
+    few = " and ".join(names) if len(names) == 2 else f"{names[0]} and {len(names) - 1} more"
+    return f"{few} are off: only their definitions move"
+
+
+def in_a_line(options: MigrationOptions, first: str = "") -> str:
+    """Return the options in a few words: the disks, or what is to be said first, and what is not as it is by itself."""
+    words = [first or (off_words((), alone=True) if options.offline else disks_words(options.disks))]
     words += ["" if options.peer_to_peer is None else "peer to peer" if options.peer_to_peer else "managed"]
     words += ["TLS" if options.tls else "", "auto-converge" if options.auto_converge else ""]
     words += ["post-copy" if options.post_copy else ""]

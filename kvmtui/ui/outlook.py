@@ -23,6 +23,8 @@ class Look:
     """Returns all checks of a move with these options, worst first, from what the hosts told."""
     disks: DiskMove = DiskMove.SHARED
     """The sound way for its disks."""
+    diskless: bool = False
+    """Whether it has no disks that could be copied or shared."""
     problem: str = ""
     """Why nothing could be found out."""
 

@@ -8,13 +8,14 @@ import pytest
 from kvmtui.hypervisor.errors import CallTimedOut
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.preflight import Check
+from kvmtui.model.vm import VmState
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.outlook import Look
 from kvmtui.ui.screens.ask import _EXPIRES_S, ConfirmScreen
 from kvmtui.ui.screens.destination import DestinationScreen
 from kvmtui.ui.screens.number import NumberScreen
 from tests.ui.played_moves import MACHINE, MEMORY, PORT, local_disks, open_dialog, running, shared_disks
-from tests.ui.stage import H2, Stage, dashboard
+from tests.ui.stage import H1, H2, Stage, dashboard
 
 THREE_HOSTS = 120
 """VMs of a demo that has as many."""
@@ -23,6 +24,11 @@ THREE_HOSTS = 120
 async def _moved(stage: Stage) -> list[str]:
     await stage.until(lambda: not stage.count(DestinationScreen))
     return stage.engine.submitted
+
+
+async def _add_one_that_is_off(stage: Stage) -> None:
+    stage.backend.add_vm(H1, "backup1", state=VmState.SHUT_OFF)
+    await stage.look_until(lambda: stage.line("backup1"))
 
 
 async def test_a_destination_that_passes_takes_the_vm_at_once() -> None:
@@ -193,6 +199,7 @@ async def test_options_by_keys_change_the_checks_and_the_virsh_line() -> None:
         await stage.press("d", "p", "p", "c")
         assert stage.line("p  carried by", "kvmtui (managed)")
         assert stage.line("c  post-copy", "can be switched to")
+        assert stage.line("needs vm.unprivileged_userfaultfd=1 at h2, which cannot be seen from here")
         assert "--p2p" not in stage.text
         await stage.press("o")
         assert not stage.line("p  carried by")
@@ -287,6 +294,68 @@ async def test_a_vm_that_is_off_moves_its_definition() -> None:
         await stage.press("enter")
         await _moved(stage)
         assert stage.engine.requests[0].options.offline
+
+
+async def test_the_options_are_those_of_the_vms_that_run_and_those_that_are_off_are_named() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        stage.engine.play()
+        await _add_one_that_is_off(stage)
+        for name in ("backup1", "web1"):
+            await stage.put_cursor_on(name)
+            await stage.press("space")
+        assert not stage.vm("backup1").state.active
+        question = await open_dialog(stage, "backup1", "web1", h2=shared_disks())
+        assert stage.line("disks shared · auto-converge")
+        assert stage.line("backup1 is off: only its definition moves")
+        await stage.press("a", "c", "b", *"50", "enter")
+        await stage.until(lambda: not stage.count(NumberScreen))
+        assert stage.line("c  post-copy", "can be switched to")
+        assert stage.line("b  bandwidth", "50 MiB/s")
+        assert stage.line("disks shared · post-copy · 50 MiB/s")
+        question.looks = {**question.looks, (H2, stage.key("web1")): local_disks()}
+        await stage.see("disks copied")
+        await stage.press("enter")
+        await _moved(stage)
+        asked = {each.vm_name: each.options for each in stage.engine.requests}
+        assert asked["web1"] == MigrationOptions(
+            DiskMove.COPY, auto_converge=False, post_copy=True, bandwidth_mib_per_s=50
+        )
+        assert asked["backup1"] == MigrationOptions(auto_converge=False, offline=True)
+
+
+async def test_disks_of_several_kinds_are_counted_and_none_are_called_none() -> None:
+    async with dashboard() as stage:
+        for name in ("db1", "web1"):
+            await stage.put_cursor_on(name)
+            await stage.press("space")
+        question = await open_dialog(stage, "web1", h2=shared_disks())
+        question.looks = {**question.looks, (H2, stage.key("db1")): local_disks()}
+        await stage.see("disks copied (1), disks shared (1)")
+        await stage.press("o")
+        assert stage.line("d  disks", "disks copied (1), disks shared (1)")
+        question.looks = {key: replace(look, diskless=True) for key, look in question.looks.items()}
+        await stage.see("d  disks", "no disks")
+        assert stage.line("no disks · auto-converge")
+
+
+async def test_a_vm_that_somebody_else_has_moved_meanwhile_is_left_out_and_said() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await _add_one_that_is_off(stage)
+        for name in ("backup1", "web1", "web2"):
+            await stage.put_cursor_on(name)
+            await stage.press("space")
+        await open_dialog(stage, "backup1", "web1", "web2", h2=shared_disks())
+        assert stage.line("Move 3 VMs on h1 to")
+        for name in ("backup1", "web2"):
+            stage.backend.remove_vm(H1, stage.key(name).uuid)
+        await stage.look_until(lambda: len(stage.main.fleet.hosts[H1].vms) == 5)
+        await stage.press("enter")
+        assert stage.line("left out: web2: it is not on this host any more; backup1: it is not on this host any more")
+        assert stage.line("Move web1 on h1 to")
+        await stage.press("enter")
+        assert await _moved(stage) == ["migrate web1"]
+        await stage.says("migrate")
 
 
 async def test_a_vm_on_its_way_shows_how_it_fares() -> None:

@@ -49,6 +49,22 @@ async def test_enter_makes_the_move_and_the_end_is_told() -> None:
         await stage.says("plan", "1 moved")
 
 
+async def test_a_plan_made_anew_has_the_keys() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("B")
+        await stage.see("web1 h1→h2")
+        screen = stage.app.screen
+        assert isinstance(screen, PlanScreen)
+        screen._show_moves(())
+        await stage.until(lambda: screen.focused is None)
+        await stage.press("r")
+        await stage.until(lambda: screen.focused is not None)
+        await stage.press("enter")
+        await run_on(stage)
+        assert stage.engine.submitted == ["migrate web1"]
+
+
 async def test_all_moves_are_asked_for_once_and_no_is_the_default() -> None:
     async with dashboard() as stage:
         await watched(stage)

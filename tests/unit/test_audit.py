@@ -174,6 +174,13 @@ def test_it_is_read_over_the_sessions_and_what_is_no_record_is_left_out(file: Pa
     assert all(word.isprintable() for record in records for word in (record.vm, record.at))
 
 
+@pytest.mark.parametrize("ms", ["1" + "0" * 400, "-1", "1.5", "null", '"x"'])
+def test_a_time_that_cannot_be_is_not_known(ms: str) -> None:
+    record = Record.read(b'{"event": "outcome", "id": "1", "ms": %s}' % ms.encode())
+    assert record is not None
+    assert record.ms is None
+
+
 def test_the_systems_log_gets_each_line(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kvmtui.model.balance import assess, balance, destinations, evacuate, reconsider, without
-from kvmtui.model.balance_load import GIB, MIB, HostLoad, Limits, VmLoad
+from kvmtui.model.balance_load import GIB, HostLoad, Limits, VmLoad
 from kvmtui.model.balance_plan import Change, Plan, Why, choices
 from kvmtui.model.vm import VmKey
 
@@ -87,10 +87,6 @@ HOT = [host("h1", 0.70, 50), host("h2", 0.20, 30)]
         (vm("a", "h1", 4.0, memory_bytes=None), "its memory use is not known yet"),
         (vm("a", "h1", 4.0, copy_bytes=None), "how much there is to copy is not known yet"),
         (vm("a", "h1", 4.0, moved_at_s=5000 - 3599), "it was moved 60 min ago and stays for 60 min"),
-        (
-            vm("a", "h1", 4.0, dirty_bytes_per_s=200 * MIB),
-            "it writes 200 MiB/s to its memory, a link is taken to copy 120 MiB/s",
-        ),
     ],
 )
 def test_what_may_not_be_moved_stays_and_says_why(load: VmLoad, why: str) -> None:
@@ -104,7 +100,6 @@ def test_what_may_not_be_moved_stays_and_says_why(load: VmLoad, why: str) -> Non
     [
         (vm("a", "h1", 4.0), 1),
         (vm("a", "h1", 4.0, moved_at_s=5000 - 3600), 1),
-        (vm("a", "h1", 4.0, dirty_bytes_per_s=60 * MIB), 1),
         (vm("a", "h1", 4.0, cores_lasting=4.0), 1),
         # A burst: by the hour's mean it has nothing to take along.
         (vm("a", "h1", 4.0, 0.1, cores_lasting=0.1), 0),
@@ -113,13 +108,6 @@ def test_what_may_not_be_moved_stays_and_says_why(load: VmLoad, why: str) -> Non
 )
 def test_what_may_be_moved(load: VmLoad, moves: int) -> None:
     assert len(balance(HOT, [load], LIMITS, 5000).moves) == moves
-
-
-def test_what_is_written_meanwhile_is_copied_again() -> None:
-    quiet, busy = (
-        balance(HOT, [vm("a", "h1", 4.0, 12, dirty_bytes_per_s=rate)], LIMITS, 0).moves[0] for rate in (0.0, 60 * MIB)
-    )
-    assert busy.seconds - LIMITS.overhead_s == pytest.approx(2 * (quiet.seconds - LIMITS.overhead_s))
 
 
 @pytest.mark.parametrize(

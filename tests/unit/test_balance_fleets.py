@@ -40,7 +40,6 @@ def _vm(dice: random.Random, number: int, host: str, names: list[str]) -> VmLoad
         None if rare() < 0.05 else held,
         None if rare() < 0.05 else held + dice.choice((0, 20, 200)) * GIB,
         cores_lasting=None if rare() < 0.5 else dice.expovariate(1.0),
-        dirty_bytes_per_s=None if rare() < 0.5 else rare() * 150 * 2**20,
         immovable="it has a snapshot" if rare() < 0.05 else "",
         pinned=rare() < 0.1,
         apart=tuple(dice.sample(("db", "web", "dns"), dice.choice((0, 0, 0, 1, 2)))),

@@ -168,3 +168,22 @@ def test_means_know_nothing_of_who_had_the_slot_before() -> None:
     assert means["c"][0] == pytest.approx(2.0, rel=5e-3)
     assert means["c"][1] == 4
     assert "a" not in means
+
+
+def test_means_of_an_hour_are_of_whole_steps() -> None:
+    history = History()
+    for second in range(1, 3606):
+        record(history, second - 1, second, a=2.0 if second <= 1800 else 4.0, b=UNKNOWN if second == 15 else 1.0)
+    means = history.means(CPU, 5.0, 3605.0)
+    assert [means[name][0] for name in "ab"] == about((179 * 2.0 + 180 * 4.0) / 359, 1.0)
+    assert [means[name][1] for name in "ab"] == [3590, 3580]
+
+
+def test_means_of_an_hour_know_nothing_of_who_had_the_slot_before() -> None:
+    history = History()
+    record(history, 0.0, 595.0, a=8.0, b=1.0)
+    record(history, 595.0, 605.0, b=1.0)
+    record(history, 605.0, 1200.0, b=1.0, c=2.0)
+    mean, seconds = history.means(CPU, 0.0, 1200.0)["c"]
+    assert [mean] == about(2.0)
+    assert seconds == 590

@@ -210,7 +210,7 @@ def test_a_look_that_does_not_return_is_given_up(bench: Bench) -> None:
     bench.until(lambda: bench.connection.looks > looks)
     bench.time.now_s += 5
     bench.poller.attend()
-    assert bench.host.link is Link.UP
+    assert not bench.host.problem
     bench.time.now_s += 5
     bench.poller.attend()
     assert bench.host.link is Link.DOWN
@@ -237,7 +237,7 @@ def test_a_daemon_that_one_vm_holds_up_is_not_called_down(bench: Bench) -> None:
     bench.time.now_s += 5
     assert bench.poller.due_at_s <= bench.time.now_s
     bench.poller.attend()
-    bench.until(lambda: bool(bench.poller._probe.answered))
+    bench.until(lambda: bool(bench.poller._probe.held_up))
     bench.time.now_s += 10
     bench.poller.attend()
     assert (bench.host.link, bench.host.stale(bench.time.now_s)) == (Link.UP, True)
@@ -251,6 +251,35 @@ def test_a_daemon_that_one_vm_holds_up_is_not_called_down(bench: Bench) -> None:
     assert not bench.poller._probe.begun
 
 
+def test_a_connection_that_stands_still_is_given_up_where_another_works(bench: Bench) -> None:
+    bench.poller.attend()
+    bench.answer()
+    bench.time.now_s += 1
+    stuck, gate = threading.Event(), bench.connection.takes
+
+    def stand_still() -> None:
+        bench.connection.takes = gate
+        assert stuck.wait(PATIENCE_S)
+
+    bench.connection.takes = stand_still
+    looks = bench.connection.looks
+    bench.poller.attend()
+    bench.until(lambda: bench.connection.looks > looks)
+    bench.time.now_s += 5
+    bench.poller.attend()
+    probe = bench.poller._probe
+    bench.until(lambda: probe._list is not None and probe._list.done)
+    bench.time.now_s += 2
+    bench.poller.attend()
+    bench.time.now_s += 2
+    bench.poller.attend()
+    assert bench.host.link is Link.UP
+    bench.time.now_s += 2
+    bench.poller.attend()
+    assert (bench.host.link, bench.host.problem) == (Link.DOWN, "no answer for 10 s")
+    stuck.set()
+
+
 def test_a_daemon_that_is_held_up_for_ever_is_called_down_in_the_end(bench: Bench) -> None:
     bench.poller.attend()
     bench.answer()
@@ -259,7 +288,7 @@ def test_a_daemon_that_is_held_up_for_ever_is_called_down_in_the_end(bench: Benc
     bench.poller.attend()
     bench.time.now_s += 5
     bench.poller.attend()
-    bench.until(lambda: bool(bench.poller._probe.answered))
+    bench.until(lambda: bool(bench.poller._probe.held_up))
     bench.time.now_s += 60
     bench.poller.attend()
     assert (bench.host.link, bench.host.problem) == (Link.DOWN, "no answer for 60 s")

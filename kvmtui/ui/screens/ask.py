@@ -13,6 +13,7 @@ from textual.timer import Timer
 from textual.widgets import Button, Label
 
 from kvmtui.model.clean import clean
+from kvmtui.ui.screens.too_small import make_fit
 
 T = TypeVar("T")
 _EXPIRES_S = 60.0
@@ -42,6 +43,7 @@ class ExpiringScreen(ModalScreen[T]):
     def on_mount(self) -> None:
         """Start the time to live."""
         self._expiry = self.set_timer(_EXPIRES_S, self.expire)
+        self.app.call_later(make_fit, self.app)
 
     def on_screen_resume(self) -> None:
         """Close, where the time ran out while another question stood over this one."""
@@ -66,7 +68,8 @@ class ExpiringScreen(ModalScreen[T]):
 
     def answer(self, result: T | None) -> None:
         """Close with an answer; of several keys typed at once the first counts."""
-        if not self._answered:
+        # While another screen is over it it cannot be closed.
+        if not self._answered and self.is_active:
             self._answered = True
             self.dismiss(None if _now_s() - self._asked_at_s > _EXPIRES_S else result)
 

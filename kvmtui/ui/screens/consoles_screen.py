@@ -59,23 +59,18 @@ class ConsolesScreen(ActingScreen):
 
     def quit(self) -> None:
         """Quit; where that ends sessions, or leaves a migration to itself, only when the user agrees."""
-        from kvmtui.ui.screens.quitting import quit_or_ask
+        from kvmtui.ui.screens.quitting import Unfinished, quit_or_ask
 
-        moving = [key for key, doing in self.shown_fleet.pending.items() if doing == "migrating"]
-        names = [
-            acting.where(vm.name, key.host, self.shown_fleet)
-            for key in moving
-            if (vm := self.shown_fleet.vm(key)) is not None
-        ]
-        moves = [move for move in self._engine.migrations if not move.phase.ended and not move.adopted]
-        queued = any(move.phase is Phase.QUEUED for move in moves)
-        quit_or_ask(
-            self.app,
-            self._consoles.sessions,
-            names,
-            managed=any(not move.peer_to_peer and move.phase is not Phase.QUEUED for move in moves),
-            waits=queued or self._engine.plans.running,
-        )
+        moves: dict[str, list[str]] = {"waiting": [], "carried": [], "going": []}
+        for move in self._engine.migrations:
+            if not move.phase.ended:
+                carried = "going" if move.peer_to_peer or move.adopted else "carried"
+                request = move.request
+                name = acting.where(request.vm_name, request.key.host, self.shown_fleet)
+                moves["waiting" if move.phase is Phase.QUEUED else carried].append(name)
+        run = self._engine.plans.run
+        plan = len(run.left) if run is not None and run.stage.running else None
+        quit_or_ask(self.app, Unfinished(self._consoles.sessions, **moves, plan=plan))
 
     def divide_height(self) -> None:
         """Divide the height of the screen anew."""

@@ -1,6 +1,7 @@
 """The move dialog: where to, what speaks against it, and how."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from textual import events, on
@@ -41,11 +42,13 @@ class Destination:
 
     host: str
     options: Mapping[VmKey, MigrationOptions]
+    """Of those that are to be moved: without those that were left out."""
 
 
 class DestinationScreen(ExpiringScreen[Destination]):
     """Asks where one or more VMs of one host shall go."""
 
+    LEAST = (60, 20)
     BINDINGS = [  # noqa: RUF012
         *(Binding(choice.key, f"turn('{choice.key}')", show=False) for choice in move_options.CHOICES),
         Binding(_OPTIONS_KEY, "show_options", show=False),
@@ -58,11 +61,19 @@ class DestinationScreen(ExpiringScreen[Destination]):
     looks: reactive[Mapping[tuple[str, VmKey], Look]] = reactive(dict)
     """By destination and VM; a missing one is still being looked at."""
 
-    def __init__(self, subject: str, vms: Sequence[Vm], hosts: Sequence[Host]) -> None:
-        """`subject` is "web1 on h1" or "3 VMs on h1"."""
+    def __init__(
+        self,
+        subject: Callable[[Sequence[Vm]], str],
+        vms: Sequence[Vm],
+        hosts: Sequence[Host],
+        why_not: Callable[[Vm], str],
+    ) -> None:
+        """`subject` calls VMs "web1 on h1" or "3 VMs on h1"; `why_not` says why one cannot be moved any more, or ""."""
         super().__init__()
         self._subject = subject
-        self._vms = vms
+        self._why_not = why_not
+        # The options are for those that run: of one that is off only the definition moves.
+        self._vms = sorted(vms, key=lambda vm: not vm.state.active)
         self._hosts = {host.key: host for host in hosts}
         self._wanted = MigrationOptions()
         self._disks: DiskMove | None = None
@@ -76,7 +87,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
     def compose(self) -> ComposeResult:
         """Lay the question out."""
         with Vertical(classes="dialog move"):
-            yield Label(f"Move {self._subject} to", classes="title", markup=False)
+            yield Label(self._heading, classes="title", markup=False)
             yield Static("", id="columns")
             yield OptionList(*map(self._option, self._hosts), compact=True)
             with VerticalScroll(id="findings", can_focus=False):
@@ -151,7 +162,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
     @on(OptionList.OptionSelected)
     def _selected(self) -> None:
         host = self._host
-        if host is None:
+        if host is None or self._left_out():
             return
         judged = self._judged(host)
         refused = move_options.refusals(self._options(), self._actives)
@@ -173,14 +184,31 @@ class DestinationScreen(ExpiringScreen[Destination]):
     def _ask(self, host: str, asked: Sequence[str]) -> None:
         self.stay()
         question = ConfirmScreen(
-            f"Move {self._subject} to {self._hosts[host].name} all the same?",
+            f"Move {self._subject(self._vms)} to {self._hosts[host].name} all the same?",
             asked,
             f"{len(asked)} of the checks warn{'s' if len(asked) == 1 else ''}.",
             destructive=False,
         )
         self.app.push_screen(question, lambda agreed: self._go(host) if agreed else self._say("nothing was moved"))
 
+    def _left_out(self) -> bool:
+        """Leave out those that cannot be moved any more, and say which; return whether there are any."""
+        reasons = {vm.key: why for vm in self._vms if (why := self._why_not(vm))}
+        if not reasons:
+            return False
+        said = "; ".join(f"{vm.name}: {reasons[vm.key]}" for vm in self._vms if vm.key in reasons)
+        self._vms = [vm for vm in self._vms if vm.key not in reasons]
+        if self._vms:
+            self.query_one(".title", Label).update(self._heading)
+            self._say(f"left out: {said}", "$text-warning")
+        else:
+            self.answer(Destination(self._host or "", {}))
+        return True
+
     def _go(self, host: str) -> None:
+        # It may have been asked about for a while.
+        if self._left_out():
+            return
         self.answer(Destination(host, {vm.key: self._options_of(host, vm) for vm in self._vms}))
 
     def _ask_number(self, choice: move_options.Choice) -> None:
@@ -222,11 +250,19 @@ class DestinationScreen(ExpiringScreen[Destination]):
         return None if options.highlighted is None else options.get_option_at_index(options.highlighted).id
 
     @property
+    def _host_name(self) -> str:
+        return "the destination" if self._host is None else self._hosts[self._host].name
+
+    @property
+    def _heading(self) -> str:
+        return f"Move {self._subject(self._vms)} to"
+
+    @property
     def _actives(self) -> tuple[bool, ...]:
         return tuple(sorted({vm.state.active for vm in self._vms}, reverse=True))
 
     def _options(self) -> MigrationOptions:
-        """The options for the highlighted destination, and the first VM."""
+        """The options for the highlighted destination, and the first VM; of several it is one that runs."""
         return self._options_of(self._host or "", self._vms[0])
 
     def _options_of(self, host: str, vm: Vm) -> MigrationOptions:
@@ -237,6 +273,18 @@ class DestinationScreen(ExpiringScreen[Destination]):
             return replace(options, disks=self._disks)
         look = self.looks.get((host, vm.key))
         return options if look is None else replace(options, disks=look.disks)
+
+    def _disks_words(self) -> str:
+        """Return what becomes of the disks of those that run: each goes its own way, unless one was chosen."""
+        host, words = self._host or "", Counter[str]()
+        for vm in self._vms:
+            look = self.looks.get((host, vm.key))
+            if vm.state.active:
+                words[
+                    move_options.disks_words(None if look and look.diskless else self._options_of(host, vm).disks)
+                ] += 1
+        several = len(words) > 1
+        return ", ".join(f"{each} ({count})" if several else each for each, count in words.items())
 
     def _judged(self, host: str) -> list[Judged]:
         """Return each VM with what the checks say of it."""
@@ -268,7 +316,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self.query_one("#columns", Static).update(titles(names))
         lines = self._finding_lines(inner)
         if self._options_open:
-            lines = option_lines(self._options(), self._actives, inner)
+            lines = option_lines(self._options(), self._actives, inner, self._host_name, self._disks_words())
         self.query_one("#lines", Static).update(Content("\n").join(lines))
         below = self._show_choice(inner + 1)
         room = self.app.size.height - _AROUND - min(_LISTED, len(self._hosts)) - below
@@ -276,10 +324,16 @@ class DestinationScreen(ExpiringScreen[Destination]):
         findings.styles.height = max(_FINDINGS_LEAST, min(room, max(_FINDINGS_USUAL, len(lines))))
 
     def _show_choice(self, width: int) -> int:
-        """Show options, virsh line and remark; return how many lines the latter two take."""
+        """Show options, virsh line and remark; return how many lines they take but for the first."""
         open_hint = "" if self._options_open else f"  {_OPTIONS_KEY} changes them"
-        line = Content.assemble(move_options.in_a_line(self._options()), (open_hint, "$foreground-muted"))
-        self.query_one("#choice", Static).update(line.truncate(width, ellipsis=True))
+        off = [vm.name for vm in self._vms if not vm.state.active]
+        off_words = move_options.off_words(off, alone=len(self._vms) == 1) if off else ""
+        first = self._disks_words() or off_words
+        chosen = [Content.assemble(move_options.in_a_line(self._options(), first), (open_hint, "$foreground-muted"))]
+        chosen += [Content(off_words)] if off_words not in ("", first) else []
+        self.query_one("#choice", Static).update(
+            Content("\n").join(line.truncate(width, ellipsis=True) for line in chosen)
+        )
         commands = self._commands()
         more = f"   and {len(commands) - 1} more" if len(commands) > 1 else ""
         command = fold(commands[0] + more, width, _COMMAND_LINES)
@@ -290,7 +344,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         keys = f"Enter moves · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
         folds = f" · {_ALL_KEY} {'fold' if self._all and not self._options_open else 'all checks'}"
         self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy virsh line · Esc cancels")
-        return len(command) + len(remark)
+        return len(chosen) - 1 + len(command) + len(remark)
 
     def _finding_lines(self, width: int) -> list[Content]:
         host = self._host

@@ -37,18 +37,38 @@ def choose_destination(screen: Screen[None], engine: Engine, vms: Sequence[Vm], 
     if not up:
         note("migrate: there is no other connected host; give kvmtui a second -c URI")
         return
-    subject = where(vms[0].name if len(vms) == 1 else f"{len(vms)} VMs", vms[0].key.host, fleet)
-    question = DestinationScreen(subject, vms, others)
+
+    def subject(vms: Sequence[Vm]) -> str:
+        return where(vms[0].name if len(vms) == 1 else f"{len(vms)} VMs", vms[0].key.host, fleet)
+
+    def why_not(vm: Vm) -> str:
+        return _why_not(vm, engine.fleet.vm(vm.key))
+
+    question = DestinationScreen(subject, vms, others, why_not)
 
     def chosen(answer: Destination | None) -> None:
         if answer is None:
             return
         for vm in vms:
-            engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, answer.host, answer.options[vm.key]))
+            if vm.key in answer.options:
+                engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, answer.host, answer.options[vm.key]))
+            else:
+                note(f"migrate {subject([vm])}: left out: {why_not(vm) or 'it was gone when Enter was pressed'}")
 
     screen.app.push_screen(question, chosen)
     for vm in vms:
         screen.app.run_worker(_look_at(engine, vm, up, question), exit_on_error=False)
+
+
+def _why_not(vm: Vm, now: Vm | None) -> str:
+    """Return why a VM cannot be moved any more as it was when it was asked about, or ""."""
+    if now is None:
+        return "it is not on this host any more"
+    if now.job is not None:
+        return f"{now.job.operation} is under way meanwhile"
+    if now.id != vm.id:
+        return "it has been started meanwhile" if vm.id == -1 else f"it is {now.state} by now, or in another run"
+    return ""
 
 
 async def _look_at(engine: Engine, vm: Vm, hosts: Sequence[str], question: DestinationScreen) -> None:
@@ -68,7 +88,8 @@ async def _look(engine: Engine, host: str, needs: GuestNeeds) -> Look:
     if isinstance(offers, str):
         return Look(problem=offers)
     try:
-        return Look(_judge(needs, offers), default_disks(needs, offers))
+        diskless = all(disk.removable for disk in needs.disks)
+        return Look(_judge(needs, offers), default_disks(needs, offers), diskless=diskless)
     except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
         return Look(problem=_internal_error())
 

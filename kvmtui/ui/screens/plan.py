@@ -106,6 +106,9 @@ class PlanScreen(ModalScreen[None]):
         self._shown = keys
         moves.clear_options()
         moves.add_options([Option(line) for line in lines])
+        if keys and not moves.display:
+            # When it was hidden, it lost the keys.
+            moves.focus()
         moves.display = bool(lines)
         if keys:
             moves.highlighted = keys.index(highlighted) if highlighted in keys else 0
