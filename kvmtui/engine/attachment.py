@@ -150,24 +150,28 @@ class Attachment:
             if not piece or self._stream is None or self._held():
                 self._sending = False
                 return
+            # Out of the rest before it is sent: what is dropped and written meanwhile is none of it.
+            del self._unsent[:_PIECE_BYTES]
+            self._unsent_lines -= piece.count(_LINE_END)
         try:
             sent = self._stream.write(piece)
         except HypervisorError as error:
+            self._put_back(piece)
             self._owner.ended(self, str(error), by_host=not isinstance(error, LinkLost))
             return
         except Exception:  # noqa: BLE001 - a console that takes no more keys must not look open
             _log.exception("writing to a console")
             self._owner.ended(self, "an internal error; run with --log FILE to see it", by_host=False)
             return
-        with self._lock:
-            # It may have been dropped meanwhile.
-            sent = min(sent, len(self._unsent))
-            self._unsent_lines -= self._unsent.count(_LINE_END, 0, sent)
-            del self._unsent[:sent]
-            more = bool(self._unsent)
-        if more:
+        self._put_back(piece[sent:])
+        if self._unsent:
             time.sleep(len(piece) / _BYTES_PER_S)
         self._lane.submit(self._send)
+
+    def _put_back(self, rest: bytes) -> None:
+        with self._lock:
+            self._unsent[:0] = rest
+            self._unsent_lines += rest.count(_LINE_END)
 
 
 class _Sink:

@@ -40,6 +40,7 @@ _CLOSE_LINGERS_S, _LINK_LINGERS_S = 5.0, 40.0
 _HELD_AGAIN_S = 3.0
 """How often is looked whether a console that another client has is free: opening it is the only way to know."""
 _NOT_FREE = "another client has it, or the host has not let go of the last session yet; it is tried again by itself"
+_PASTE_START, _PASTE_END = b"\x1b[200~", b"\x1b[201~"
 # After these the same may succeed in a moment, when the VM runs again or its host is back.
 _PASSING = (LinkLost, ConnectFailed, CallTimedOut, InvalidState, VmGone)
 
@@ -139,6 +140,7 @@ class Console:
             return
         # An interrupt is meant to stop what has not got there yet, too.
         dropped = attachment.drop_unsent() if data == INTERRUPT else b""
+        data = _end_of_paste(dropped) + data
         if b"\r" in dropped:
             lines = dropped.rstrip(b"\r").count(b"\r") + 1
             self.told(attachment, f"paste stopped: {lines} line{'' if lines == 1 else 's'} not sent")
@@ -467,3 +469,10 @@ class Consoles:
         """End all sessions."""
         for console in self._open:
             console.close()
+
+
+def _end_of_paste(dropped: bytes) -> bytes:
+    """Return what ends a bracketed paste that was cut: until then a program takes each key for a part of it."""
+    if dropped.count(_PASTE_END) > dropped.count(_PASTE_START):
+        return _PASTE_END
+    return dropped if _PASTE_END.endswith(dropped) else b""

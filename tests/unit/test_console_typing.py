@@ -173,6 +173,32 @@ def test_the_interrupt_tells_how_much_of_a_paste_was_not_sent(
     bench.wait_until(lambda: line.pieces[-1:] == [b"\x03"], "the interrupt")
 
 
+def test_an_interrupt_that_comes_while_a_piece_is_being_sent_is_not_taken_for_a_part_of_it(
+    bench: Bench, line: Stream, open_console: OpenConsole
+) -> None:
+    seen = open_console("web1")
+    seen.wait(ConsoleState.OPEN)
+    bench.wait_until(lambda: not line.begun or line.pieces, "the greeting")
+    line.taking.clear()
+    begun = line.begun
+    seen.console.write(b"echo a line\r" * 3000)
+    bench.wait_until(lambda: line.begun > begun, "a piece under way")
+    seen.console.write(b"\x03")
+    line.taking.set()
+    bench.wait_until(lambda: b"".join(line.pieces).endswith(b"\x03"), "the interrupt")
+    assert len(b"".join(line.pieces)) <= 257
+
+
+def test_a_bracketed_paste_that_is_stopped_is_ended(bench: Bench, line: Stream, open_console: OpenConsole) -> None:
+    seen = open_console("web1")
+    seen.wait(ConsoleState.OPEN)
+    seen.console.write(b"\x1b[200~" + b"a line\r" * 10_000 + b"\x1b[201~")
+    bench.wait_until(lambda: any(line.pieces), "a first piece")
+    seen.console.write(b"\x03")
+    bench.wait_until(lambda: b"".join(line.pieces).endswith(b"\x1b[201~\x03"), "the end and the interrupt")
+    assert len(b"".join(line.pieces)) < 50_000
+
+
 def test_lines_are_counted_down_as_they_are_sent(bench: Bench, line: Stream, open_console: OpenConsole) -> None:
     seen = open_console("web1")
     seen.wait(ConsoleState.OPEN)

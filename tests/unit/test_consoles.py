@@ -526,8 +526,11 @@ class Stream:
         self.taking = threading.Event()
         self.taking.set()
         self.broken = False
+        self.begun = 0
+        """How many pieces were begun to be written."""
 
     def write(self, data: bytes) -> int:
+        self.begun += 1
         assert self.taking.wait(10)
         if self.broken:
             raise LinkLost("broken pipe")
