@@ -7,6 +7,7 @@ from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.whereabouts import AWAY
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.hypervisor.lanes import Call, settle
+from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Link
 from kvmtui.model.vm import Job, VmKey
@@ -30,6 +31,15 @@ def pairs(fleet: Fleet) -> list[tuple[VmKey, str]]:
     return list(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A migration under way."""
+
+    job: Job
+    paths: tuple[str, ...] = ()
+    """The VM's disks, which it may be copying."""
+
+
 @dataclass(slots=True)
 class _Asked:
     call: Call | None
@@ -39,7 +49,7 @@ class _Asked:
 class Adoption:
     """Asks those hosts from which a VM may be on its way whether it is."""
 
-    def __init__(self, pollers: Mapping[str, HostPoller], adopt: Callable[[VmKey, str, Job], None]) -> None:
+    def __init__(self, pollers: Mapping[str, HostPoller], adopt: Callable[[VmKey, str, Found], None]) -> None:
         """`adopt` is called, inside `look`, with each migration that was found: what moves, where to, how far it is."""
         self._pollers = pollers
         self._adopt = adopt
@@ -52,23 +62,31 @@ class Adoption:
         for pair, key in now.items():
             asked = self._asked.get(pair)
             if asked is not None and asked.call is not None and asked.call.done:
-                job = _job(asked.call)
+                found = _found(asked.call)
                 asked.call = None
-                if job is not None and job.operation == "migration":
-                    self._adopt(*pair, job)
+                if found is not None:
+                    self._adopt(*pair, found)
             elif asked is None or (asked.call is None and now_s >= asked.again_at_s):
                 self._asked[pair] = _Asked(self._ask(key), now_s + _ASK_EVERY_S)
 
     def _ask(self, key: VmKey) -> Call | None:
         try:
-            return self._pollers[key.host].lanes.start("jobs", lambda connection: connection.job(key.uuid))
+            return self._pollers[key.host].lanes.start("jobs", lambda connection: _look(connection, key.uuid))
         except HypervisorError:
             return None
 
 
-def _job(call: Call) -> Job | None:
+def _look(connection: Connection, uuid: str) -> Found | None:
+    """Return the migration of a VM away from this host."""
+    job = connection.job(uuid)
+    if job is None or job.operation != "migration":
+        return None
+    return Found(job, tuple(disk.path for disk in connection.config(uuid).disks if disk.writable and disk.path))
+
+
+def _found(call: Call) -> Found | None:
     try:
-        job: Job | None = settle(call)
+        found: Found | None = settle(call)
     except HypervisorError:
         return None
-    return job
+    return found

@@ -47,8 +47,12 @@ class JobProbe:
         except CallTimedOut as error:
             _log.warning("%s: no job figures: %s", self._poller.uri, error)
         if job is not None:
-            self._poller.sampler.jobs[self._uuid] = job
+            self.show(job)
         return job
+
+    def show(self, job: Job) -> None:
+        """Show these figures with the VM, where more is made of them than the host tells."""
+        self._poller.sampler.jobs[self._uuid] = job
 
     def end(self) -> None:
         """Show no job any more."""

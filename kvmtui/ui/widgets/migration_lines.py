@@ -88,7 +88,7 @@ def row_runs(
     ]
     if layout.bar:
         runs += [*progress_bar(move.progress, layout.bar, glyphs, ended=ended), (" ", Tone.TEXT)]
-    now, eta = stands_at(move.progress), move.progress.eta_s if move.progress else None
+    now, eta = (move.progress.now, move.progress.eta_s) if move.progress else (None, None)
     done = glyphs.unknown if now is None else str(percent(now))
     left = glyphs.unknown if eta is None else f"~{span(eta)}"
     runs.append((fit("" if ended else done, _PERCENT, right=True), Tone.TEXT))
@@ -107,13 +107,6 @@ def standing(move: Migration, now_s: float) -> tuple[str, Tone]:
     stands = words.get(move.phase, move.phase.value)
     told = move.message if move.phase in (Phase.FAILED, Phase.UNKNOWN) else ""
     return f"{stands}{': ' if told else ''}{told}", tone
-
-
-def stands_at(progress: Progress | None) -> float | None:
-    """Return the share that is done at this moment."""
-    if progress is None:
-        return None
-    return progress.fraction if progress.fallen_to is None else progress.fallen_to
 
 
 def progress_bar(progress: Progress | None, width: int, glyphs: Glyphs, *, ended: bool = False) -> list[Run]:
