@@ -17,6 +17,7 @@ from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
 from kvmtui.ui.changed_cells import ChangedCellsApp
+from kvmtui.ui.closed_screens import ClosedScreensApp
 from kvmtui.ui.glyphs import Glyphs, glyphs_for
 from kvmtui.ui.key_order import OrderedKeysApp
 from kvmtui.ui.keymap import VIEW_KEYS
@@ -34,7 +35,7 @@ _STARTED_S = 0.3
 """How long after the first picture the program is taken for started."""
 
 
-class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
+class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], ClosedScreensApp[int]):
     """kvmtui's dashboard over an engine."""
 
     TITLE = "kvmtui"

@@ -16,7 +16,7 @@ from kvmtui.ui.screens.reading import ReadingScreen
 
 _LOOK_S = 0.05
 _SLOW_S = 2.0
-_TONES = {"done": "$text-success", "failed": "$text-error", "unknown": "$text-error"}
+_TONES = {"done": "$text-success", "failed": "$text-error", "unknown": "$text-error", "ended": ""}
 
 
 class AuditScreen(ReadingScreen):

@@ -199,6 +199,9 @@ class MainScreen(PlanningScreen, ConsolesScreen):
     @on(TroubleCame)
     def _trouble_came(self, message: TroubleCame) -> None:
         self.note(message.text, "$text-warning")
+        # The next outcome takes the status line.
+        modes = ("read-only" if self._engine.read_only else "", "trouble: see J")
+        self.query_one(TitleBar).mode = " · ".join(filter(None, modes))
 
     def _show_moves_in_title(self) -> None:
         self.query_one(TitleBar).moves = acting.moves_words(self._moves.under_way, self._moves.calling)
