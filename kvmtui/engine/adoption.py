@@ -8,6 +8,7 @@ from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.whereabouts import AWAY
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.hypervisor.lanes import Call, settle
+from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
 from kvmtui.model.vm import Job, VmKey
@@ -36,6 +37,15 @@ def pairs(fleet: Fleet, host: Host) -> list[tuple[VmKey, str]]:
     return list(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A migration under way."""
+
+    job: Job
+    paths: tuple[str, ...] = ()
+    """The VM's disks, which it may be copying."""
+
+
 @dataclass(slots=True)
 class _Asked:
     call: Call | None
@@ -45,7 +55,7 @@ class _Asked:
 class Adoption:
     """Asks those hosts from which a VM may be on its way whether it is."""
 
-    def __init__(self, pollers: Mapping[str, HostPoller], adopt: Callable[[VmKey, str, Job], None]) -> None:
+    def __init__(self, pollers: Mapping[str, HostPoller], adopt: Callable[[VmKey, str, Found], None]) -> None:
         """`adopt` is called, inside `look`, with each migration that was found: what moves, where to, how far it is."""
         self._pollers = pollers
         self._adopt = adopt
@@ -63,19 +73,19 @@ class Adoption:
         for pair in now:
             key, last = pair[0], asked.get(pair)
             if last is not None and last.call is not None:
-                if (job := self._answer(key, last)) is not None and job.operation == "migration":
-                    self._adopt(*pair, job)
+                if (found := self._answer(key, last)) is not None:
+                    self._adopt(*pair, found)
             elif last is None or now_s >= last.again_at_s:
                 asked[pair] = _Asked(self._ask(key), now_s + _ASK_EVERY_S)
 
     def _ask(self, key: VmKey) -> Call | None:
         try:
-            return self._pollers[key.host].lanes.start("jobs", lambda connection: connection.job(key.uuid))
+            return self._pollers[key.host].lanes.start("jobs", lambda connection: _look(connection, key.uuid))
         except HypervisorError:
             return None
 
-    def _answer(self, key: VmKey, asked: _Asked) -> Job | None:
-        """Return the job that was told of, if there is one; a call that hangs is given up."""
+    def _answer(self, key: VmKey, asked: _Asked) -> Found | None:
+        """Return the migration that was told of, if there is one; a call that hangs is given up."""
         call = asked.call
         if call is None:
             return None
@@ -86,7 +96,15 @@ class Adoption:
             return None
         asked.call = None
         try:
-            job: Job | None = settle(call)
+            found: Found | None = settle(call)
         except HypervisorError:
             return None
-        return job
+        return found
+
+
+def _look(connection: Connection, uuid: str) -> Found | None:
+    """Return the migration of a VM away from this host."""
+    job = connection.job(uuid)
+    if job is None or job.operation != "migration":
+        return None
+    return Found(job, tuple(disk.path for disk in connection.config(uuid).disks if disk.writable and disk.path))

@@ -97,8 +97,8 @@ class Definitions:
         if theirs is None:
             return Sharing.ABSENT
         stands = compare(ours, theirs, running=running)
-        # That another VM's disk is there, too, does not tell whether this one's is.
-        return stands if path == disk.path or stands is Sharing.ONE else Sharing.ABSENT
+        # One disk of a folder does not tell of the others: before each move all are looked at.
+        return Sharing.ABSENT if self._probes and stands is not Sharing.ONE else stands
 
     @property
     def progress(self) -> tuple[int, int]:

@@ -59,7 +59,7 @@ class JobProbe:
         return job
 
     def show(self, job: Job) -> None:
-        """Show the VM with this job."""
+        """Show the VM with this job, of which more may have been made than the host tells."""
         self._poller.sampler.jobs[self._uuid] = job
         if self._destination is not None:
             self._destination.sampler.jobs[self._uuid] = replace(job, operation=ARRIVING)

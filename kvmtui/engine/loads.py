@@ -152,24 +152,22 @@ def _disks_at(vm: Vm, host: str, fleet: Fleet, known: Knowledge) -> tuple[str, b
         return f"whether {name} sees its disks is not known", False
     if not active:
         away = next(((path, how) for path, how in stand.items() if how is not Sharing.ONE), None)
-        return (f"it is off, and only its definition can be moved: {_off_words(name, *away)}" if away else ""), False
+        return (f"it is off, and only its definition can be moved: {_at_words(name, *away)}" if away else ""), False
     if any(how is Sharing.UNKNOWN and path.startswith("/") for path, how in stand.items()):
         return f"whether {name} sees its disks is not known", False
     old = known.old_copies(vm.key.uuid, host)
     for path, how in stand.items():
-        if path not in old and not known.allowed.copy_disks:
-            if how is Sharing.TWO:
-                return (
-                    f"{name} has another volume at {clean(path)}, which is overwritten only where you allow it",
-                    False,
-                )
-            if how is Sharing.UNSURE:
-                return f"whether {name}'s {clean(path)} is its disk or another volume cannot be seen", False
+        if path in old or how not in (Sharing.TWO, Sharing.UNSURE) or known.allowed.copy_disks:
+            continue
+        if how is Sharing.TWO:
+            return f"{_at_words(name, path, how)}; to overwrite it: c, or --copy-disks", False
+        return f"{_at_words(name, path, how)}; if it is another, to overwrite it: c, or --copy-disks", False
     copied = any(how not in (Sharing.ONE, Sharing.UNKNOWN) or path in old for path, how in stand.items())
     return "", copied
 
 
-def _off_words(name: str, path: str, how: Sharing) -> str:
+def _at_words(name: str, path: str, how: Sharing) -> str:
+    """Return how a disk stands at the host of that name."""
     shown = clean(path)
     match how:
         case Sharing.ABSENT:

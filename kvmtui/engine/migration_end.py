@@ -21,6 +21,9 @@ _NO_POST_COPY = "Postcopy is not supported"
 """What QEMU says where its user may not catch page faults (userfaultfd)."""
 
 
+_NOT_MOVED = "it did not move: it was cancelled elsewhere, or it failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What one host knows of the VM."""
@@ -201,7 +204,7 @@ def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
         if _NO_POST_COPY in str(case.error):
             said.append("set vm.unprivileged_userfaultfd=1 by sysctl on both hosts, or move it without post-copy")
     elif case.error is None and not case.aborted:
-        said.append("libvirt reports success, but it is still at the source" if case.certain else "it did not move")
+        said.append("libvirt reports success, but it is still at the source" if case.certain else _NOT_MOVED)
     if not paused and case.error is not None and not isinstance(case.error, JobCancelled):
         said.insert(1, "it stays at the source")
     if paused:

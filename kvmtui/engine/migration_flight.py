@@ -17,7 +17,7 @@ from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.clean import clean
 from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove
-from kvmtui.model.migration_progress import ProgressTracker
+from kvmtui.model.migration_progress import ProgressTracker, copies_disks
 from kvmtui.model.vm import Job, VmState
 
 _log = logging.getLogger(__name__)
@@ -101,7 +101,9 @@ class Flight:
     pending: Pending | None = None
     was_paused: bool = False
     paths: tuple[str, ...] = ()
-    """The disks that are copied."""
+    """The disks that are copied; of somebody else's, those that would be."""
+    copies: bool = False
+    """Whether disks were seen to be copied."""
     absent: Mapping[str, int] = field(default_factory=dict)
     """Those that were proven not to exist at the destination when it began, with the sizes of their file systems."""
     adrift: bool = False
@@ -177,7 +179,7 @@ class Flight:
             peer_to_peer=self.view.peer_to_peer,
             aborted=self.aborting,
             absent=frozenset(self.absent),
-            paths=self.paths,
+            paths=() if self.view.adopted and not self.copies else self.paths,
         )
 
     def judge(self, source: Told | HypervisorError, destination: Told | HypervisorError, waited_s: float) -> Judgement:
@@ -190,15 +192,21 @@ class Flight:
     def take(self, job: Job, state: VmState | None, reason: str, now_s: float, message: str | None) -> None:
         """Take in the job's figures, and the VM's state at the source and why it is in it, where that is known."""
         self.moved_bytes = self.moved_bytes or bool(job.bytes_per_s) or (job.iteration or 0) > 0
+        self.copies = self.copies or bool(job.disk_total_bytes)
         self.broken = not self.recovering and reason == "post-copy failed"
         self.post_copy = self.post_copy or bool(job.post_copy_requests) or reason == "post-copy"
         downtime_s = None if self.downtime_ms is None else self.downtime_ms / 1000
         progress = self.tracker.take(job, now_s, post_copy=self.post_copy, downtime_s=downtime_s)
         if message is None and self.fades_at_s is not None and now_s >= self.fades_at_s:
             message, self.fades_at_s = "", None
+        if copies_disks(job) or job.bytes_per_s is None:
+            job = replace(job, bytes_per_s=progress.sent_per_s)
+        job = replace(job, done_fraction=progress.now)
         paused = state is VmState.PAUSED and not self.was_paused and not self.post_copy
         paused_at_s = (self.view.paused_at_s or now_s) if paused else None
         self.show(Phase.RUNNING, message, job=job, progress=progress, paused_at_s=paused_at_s)
+        if self.probe is not None:
+            self.probe.show(job)
 
     def show(self, phase: Phase, message: str | None = None, **more: Any) -> None:
         """Bring what is shown up to date; what is not given stays."""
@@ -241,10 +249,11 @@ class Flight:
             raise HypervisorError("it is already being moved: w shows the move")
         if not self.begun:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
-        if request.options.disks is DiskMove.COPY and not self.paths:
+        if request.options.disks is not DiskMove.SHARED and not self.paths:
             disks = connection.config(request.key.uuid).disks
             self.paths = tuple(disk.path for disk in disks if disk.writable and disk.path)
-            self.absent = _absent(destination, self.paths)
+            if request.options.disks is DiskMove.COPY:
+                self.absent = _absent(destination, self.paths)
         # In this order: whoever aborts sets the one and then looks at the other.
         self.begun = True
         if self.aborting:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 
-from kvmtui.engine.adoption import Adoption
+from kvmtui.engine.adoption import Adoption, Found
 from kvmtui.engine.audit import Audit, Entry, chosen_options
 from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.migration_aftermath import Aftermath
@@ -21,7 +21,7 @@ from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import MigrationOptions, conflicts
-from kvmtui.model.migration_progress import ProgressTracker
+from kvmtui.model.migration_progress import ProgressTracker, copies_disks
 from kvmtui.model.migration_repairs import migrate_command
 from kvmtui.model.vm import Job, VmKey, VmState
 
@@ -81,7 +81,14 @@ class Migrations:
             peer_to_peer = request.options.peer_to_peer is not False
             command = migrate_command(request, persistent=persistent is not False, peer_to_peer=peer_to_peer)
             now_s = self._clock()
-            view = Migration(request, Phase.QUEUED, now_s, peer_to_peer=peer_to_peer, command=command)
+            view = Migration(
+                request,
+                Phase.QUEUED,
+                now_s,
+                peer_to_peer=peer_to_peer,
+                bandwidth_mib_per_s=request.options.bandwidth_mib_per_s,
+                command=command,
+            )
             tracker = ProgressTracker(None if vm is None else vm.memory_allocated_bytes or None)
             flags = (f"to={request.destination}", *chosen_options(request.options))
             flight = Flight(view, persistent, tracker, self._intent(request, request.key.host, "migrate", flags))
@@ -171,14 +178,15 @@ class Migrations:
                     continue
                 _log.info("outcome migrate %s: %s", flight, words)
 
-    def _adopt(self, key: VmKey, destination: str, job: Job) -> None:
-        vm = self._store.fleet.vm(key)
+    def _adopt(self, key: VmKey, destination: str, found: Found) -> None:
+        vm, job = self._store.fleet.vm(key), found.job
         if vm is None or any(known.uuid == key.uuid for known in self._flights):
             return
         request = MigrationRequest(key, vm.name, vm.id, destination, MigrationOptions())
         view = Migration(request, Phase.RUNNING, self._clock() - (job.elapsed_s or 0.0), adopted=True)
         flight = Flight(view, None, ProgressTracker(vm.memory_allocated_bytes or None), adrift=True)
         flight.was_paused = vm.state is VmState.PAUSED and not vm.reason
+        flight.paths = found.paths
         _log.info("found migrating: %s (%s) from %s to %s", vm.name, *reversed(key), destination)
         self._flights[key] = flight
         self._follow(flight)
@@ -311,6 +319,12 @@ class Migrations:
                 flight.downtime_ms = errand.value if errand.what is Steer.DOWNTIME else flight.downtime_ms
                 flight.post_copy_due = flight.post_copy_due or errand.what is Steer.POST_COPY
                 words = steering_words(errand.what, errand.value)
+                if errand.what is Steer.BANDWIDTH:
+                    # libvirt does not let block jobs be changed while it migrates.
+                    words += (
+                        "; the disks are copied at the rate they began with" if copies_disks(flight.view.job) else ""
+                    )
+                    flight.show(flight.view.phase, bandwidth_mib_per_s=errand.value or None)
             if not flight.view.phase.ended:
                 self._say(flight, words)
 
@@ -341,8 +355,6 @@ class Migrations:
         if flight.probe is not None:
             flight.probe.over = False
         if source.job is not None:
-            if flight.probe is not None:
-                flight.probe.show(source.job)
             self._take_job(flight, source.job, message)
 
     def _another_way(self, flight: Flight, judgement: Judgement) -> bool:

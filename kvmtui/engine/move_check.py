@@ -112,5 +112,5 @@ def _too_risky(
         return ""
     return (
         f"{there.target}: {offers.host.name} has a volume at {there.place} that would be overwritten; see to it first, "
-        "or allow it"
+        "or allow it: c, or --copy-disks"
     )

@@ -39,6 +39,10 @@ class _Under:
 
     everything: bool
     """Whether the next move follows by itself."""
+    first: VmKey | None = None
+    """The VM to begin with, and to end with; None: in the order of the plan."""
+    reading: bool = False
+    """Whether definitions are read anew before the first move."""
     check: MoveCheck | None = None
     key: VmKey | None = None
     """The VM on its way."""
@@ -68,7 +72,7 @@ class PlanRunner:
         self._under: _Under | None = None
         self._redirected: set[VmKey] = set()
         known.allowed = allowed
-        known.definitions.refresh(engine.fleet, whole=evacuating or None)
+        self._read_again(evacuating)
         self.view = PlanRun(Stage.READING, evacuating, allowed, read=known.definitions.progress)
         """The plan as it stands."""
 
@@ -82,11 +86,19 @@ class PlanRunner:
                 self._make()
         elif under is None:
             return
+        elif under.reading:
+            if self._known.definitions.advance():
+                under.reading = False
+                self._next(under.first)
         elif under.check is not None:
             self._check(under, under.check)
-        elif self.view.stage is Stage.MEASURING and self._measured(under):
+        elif self.view.stage is Stage.MEASURING and self._known.definitions.advance() and self._measured(under):
             self._judge_rest()
             self._next()
+
+    def _read_again(self, evacuating: str) -> None:
+        """Have the definitions read that are not of these seconds: somebody may have pinned a VM meanwhile."""
+        self._known.definitions.refresh(self._engine.fleet, whole=evacuating or None)
 
     def fail(self, message: str) -> None:
         """Come to rest after a defect."""
@@ -150,9 +162,9 @@ class PlanRunner:
         if self.view.stage is Stage.READY and self.view.left and not self._engine.read_only:
             if self.view.evacuating:
                 self._known.maintenance[self.view.evacuating] = None
-            self._under = _Under(everything=key is None)
-            self._show(message="", stopping=False)
-            self._next(key)
+            self._under = _Under(everything=key is None, first=key, reading=True)
+            self._read_again(self.view.evacuating)
+            self._show(stage=Stage.CHECKING, message="", stopping=False)
 
     def stop(self) -> None:
         """End after the move under way."""
@@ -187,11 +199,29 @@ class PlanRunner:
             if vm is None:
                 self._settle(step, Outcome.REFUSED, "it is not on this host any more")
                 continue
+            if why := self._bound(step):
+                self._settle(step, Outcome.REFUSED, why)
+                continue
             under.check = MoveCheck(self._engine, vm, step.move.destination, self._known.allowed, self._wake)
             self._set(step, replace(step, outcome=Outcome.CHECKING))
             self._show(stage=Stage.CHECKING)
             return
         self._finish()
+
+    def _bound(self, step: Step) -> str:
+        """Return what the definitions say by now against a move, or nothing."""
+        definitions, destination = self._known.definitions, step.move.destination
+        known = definitions.get(step.move.vm)
+        if known is None or known.config is None:
+            return "its definition is not known" if known is None else f"its definition: {known.problem}"
+        if known.config.pinned:
+            return "it is pinned to its host"
+        for uuid in () if step.move.broken else self._engine.fleet.hosts[destination].vms:
+            other = definitions.get(VmKey(destination, uuid))
+            groups = () if other is None or other.config is None else other.config.apart
+            if both := sorted(set(groups).intersection(known.config.apart)):
+                return f"another of group {both[0]} is on {step.move.destination_name}"
+        return ""
 
     def _check(self, under: _Under, check: MoveCheck) -> None:
         """Begin the move once its checks are in and none has failed."""
@@ -243,6 +273,7 @@ class PlanRunner:
             words = f"stopped: {step.move.name} has to be seen to first: {migration.message}"
             self._show(stopping=True, message=clean(words, 300))
         under.key, under.ended_at_s = None, now_s
+        self._read_again(self.view.evacuating)
         self._show(stage=Stage.MEASURING)
 
     def _cores(self, key: VmKey) -> float:

@@ -43,9 +43,9 @@ def why_nowhere(vm: VmLoad, source: Site, standing: Standing) -> str:
     if (room := roomiest.room_bytes(limits)) < (vm.memory_bytes or 0):
         needed = amount(vm.memory_bytes or 0)
         most = f"needs {needed}, the most free within limits is {amount(room)} on {roomiest.load.name}"
-        return most if room > 0 else roomiest.full(limits)
+        return roomiest.full(limits) or most
     idlest = max(open_to_it, key=lambda site: site.room_cores(limits))
     if (room := idlest.room_cores(limits)) < (vm.cores_used or 0.0):
         most = f"needs {cores(vm.cores_used or 0.0)}, the most free within limits is {room:.1f} on {idlest.load.name}"
-        return most if room > 0 else idlest.full(limits)
+        return idlest.full(limits) or most
     return "; ".join(list(reasons)[:2]) + ("; …" if len(reasons) > 2 else "")

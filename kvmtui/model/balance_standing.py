@@ -6,6 +6,9 @@ from kvmtui.model.balance_load import HostLoad, Limits, VmLoad
 from kvmtui.model.balance_words import amount, cores
 from kvmtui.model.vm import VmKey
 
+_LEAST_CORES = 0.05
+"""Less room than this is none in a figure of one decimal."""
+
 
 class Site:
     """One host with its VMs; moves change it."""
@@ -74,17 +77,15 @@ class Site:
         return ""
 
     def full(self, limits: Limits) -> str:
-        """Return which limit for taking VMs the host is at already, in words; empty where there is room."""
+        """Return which limit for taking VMs the host has reached, in words; empty where there is room."""
         name = self.load.name
-        if self.room_bytes(limits) <= 0:
+        if (room := self.room_bytes(limits)) <= 0:
             if self.total_bytes - limits.reserve_bytes < limits.memory_after_move * self.total_bytes:
                 free = amount(self.total_bytes - self.used_bytes)
                 return f"{name} has {free} of memory free, and keeps {amount(limits.reserve_bytes)}"
-            most = limits.memory_after_move * 100
-            return f"{name} is at {self.memory * 100:.0f} % memory, over the limit of {most:.0f} % for taking VMs"
-        if self.room_cores(limits) <= 0:
-            most = limits.cpu_after_move * 100
-            return f"{name} is at {self.cpu * 100:.0f} % CPU, over the limit of {most:.0f} % for taking VMs"
+            return f"{name} is at {self.memory * 100:.0f} % memory, {_limit(room, limits.memory_after_move)}"
+        if (room := self.room_cores(limits)) < _LEAST_CORES:
+            return f"{name} is at {self.cpu * 100:.0f} % CPU, {_limit(room, limits.cpu_after_move)}"
         return ""
 
     def room_cores(self, limits: Limits) -> float:
@@ -206,6 +207,10 @@ class Standing:
         self._cpu = sum(site.cpu for site in self.sites.values())
         self._cpu_lasting = sum(site.cpu_lasting for site in self.sites.values())
         self._memory = sum(site.memory for site in self.sites.values())
+
+
+def _limit(room: float, most: float) -> str:
+    return f"{'over' if room < 0 else 'at'} the limit of {most * 100:.0f} % for taking VMs"
 
 
 def lasting(vm: VmLoad) -> float:

@@ -92,6 +92,8 @@ class Migration:
     peer_to_peer: bool = True
     adopted: bool = False
     """Found under way when kvmtui started, or begun by somebody else: its options are not known."""
+    bandwidth_mib_per_s: int | None = None
+    """The present limit for the memory; None: there is none, or it is not known."""
     message: str = ""
     """One cleaned line: what happened, or why not."""
     command: str = ""

@@ -10,11 +10,19 @@ _MIB = 1024**2
 _EVIDENCE_S = 5.0
 """For how long it must look as if it would not converge before that is said."""
 _STALLED_AFTER_S = 10.0
+_DISKS_STALLED_AFTER_S = 75.0
+"""Disks are told of in steps of 32 MiB, which take 32 s at 1 MiB/s, the least limit there is."""
+_STEPS_FOR_S = 90.0
 _SMOOTHED_S = 5.0
 _FALL = 0.005
 """A fall of the bar that is worth a word."""
 _USUAL_DOWNTIME_S = 0.3
 """What QEMU allows where nobody says otherwise."""
+
+
+def copies_disks(job: Job | None) -> bool:
+    """Return whether disks are being copied still; the memory follows when they are there."""
+    return job is not None and bool(job.disk_remaining_bytes)
 
 
 class Verdict(Enum):
@@ -43,6 +51,13 @@ class Progress:
     """Seconds that are left, where the rates allow a statement."""
     why: str = ""
     """One sentence with the figures behind the verdict: "dirties 120 MiB/s, sends 80"."""
+    sent_per_s: float | None = None
+    """How fast data goes over, also where the hypervisor tells only how much has."""
+
+    @property
+    def now(self) -> float | None:
+        """Where it stands now, 0 to 1."""
+        return self.fraction if self.fallen_to is None else self.fallen_to
 
 
 class ProgressTracker:
@@ -59,6 +74,8 @@ class ProgressTracker:
         """Since when memory is written at least as fast as it is sent."""
         self._sent: deque[tuple[float, float]] = deque()
         """The rates told lately, with their times: QEMU reckons each over a tenth of a second."""
+        self._steps: deque[tuple[float, int]] = deque()
+        """When how much had gone over, as that grew; disks are told of in steps of many seconds."""
 
     def take(self, job: Job, now_s: float, *, post_copy: bool = False, downtime_s: float | None = None) -> Progress:
         """Return the progress after these figures, taken at a monotonic time.
@@ -79,7 +96,7 @@ class ProgressTracker:
         eta_s = None
         if verdict is not Verdict.STALLED and remaining is not None and sent is not None and sent > (dirty or 0.0):
             eta_s = remaining / (sent - (dirty or 0.0))
-        return Progress(verdict, self._reached, fallen, eta_s, why)
+        return Progress(verdict, self._reached, fallen, eta_s, why, sent)
 
     def _amounts(self, job: Job) -> tuple[int | None, int | None]:
         """Return how much there is in all, and what of it is left."""
@@ -92,11 +109,31 @@ class ProgressTracker:
         return job.disk_total_bytes + (total or 0), (job.disk_remaining_bytes or 0) + (left or 0)
 
     def _sent_per_s(self, job: Job, now_s: float) -> float | None:
-        if job.bytes_per_s is not None:
-            self._sent.append((now_s, job.bytes_per_s))
+        if copies_disks(job) or job.bytes_per_s is None:
+            self._sent.clear()
+            return self._grown_per_s(job, now_s)
+        self._steps.clear()
+        self._sent.append((now_s, job.bytes_per_s))
         while self._sent and now_s - self._sent[0][0] > _SMOOTHED_S:
             self._sent.popleft()
         return sum(rate for _, rate in self._sent) / len(self._sent) if self._sent else None
+
+    def _grown_per_s(self, job: Job, now_s: float) -> float | None:
+        """Return the mean from one step to another, the first and the last of the last minutes."""
+        sent = job.sent_bytes
+        if sent is None:
+            return None
+        if not self._steps or sent != self._steps[-1][1]:
+            self._steps.append((now_s, sent))
+        while len(self._steps) > 2 and now_s - self._steps[1][0] > _STEPS_FOR_S:
+            self._steps.popleft()
+        (first_s, first), (last_s, last) = self._steps[0], self._steps[-1]
+        if last <= first:
+            return None
+        # What is late counts, too.
+        pace_s = (last_s - first_s) / (len(self._steps) - 1)
+        until_s = last_s if now_s - last_s <= 2 * pace_s else now_s
+        return (last - first) / (until_s - first_s)
 
     def _verdict(
         self, job: Job, now_s: float, remaining: int | None, sent: float | None, downtime_s: float
@@ -105,7 +142,8 @@ class ProgressTracker:
         if mark != self._mark:
             self._mark, self._moved_at_s = mark, now_s
         still_s = now_s - self._moved_at_s
-        if remaining is not None and still_s >= _STALLED_AFTER_S:
+        patience_s = _DISKS_STALLED_AFTER_S if copies_disks(job) else _STALLED_AFTER_S
+        if remaining is not None and still_s >= patience_s:
             return Verdict.STALLED, f"no byte has gone over for {still_s:.0f} s: the link between the hosts may be cut"
         dirty = job.dirty_bytes_per_s
         outpaced = None not in (sent, dirty, remaining) and (dirty or 0) >= (sent or 0) > 0

@@ -85,10 +85,14 @@ class Job:
     post_copy_requests: int | None = None
     sent_bytes: int | None = None
     """What went over so far, what had to be sent again included."""
+    done_fraction: float | None = None
+    """Its share that is done, where more is known of it than these figures tell."""
 
     @property
     def progress(self) -> float | None:
         """The share of data that needs no more sending, 0 to 1; it can fall while a guest dirties its memory."""
+        if self.done_fraction is not None:
+            return self.done_fraction
         if not self.total_bytes or self.remaining_bytes is None:
             return None
         return max(0.0, min(1.0, 1 - self.remaining_bytes / self.total_bytes))

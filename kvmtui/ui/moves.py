@@ -43,8 +43,6 @@ class Moves:
         self._looked_at: set[Ident] = set()
         self.asked_ms: dict[Ident, int] = {}
         """The downtime that was asked for on the way."""
-        self.asked_mib_per_s: dict[Ident, int] = {}
-        """The bandwidth that was asked for on the way."""
         self.changed: Callable[[], None] = lambda: None
         """Called after each change; for the screen that shows them."""
 
@@ -64,7 +62,7 @@ class Moves:
                 trace.dirtied.append(job.dirty_bytes_per_s)
         before, self._said[key] = self._said.get(key), (migration.phase, migration.message)
         known = {ident(each) for each in self.all} | {key}
-        for book in (self._traces, self._said, self.asked_ms, self.asked_mib_per_s):
+        for book in (self._traces, self._said, self.asked_ms):
             for old in [old for old in book if old not in known]:
                 del book[old]
         self._looked_at &= known

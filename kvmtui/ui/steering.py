@@ -72,10 +72,11 @@ def question(move: Migration, steer: Steer, host_name: HostName) -> Question | N
             "What both hosts tell by now is taken for its end; nothing is done to the VM.",
         )
     if steer is Steer.ABORT:
-        return Question(
-            f"Abort moving {vm} from {source} to {destination}?",
-            f"The guest goes on at {source}; what has been copied to {destination} is thrown away.",
-        )
+        left = ""
+        if move.job is not None and move.job.disk_total_bytes:
+            more = "" if move.adopted else "; that is offered afterwards where it is safe"
+            left = f" Unfinished copies of its disks stay at {destination} until they are deleted{more}."
+        return Question(f"Abort moving {vm} from {source} to {destination}?", f"The guest goes on at {source}.{left}")
     if steer is Steer.POST_COPY:
         return Question(
             f"Switch {vm} to post-copy, from {source} to {destination}?",

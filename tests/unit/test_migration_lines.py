@@ -198,6 +198,23 @@ def test_what_hurts_asks_first_and_names_vm_and_hosts(steer: Steer, words: str) 
     assert question(running("web1", 0.0), Steer.DOWNTIME, host_name) is None
 
 
+def test_an_abort_promises_no_more_than_happens_to_copies_of_disks() -> None:
+    move = running("web1", 0.0)
+    assert move.job is not None
+    copying = replace(move, job=replace(move.job, disk_total_bytes=MIB))
+    texts = [question(one, Steer.ABORT, host_name) for one in (move, copying, replace(copying, adopted=True))]
+    said = [text.consequence for text in texts if text is not None]
+    assert said[0] == "The guest goes on at h1."
+    assert "Unfinished copies of its disks stay at h2 until they are deleted; that is offered afterwards" in said[1]
+    assert said[2].endswith("stay at h2 until they are deleted.")
+
+
+def test_the_title_has_the_present_limit() -> None:
+    move = running("web1", 0.0, bandwidth_mib_per_s=50)
+    detail = MoveDetail(move, Trace(), None, host_name, 60.0, UNICODE)
+    assert "50 MiB/s" in "".join(text for text, _ in detail_lines(detail, 120, 20)[0])
+
+
 # What is remembered
 
 

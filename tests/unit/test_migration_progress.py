@@ -109,6 +109,39 @@ def test_what_stands_still_for_a_while_is_stalled() -> None:
     assert "12 s" in seen[-1].why
 
 
+def disks(sent: int, total: int = 1000, rate: float | None = None) -> Job:
+    """Return figures in MiB of disks that are copied, before the memory's turn."""
+    return Job(
+        "migration",
+        total_bytes=total * MIB,
+        remaining_bytes=(total - sent) * MIB,
+        bytes_per_s=rate,
+        memory_total_bytes=0,
+        disk_total_bytes=total * MIB,
+        disk_remaining_bytes=(total - sent) * MIB,
+        sent_bytes=sent * MIB,
+    )
+
+
+def test_disks_that_are_told_of_in_steps_do_not_stall_between_them() -> None:
+    # 1 MiB/s in steps of 32 MiB.
+    seen = follow([disks(32 * (second // 32)) for second in range(200)])
+    assert Verdict.STALLED not in {one.verdict for one in seen}
+    stuck = follow([disks(32)] * 90)
+    assert stuck[-1].verdict is Verdict.STALLED
+    assert [one.verdict for one in stuck].index(Verdict.STALLED) == 75
+
+
+def test_what_is_sent_of_disks_is_reckoned_from_how_it_grows() -> None:
+    seen = follow([disks(32 * (second // 32), rate=0.0) for second in range(200)])
+    assert seen[20].sent_per_s is None
+    assert {round((one.sent_per_s or 0) / MIB, 2) for one in seen[64:]} == {1.0}
+    stuck = follow([*(disks(32 * (second // 32)) for second in range(100)), *[disks(96)] * 100])
+    assert (stuck[-1].sent_per_s or 0) < 0.6 * MIB
+    # Of the memory the hypervisor tells it.
+    assert follow([disks(32), job(500, rate=80)])[-1].sent_per_s == 80 * MIB
+
+
 def test_post_copy_stalls_too() -> None:
     seen = follow([replace(job(500, sent=7), post_copy_requests=3)] * 12)
     assert [one.verdict for one in seen] == [Verdict.POST_COPY] * 10 + [Verdict.STALLED] * 2

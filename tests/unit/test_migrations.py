@@ -468,6 +468,65 @@ def test_what_another_started_is_adopted_steered_and_proven(bench: Bench) -> Non
     assert see(bench, key, ended).phase is Phase.CANCELLED
 
 
+def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench: Bench) -> None:
+    path = bench.engine.read_config(bench.vm("db1").key).result(10).disks[0].path or ""
+    key = ask(bench, "db1", replace(SLOW, disks=DiskMove.COPY))
+    see(bench, key, running)
+    other = Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+
+    def found(condition: Callable[[Migration], object]) -> Migration:
+        for _ in range(60):
+            bench.clock.advance(1)
+            other.tick()
+            if other.migrations and condition(other.migrations[0]):
+                return other.migrations[0]
+        raise AssertionError(other.migrations)
+
+    try:
+        found(lambda one: one.job is not None and one.job.disk_total_bytes)
+        bench.engine.steer(key, Steer.ABORT)
+        said = see(bench, key, ended).message
+        assert "unfinished copies of its disks are left at the destination" in said
+        assert path in said
+        one = found(ended)
+        assert one.message.startswith("it did not move: it was cancelled elsewhere, or it failed")
+        assert "at the destination may be unfinished copies" in one.message
+        assert path in one.message
+        assert one.repairs == ()
+    finally:
+        other.stop()
+
+
+def test_the_table_and_the_moves_say_one_share(bench: Bench) -> None:
+    vm = bench.vm("db1")
+    request = MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions(disks=DiskMove.COPY))
+    flight = Flight(Migration(request, Phase.RUNNING, 0.0), None, ProgressTracker(300))
+    # As libvirt tells it: nothing of the memory before its turn.
+    job = Job("migration", total_bytes=100, remaining_bytes=15, disk_total_bytes=100, disk_remaining_bytes=15)
+    flight.take(job, VmState.RUNNING, "", 1.0, None)
+    assert flight.view.progress is not None
+    assert flight.view.job is not None
+    assert flight.view.job.progress == flight.view.progress.now == pytest.approx(85 / 400)
+    key = ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY, bandwidth_mib_per_s=600))
+    see(bench, key, lambda one: one.progress is not None and one.progress.now)
+    bench.engine.tick()
+    job_of_vm = bench.vm("db1").job
+    assert job_of_vm is not None
+    assert job_of_vm.done_fraction
+
+
+def test_the_limit_is_the_present_one_and_does_not_claim_to_hold_for_disks(bench: Bench) -> None:
+    key = ask(bench, "db1", replace(SLOW, disks=DiskMove.COPY))
+    assert now(bench, key).bandwidth_mib_per_s == 1
+    see(bench, key, lambda one: one.job is not None and one.job.disk_remaining_bytes)
+    bench.engine.steer(key, Steer.BANDWIDTH, 50)
+    one = see(bench, key, lambda one: "50 MiB/s" in one.message)
+    assert one.message == "at most 50 MiB/s; the disks are copied at the rate they began with"
+    assert one.bandwidth_mib_per_s == 50
+    bench.engine.steer(key, Steer.BANDWIDTH, 0)
+    assert see(bench, key, lambda one: "no limit" in one.message).bandwidth_mib_per_s is None
+
+
 def test_a_question_that_hangs_does_not_keep_one_from_being_adopted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

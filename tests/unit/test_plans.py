@@ -504,3 +504,41 @@ def test_what_somebody_left_is_overwritten_only_where_that_is_allowed(bench: Ben
     bench.plans.go(bench.demo.find("ledger"))
     bench.tick_until(lambda: bench.step("ledger").outcome.over, "it does not end")
     assert (bench.step("ledger").outcome, bench.where("ledger")) == (Outcome.DONE, H2), bench.step("ledger").message
+
+
+def test_a_pin_that_is_set_meanwhile_is_seen_by_the_next_plan(bench: Bench) -> None:
+    assert "web1" in outcomes(bench.look(H1))
+    bench.demo.tag("web1", pinned=True)
+    bench.watch(6)
+    assert why_stays(bench.look(H1), "web1") == "it is pinned to its host"
+
+
+def test_a_pin_that_is_set_after_the_plan_was_made_keeps_the_vm(bench: Bench, checks: Checks) -> None:
+    bench.look(H1)
+    bench.demo.tag("web1", pinned=True)
+    bench.watch(6)
+    bench.plans.go(bench.demo.find("web1"))
+    bench.tick_until(lambda: bench.step("web1").outcome.over, "it does not end")
+    assert (bench.step("web1").outcome, bench.step("web1").message) == (Outcome.REFUSED, "it is pinned to its host")
+    assert bench.where("web1") == H1
+
+
+def test_a_group_that_is_formed_after_the_plan_was_made_is_kept_apart(bench: Bench, checks: Checks) -> None:
+    bench.look(H1)
+    for name in ("web1", "build3"):
+        bench.demo.tag(name, apart=("x",))
+    bench.watch(6)
+    bench.plans.go(bench.demo.find("web1"))
+    bench.tick_until(lambda: bench.step("web1").outcome.over, "it does not end")
+    assert (bench.step("web1").outcome, bench.step("web1").message) == (Outcome.REFUSED, "another of group x is on h2")
+
+
+def test_a_pin_that_is_set_while_a_plan_runs_keeps_the_vm(bench: Bench, checks: Checks) -> None:
+    last = bench.look(H1).steps[-1].move.name
+    bench.plans.go()
+    bench.tick_until(lambda: bench.run.stage is Stage.MOVING, "it does not begin")
+    bench.demo.tag(last, pinned=True)
+    bench.tick_until(lambda: not bench.plans.running, "it does not end")
+    assert bench.step(last).outcome is Outcome.DROPPED
+    assert "pinned" in bench.step(last).message
+    assert bench.where(last) == H1

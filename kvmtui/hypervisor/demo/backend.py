@@ -183,6 +183,13 @@ class DemoBackend:
         with self._world.transact():
             self._world.failures[verb] = error
 
+    def tag(self, name: str, *, pinned: bool = False, apart: tuple[str, ...] = ()) -> None:
+        """Tag a VM in its definition, as an administrator would by virsh."""
+        key = self.find(name)
+        with self._world.transact():
+            spec = self._world.hosts[key.host].vm(key.uuid).spec
+            spec.pinned, spec.apart = pinned, apart
+
     def leave_volume(self, uri: str, path: str) -> None:
         """Put a volume that no VM uses on a host."""
         with self._world.transact():

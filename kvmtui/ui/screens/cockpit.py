@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.migration import Migration, Phase, Repair, Steer
+from kvmtui.model.migration_progress import copies_disks
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.moves import Ident, Moves, ident
 from kvmtui.ui.screens.ask import ConfirmScreen
@@ -165,7 +166,9 @@ class CockpitScreen(Screen[None]):
             now = self._allowed_ms(move)
         else:
             text, unit = f"Bandwidth for {move.request.vm_name}, in MiB/s?", "0: as much as there is."
-            now = self._moves.asked_mib_per_s.get(ident(move), move.request.options.bandwidth_mib_per_s)
+            if copies_disks(move.job):
+                unit += " It counts for the memory; the disks are copied at the rate they began with."
+            now = move.bandwidth_mib_per_s
         question = NumberScreen(text, unit, now)
         self.app.push_screen(question, lambda value: None if value is None else self._steer(move, steer, value))
 
@@ -181,8 +184,6 @@ class CockpitScreen(Screen[None]):
             return
         if steer is Steer.DOWNTIME and value is not None:
             self._moves.asked_ms[ident(move)] = value
-        if steer is Steer.BANDWIDTH and value is not None:
-            self._moves.asked_mib_per_s[ident(move)] = value
         unit = {Steer.DOWNTIME: " ms", Steer.BANDWIDTH: " MiB/s"}.get(steer, "")
         self._say(f"{move.request.vm_name}: asked for {steer.value}{'' if value is None else f' {value}{unit}'}")
         self._engine.steer(move.request.key, steer, value)

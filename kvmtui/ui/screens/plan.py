@@ -157,8 +157,10 @@ class PlanScreen(ModalScreen[None]):
             pairs.append(("n", "fold" if self._unfolded else "what stays"))
         if run is not None and run.stage is Stage.READY:
             pairs.append(("r", "plan again"))
-            pairs.append(("c", "overwrite nothing" if run.allowed.copy_disks else "overwrite volumes"))
-            if run.evacuating:
+            stays = run.plan is not None and bool(run.plan.unmoved)
+            if stays or run.allowed.copy_disks:
+                pairs.append(("c", "overwrite nothing" if run.allowed.copy_disks else "overwrite volumes"))
+            if run.evacuating and (stays or run.allowed.over_limits):
                 pairs.append(("o", "keep limits" if run.allowed.over_limits else "over limits"))
             if run.evacuating in self._plans.maintenance:
                 pairs.append(("b", "take the host back"))

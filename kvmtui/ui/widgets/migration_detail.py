@@ -1,7 +1,7 @@
 """One move in detail as runs of text: its rates on one scale, its verdict, what can be repaired. Pure functions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import wrap
 
 from kvmtui.model.migration import Migration, Phase
@@ -60,7 +60,10 @@ def _title(detail: MoveDetail) -> Line:
         facts.append("begun elsewhere: its options are not known")
     else:
         facts += ["peer to peer" if move.peer_to_peer else "managed by kvmtui"]
-        facts += [words for words in in_a_line(move.request.options).split(" · ") if words not in facts]
+        options = replace(move.request.options, bandwidth_mib_per_s=move.bandwidth_mib_per_s)
+        facts += [words for words in in_a_line(options).split(" · ") if words not in facts]
+    if move.adopted and move.bandwidth_mib_per_s:
+        facts.append(f"{move.bandwidth_mib_per_s} MiB/s")
     text = f"  {dot}  ".join(filter(None, facts))
     return [(f"{move.request.vm_name}  ", Tone.SORTED), (text, Tone.MUTED)]
 

@@ -95,7 +95,7 @@ def row_runs(
         return fit_runs([*runs, (squeezed(stands, room, glyphs.ellipsis), tone)], layout.width, glyphs.ellipsis)
     if layout.bar:
         runs += [*progress_bar(move.progress, layout.bar, glyphs), (" ", Tone.TEXT)]
-    now, eta = stands_at(move.progress), move.progress.eta_s if move.progress else None
+    now, eta = (move.progress.now, move.progress.eta_s) if move.progress else (None, None)
     done = glyphs.unknown if now is None else str(percent(now))
     left = glyphs.unknown if eta is None else f"~{span(eta)}"
     runs.append((fit(done, _PERCENT, right=True), Tone.TEXT))
@@ -124,13 +124,6 @@ def stands_still_s(move: Migration, now_s: float) -> float | None:
     if move.phase is not Phase.RUNNING or move.paused_at_s is None:
         return None
     return now_s - move.paused_at_s if told in _OF_A_GUEST_THAT_RUNS else None
-
-
-def stands_at(progress: Progress | None) -> float | None:
-    """Return the share that is done at this moment."""
-    if progress is None:
-        return None
-    return progress.fraction if progress.fallen_to is None else progress.fallen_to
 
 
 def squeezed(text: str, room: int, ellipsis: str) -> str:
