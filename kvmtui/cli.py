@@ -130,6 +130,14 @@ def _balance_parser() -> _Parser:
     parser.set_defaults(read_only=False, interval=None, low_bandwidth=False)
     parser.add_argument("--evacuate", metavar="HOST", help="empty this host, by its name or URI")
     parser.add_argument("--run", action="store_true", help="make the moves, one at a time; ^C aborts")
+    parser.add_argument(
+        "--copy-disks",
+        action="store_true",
+        help="copy disks also to where the destination has a volume at that path, which is overwritten",
+    )
+    parser.add_argument(
+        "--over-limits", action="store_true", help="with --evacuate: fill the other hosts beyond their limits"
+    )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON; with --run, what became of it")
     parser.add_argument(
         "--for",
@@ -310,7 +318,16 @@ def _engine(settings: Settings) -> "Engine":
 def _balance(given: argparse.Namespace) -> int:
     # However seldom the dashboard looks: a short watch needs its samples.
     settings = replace(_settings(given), read_only=not given.run, interval_s=1.0)
-    wanted = BalanceSettings(given.evacuate, given.json, given.run, given.watch_s)
+    wanted = BalanceSettings(
+        given.evacuate,
+        as_json=given.json,
+        run=given.run,
+        copy_disks=given.copy_disks,
+        over_limits=given.over_limits,
+        watch_s=given.watch_s,
+    )
+    if wanted.over_limits and wanted.evacuate is None:
+        raise ConfigError("--over-limits is for --evacuate; balancing keeps to the limits")
     _start_log(settings.log)
     from kvmtui.report.balance import report_balance
 

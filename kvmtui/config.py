@@ -66,6 +66,10 @@ class BalanceSettings:
     as_json: bool = False
     run: bool = False
     """Make the moves, not only print them."""
+    copy_disks: bool = False
+    """Copy disks also to where a volume is already."""
+    over_limits: bool = False
+    """Empty a host although others come to be over their limits."""
     watch_s: float = 10.0
     """For how long the hosts are watched before anything is said of them."""
 

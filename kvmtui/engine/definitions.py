@@ -12,14 +12,18 @@ from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.clean import clean
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Link
-from kvmtui.model.vm import VmConfig, VmKey
+from kvmtui.model.sharing import Mark, Sharing, compare
+from kvmtui.model.vm import Disk, VmConfig, VmKey
 
 LANE = "plans"
 _AT_ONCE = 8
 """So few are asked in one go: whoever else uses the host waits for one go at most."""
-_FOLDERS_AT_ONCE = 50
+_PATHS_AT_ONCE = 50
+_PATHS_MOST = 2000
+"""Of more disks only one of each folder is looked for at the other hosts."""
 _DEADLINE_S = 10.0
-_GOOD_FOR_S = 600.0
+_GOOD_FOR_S = 5.0
+"""A pin is set while somebody looks at a plan: the next one has to know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +33,19 @@ class Definition:
     config: VmConfig | None
     problem: str = ""
     """Why it could not be read."""
-    volume_bytes: Mapping[str, int] = field(default_factory=dict)
-    """What its writable disks take up, by path; those in no storage pool are missing."""
+    volumes: Mapping[str, Mark] = field(default_factory=dict)
+    """What its writable disks take up and can be known by, by path; those in no storage pool are missing."""
     read_at_s: float = float("-inf")
 
     @property
     def disk_paths(self) -> tuple[str, ...]:
         """The disks that a move has to bring along, or to find."""
-        return (
-            () if self.config is None else tuple(disk.path for disk in self.config.disks if disk.writable and disk.path)
-        )
+        return tuple(disk.path for disk in self.disks if disk.path)
+
+    @property
+    def disks(self) -> tuple[Disk, ...]:
+        """Its writable disks."""
+        return () if self.config is None else tuple(disk for disk in self.config.disks if disk.writable)
 
 
 @dataclass(slots=True)
@@ -47,13 +54,13 @@ class _Reading:
 
     uuids: deque[str] = field(default_factory=deque)
     paths: deque[str] = field(default_factory=deque)
-    """Disks of VMs elsewhere to look for, one of each folder."""
+    """Disks of VMs elsewhere to look for."""
     asked: tuple[str, ...] = ()
     call: Call | None = None
 
 
 class Definitions:
-    """The definitions of all VMs of a fleet, and which hosts see the folders of their disks; used by one thread."""
+    """The definitions of all VMs of a fleet, and which hosts see their disks; used by one thread."""
 
     def __init__(self, pollers: Mapping[str, HostPoller], wake: Callable[[], None], clock: Callable[[], float]) -> None:
         """`wake` is called from a foreign thread when an answer has come; it must only take note."""
@@ -62,10 +69,10 @@ class Definitions:
         self._clock = clock
         self._known: dict[VmKey, Definition] = {}
         self._wanted: set[VmKey] = set()
-        self._probes: dict[tuple[str, str], str] = {}
-        """The disk that stands for all of a folder of a host."""
-        self._seen: dict[tuple[str, str], bool | None] = {}
-        """By host and such a disk: whether the host has a volume there; None: it could not be asked."""
+        self._probes: dict[tuple[str, str], tuple[str, Mark | None]] = {}
+        """The disk that stands for all of a folder of a host; empty where each stands for itself."""
+        self._seen: dict[tuple[str, str], Mark | None] = {}
+        """By host and path: the volume that the host has there, or None; what could not be asked is missing."""
         self._readings: dict[str, _Reading] = {}
         self._probing = False
 
@@ -73,13 +80,25 @@ class Definitions:
         """Return what is known of a VM, or None."""
         return self._known.get(key)
 
-    def shares(self, key: VmKey, host: str) -> bool | None:
-        """Return whether `host` sees all of a VM's disks, by one disk of each folder; None: it is not known."""
+    def at(self, key: VmKey, host: str, *, running: bool) -> Mapping[str, Sharing] | None:
+        """Return how each of a VM's disks stands at `host`, by its path or else its target; None: it is not known."""
         known = self._known.get(key)
         if known is None or known.config is None:
             return None
-        told = {self._seen.get((host, self._probes.get((key.host, _folder(path)), ""))) for path in known.disk_paths}
-        return False if False in told else None if None in told else True
+        return {disk.path or disk.target: self._at(key, known, disk, host, running=running) for disk in known.disks}
+
+    def _at(self, key: VmKey, known: Definition, disk: Disk, host: str, *, running: bool) -> Sharing:
+        if disk.path is None:
+            return Sharing.ONE if disk.kind == "network" else Sharing.UNKNOWN
+        path, ours = self._probes.get((key.host, _folder(disk.path)), (disk.path, known.volumes.get(disk.path)))
+        if (host, path) not in self._seen:
+            return Sharing.UNKNOWN
+        theirs = self._seen[host, path]
+        if theirs is None:
+            return Sharing.ABSENT
+        stands = compare(ours, theirs, running=running)
+        # That another VM's disk is there, too, does not tell whether this one's is.
+        return stands if path == disk.path or stands is Sharing.ONE else Sharing.ABSENT
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -117,15 +136,16 @@ class Definitions:
             self._plan_probes()
 
     def _plan_probes(self) -> None:
-        """Look for one disk of each folder at all other hosts."""
-        self._probes = {}
-        for key in sorted(self._wanted):
-            known = self._known.get(key)
-            for path in known.disk_paths if known is not None else ():
-                self._probes.setdefault((key.host, _folder(path)), path)
-        self._seen = {}
+        """Look for the disks at all other hosts; where they are very many, for one of each folder."""
+        known = [(key, self._known[key]) for key in sorted(self._wanted) if key in self._known]
+        paths = [(key.host, path, of.volumes.get(path)) for key, of in known for path in of.disk_paths]
+        self._probes, self._seen = {}, {}
+        if len(paths) > _PATHS_MOST:
+            for home, path, mark in paths:
+                self._probes.setdefault((home, _folder(path)), (path, mark))
+            paths = [(home, path, mark) for (home, _), (path, mark) in self._probes.items()]
         for host, reading in self._readings.items():
-            reading.paths = deque({path for (home, _), path in self._probes.items() if home != host})
+            reading.paths = deque({path for home, path, _ in paths if home != host})
 
     def _advance(self, host: str, reading: _Reading) -> bool:
         """Bring one host forward; return whether something is still to come from it."""
@@ -138,7 +158,7 @@ class Definitions:
             reading.call = None
         if not reading.uuids and not reading.paths:
             return False
-        queue, most = (reading.uuids, _AT_ONCE) if reading.uuids else (reading.paths, _FOLDERS_AT_ONCE)
+        queue, most = (reading.uuids, _AT_ONCE) if reading.uuids else (reading.paths, _PATHS_AT_ONCE)
         asked = reading.asked = tuple(queue.popleft() for _ in range(min(most, len(queue))))
         question = _definitions if queue is reading.uuids else _volumes
         try:
@@ -157,7 +177,7 @@ class Definitions:
             return
         for asked in reading.asked:
             if self._probing:
-                self._seen[host, asked] = asked in told
+                self._seen[host, asked] = told.get(asked)
             elif asked in told:
                 self._known[VmKey(host, asked)] = replace(told[asked], read_at_s=self._clock())
 
@@ -182,11 +202,11 @@ def _definitions(connection: Connection, uuids: Collection[str]) -> Mapping[str,
             found[uuid] = Definition(None, clean(str(error), 200))
         else:
             definition = Definition(config)
-            found[uuid] = replace(definition, volume_bytes=connection.volumes(definition.disk_paths))
+            found[uuid] = replace(definition, volumes=connection.volumes(definition.disk_paths))
     return found
 
 
-def _volumes(connection: Connection, paths: Collection[str]) -> Mapping[str, int]:
+def _volumes(connection: Connection, paths: Collection[str]) -> Mapping[str, Mark]:
     return connection.volumes(paths)
 
 

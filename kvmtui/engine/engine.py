@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
@@ -262,7 +263,15 @@ class Engine:
 
     def read_offers(self, host: str, needs: "GuestNeeds") -> "Future[HostOffers]":
         """Ask what `host` has of what a VM needs."""
-        return self._ask_before_move(host, lambda connection: connection.offers(needs))
+
+        def ask(connection: Connection) -> "HostOffers":
+            return replace(connection.offers(needs), old_copies=self.old_copies(needs.uuid, host))
+
+        return self._ask_before_move(host, ask)
+
+    def old_copies(self, uuid: str, host: str) -> frozenset[str]:
+        """Return the paths on a host where moves of this run have left disks that a VM uses no more."""
+        return frozenset() if self._migrations is None else self._migrations.old_copies(uuid, host)
 
     def history(
         self, key: VmKey, metric: Metric, step_s: int, points: int, until_s: float | None = None

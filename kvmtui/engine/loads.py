@@ -1,13 +1,16 @@
 """What the planner is told of hosts and VMs: smoothed figures where they are known, and reasons where they are not."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from kvmtui.engine.definitions import Definition, Definitions
 from kvmtui.model.balance_load import HostLoad, VmLoad
+from kvmtui.model.clean import clean
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
 from kvmtui.model.host import Host, Link
+from kvmtui.model.plan_run import Allowed
+from kvmtui.model.sharing import Sharing
 from kvmtui.model.vm import Vm, VmKey, VmState
 
 MEAN_S = 300.0
@@ -43,8 +46,11 @@ class Knowledge:
 
     definitions: Definitions
     histories: Mapping[str, History]
+    old_copies: Callable[[str, str], frozenset[str]]
+    """Where on a host (by key) moves of this run have left disks that a VM (by uuid) uses no more."""
     closed: Collection[str] = ()
     """Hosts that are watched read-only."""
+    allowed: Allowed = field(default_factory=Allowed)
     moved: list[Moved] = field(default_factory=list)
     last_moved_s: dict[str, float] = field(default_factory=dict)
     """When a VM was moved last, by uuid."""
@@ -118,12 +124,10 @@ def _vm_load(
     barred = {host: why for (uuid, host), (why, _) in known.barred.items() if uuid == vm.key.uuid}
     disks: int | None = 0
     for host in others:
-        shares = known.definitions.shares(vm.key, host)
-        if shares is None:
-            barred.setdefault(host, "whether it sees the disks is not known")
-        elif not shares and not active:
-            barred.setdefault(host, "it is off, and only its definition can be moved: the disks are not there")
-        elif not shares:
+        why, copied = _disks_at(vm, host, fleet, known)
+        if why:
+            barred.setdefault(host, why)
+        elif copied:
             disks = None if definition is None else _disk_bytes(definition)
     return VmLoad(
         key=vm.key,
@@ -136,7 +140,45 @@ def _vm_load(
         apart=() if definition is None or definition.config is None else definition.config.apart,
         forbidden=barred,
         moved_at_s=known.last_moved_s.get(vm.key.uuid),
+        off=not active,
     )
+
+
+def _disks_at(vm: Vm, host: str, fleet: Fleet, known: Knowledge) -> tuple[str, bool]:
+    """Return why a VM's disks keep it from going to a host, in words, and whether they have to be copied there."""
+    active, name = vm.state.active, fleet.hosts[host].name
+    stand = known.definitions.at(vm.key, host, running=active)
+    if stand is None:
+        return f"whether {name} sees its disks is not known", False
+    if not active:
+        away = next(((path, how) for path, how in stand.items() if how is not Sharing.ONE), None)
+        return (f"it is off, and only its definition can be moved: {_off_words(name, *away)}" if away else ""), False
+    if any(how is Sharing.UNKNOWN and path.startswith("/") for path, how in stand.items()):
+        return f"whether {name} sees its disks is not known", False
+    old = known.old_copies(vm.key.uuid, host)
+    for path, how in stand.items():
+        if path not in old and not known.allowed.copy_disks:
+            if how is Sharing.TWO:
+                return (
+                    f"{name} has another volume at {clean(path)}, which is overwritten only where you allow it",
+                    False,
+                )
+            if how is Sharing.UNSURE:
+                return f"whether {name}'s {clean(path)} is its disk or another volume cannot be seen", False
+    copied = any(how not in (Sharing.ONE, Sharing.UNKNOWN) or path in old for path, how in stand.items())
+    return "", copied
+
+
+def _off_words(name: str, path: str, how: Sharing) -> str:
+    shown = clean(path)
+    match how:
+        case Sharing.ABSENT:
+            return f"{name} does not list {shown}"
+        case Sharing.TWO:
+            return f"{name} has another volume at {shown}"
+        case Sharing.UNSURE:
+            return f"whether {name}'s {shown} is its disk or another volume cannot be seen"
+    return f"whether {name} sees {shown} is not known"
 
 
 def _since_move(key: VmKey, cores: float | None, seconds: int, moved: Collection[Moved], now_s: float) -> float | None:
@@ -157,8 +199,8 @@ def _memory_bytes(vm: Vm, fleet: Fleet) -> int | None:
 
 def _disk_bytes(definition: Definition) -> int | None:
     """Return what has to be copied where the disks are not shared; None where a disk is in no storage pool."""
-    sizes = [definition.volume_bytes.get(path) for path in definition.disk_paths]
-    return None if None in sizes else sum(size for size in sizes if size is not None)
+    marks = [definition.volumes.get(path) for path in definition.disk_paths]
+    return None if None in marks else sum(mark.allocated_bytes for mark in marks if mark is not None)
 
 
 def _why_stays(

@@ -11,6 +11,7 @@ from kvmtui.engine.migration_steering import Errands
 from kvmtui.engine.poller import HostPoller
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Migration, Phase, RepairKind
+from kvmtui.model.migration_options import DiskMove
 from kvmtui.model.migration_repairs import at_destination
 from kvmtui.model.vm import VmKey
 
@@ -64,6 +65,29 @@ class Aftermath:
         flight.repairing, flight.sides, flight.ask_at_s = kind, None, self._clock()
         self._show(flight, f"{kind.value}: asking both hosts first")
         self.look(flight)
+
+    def old_copies(self, uuid: str, host: str) -> frozenset[str]:
+        """Return the paths on a host that moves of this run have left to nobody's use.
+
+        There a VM's disks were until they were copied away, or are copies of them that were not finished. What was
+        done without kvmtui is not known: the way back ends where two moves do not fit together.
+        """
+        present: str | None = None
+        now: str | None = None
+        found: set[str] = set()
+        for flight in self.ended:
+            request, done = flight.view.request, flight.view.phase is Phase.DONE
+            if request.key.uuid != uuid:
+                continue
+            after = request.destination if done else request.key.host
+            if flight.view.phase is Phase.UNKNOWN or now not in (None, after):
+                break
+            present, now = present or after, request.key.host
+            left, paths = (request.key.host, flight.paths) if done else (request.destination, tuple(flight.absent))
+            if left == host and request.options.disks is DiskMove.COPY:
+                found.update(paths)
+        # Where it is now, it has its disks in use.
+        return frozenset() if present == host else frozenset(found)
 
     def supersede(self, uuid: str) -> None:
         """Take note that a VM is on its way again."""

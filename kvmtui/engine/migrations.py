@@ -68,6 +68,11 @@ class Migrations:
             ended = [flight.view for flight in self._aftermath.ended]
         return (*sorted(views, key=lambda view: view.phase is Phase.QUEUED), *ended)
 
+    def old_copies(self, uuid: str, host: str) -> frozenset[str]:
+        """Return the paths on a host where moves of this run have left disks that a VM uses no more."""
+        with self._lock:
+            return self._aftermath.old_copies(uuid, host)
+
     def start(self, request: MigrationRequest) -> None:
         """Start moving a VM, or have it wait its turn, and return at once."""
         with self._lock:

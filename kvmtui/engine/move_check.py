@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.clean import clean
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.plan_run import Allowed
 from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, preflight
+from kvmtui.model.preflight_shared import sharing
+from kvmtui.model.sharing import Sharing
 from kvmtui.model.vm import Vm
 
 if TYPE_CHECKING:
@@ -31,8 +34,9 @@ class Checked:
 class MoveCheck:
     """Asks whether a VM, as it is now, can go to a host, and how; used by one thread."""
 
-    def __init__(self, engine: "Engine", vm: Vm, destination: str, wake: Callable[[], None]) -> None:
+    def __init__(self, engine: "Engine", vm: Vm, destination: str, allowed: Allowed, wake: Callable[[], None]) -> None:
         """`wake` is called from a foreign thread when an answer has come."""
+        self._allowed = allowed
         self.vm = vm
         self._engine = engine
         self._destination = destination
@@ -56,9 +60,14 @@ class MoveCheck:
 
     def _judge(self, needs: GuestNeeds, offers: HostOffers) -> Checked:
         """Copy the disks only where they cannot be taken for shared."""
-        options = MigrationOptions(disks=default_disks(needs, offers), offline=not self.vm.state.active)
+        disks = default_disks(needs, offers)
+        stand = {sharing(disk, needs, offers) for disk in needs.disks if disk.writable}
+        if needs.active and self._allowed.copy_disks and Sharing.UNSURE in stand:
+            disks = DiskMove.COPY
+        options = MigrationOptions(disks=disks, offline=not self.vm.state.active)
         checks = preflight(needs, offers, options)
-        return Checked(options, checks, problem=clean(_too_risky(needs, offers, options, checks), 300))
+        problem = _too_risky(needs, offers, options, checks, self._allowed)
+        return Checked(options, checks, problem=clean(problem, 300))
 
     def _late(self) -> Checked | None:
         if time.monotonic() - self._began_s < _DEADLINE_S:
@@ -70,14 +79,33 @@ class MoveCheck:
         return future
 
 
-def _too_risky(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions, checks: tuple[Check, ...]) -> str:
-    """Return what in a move of a plan, of which nobody is asked, could ruin a disk; empty: nothing."""
+_LEFT_BEHIND = frozenset({"disks", "shared", "tpm", "firmware", "saved"})
+"""Checks of an offline move that tell of what would not be there when the VM is started."""
+
+
+def _too_risky(
+    needs: GuestNeeds, offers: HostOffers, options: MigrationOptions, checks: tuple[Check, ...], allowed: Allowed
+) -> str:
+    """Return what in a move of a plan, of which nobody is asked, could ruin or lose a disk; empty: nothing."""
+    if options.offline:
+        doubt = next((each for each in checks if each.id in _LEFT_BEHIND and each.grade is not Grade.PASS), None)
+        return "" if doubt is None else f"it is off, and only its definition moves: {doubt.evidence}"
     if options.disks is DiskMove.SHARED:
         doubt = next((each for each in checks if each.id == "shared" and each.grade is Grade.WARN), None)
         return "" if doubt is None else doubt.evidence
-    there = next((disk for disk in needs.disks if disk.writable and disk.place in (offers.volumes or ())), None)
+    if allowed.copy_disks:
+        return ""
+    there = next(
+        (
+            disk
+            for disk in needs.disks
+            if disk.writable and disk.place in (offers.volumes or ()) and disk.place not in offers.old_copies
+        ),
+        None,
+    )
     if there is None:
         return ""
     return (
-        f"{there.target}: {offers.host.name} has a volume at {there.place} that would be overwritten; see to it first"
+        f"{there.target}: {offers.host.name} has a volume at {there.place} that would be overwritten; see to it first, "
+        "or allow it"
     )

@@ -1,7 +1,7 @@
 """One plan: made from the figures of the hosts, run move by move, each checked before and the rest judged after."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from kvmtui.model.balance_plan import Choice, Move, Plan, Why, choices
 from kvmtui.model.clean import clean
 from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, Steer
-from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
+from kvmtui.model.plan_run import Allowed, Outcome, PlanRun, Stage, Step
 from kvmtui.model.preflight_values import Grade
 from kvmtui.model.vm import VmKey
 
@@ -55,6 +55,7 @@ class PlanRunner:
         known: Knowledge,
         limits: Limits,
         evacuating: str,
+        allowed: Allowed,
         changed: Callable[[], None],
         wake: Callable[[], None],
     ) -> None:
@@ -66,8 +67,9 @@ class PlanRunner:
         self._wake = wake
         self._under: _Under | None = None
         self._redirected: set[VmKey] = set()
+        known.allowed = allowed
         known.definitions.refresh(engine.fleet, whole=evacuating or None)
-        self.view = PlanRun(Stage.READING, evacuating, read=known.definitions.progress)
+        self.view = PlanRun(Stage.READING, evacuating, allowed, read=known.definitions.progress)
         """The plan as it stands."""
 
     def advance(self) -> None:
@@ -105,7 +107,7 @@ class PlanRunner:
         """Make the plan by the figures of now."""
         hosts, vms, now_s = self._loads()
         host = self.view.evacuating
-        plan = evacuate(host, hosts, vms, self._limits, now_s) if host else balance(hosts, vms, self._limits, now_s)
+        plan = self._evacuate(host, hosts, vms, now_s) if host else balance(hosts, vms, self._limits, now_s)
         up = [each for each in self._engine.fleet.hosts.values() if each.link is Link.UP]
         watched_s = min((each.figures.cpu_mean_s for each in up), default=0.0)
         self._show(stage=Stage.READY, plan=plan, steps=tuple(map(Step, plan.moves)), watched_s=watched_s)
@@ -185,7 +187,7 @@ class PlanRunner:
             if vm is None:
                 self._settle(step, Outcome.REFUSED, "it is not on this host any more")
                 continue
-            under.check = MoveCheck(self._engine, vm, step.move.destination, self._wake)
+            under.check = MoveCheck(self._engine, vm, step.move.destination, self._known.allowed, self._wake)
             self._set(step, replace(step, outcome=Outcome.CHECKING))
             self._show(stage=Stage.CHECKING)
             return
@@ -263,11 +265,11 @@ class PlanRunner:
         """
         hosts, vms, now_s = self._loads()
         host, agreed = self.view.evacuating or None, self.view.left
-        plan = assess(choices([step.move for step in agreed]), hosts, vms, self._limits, now_s, host)
+        plan = self._assess(choices([step.move for step in agreed]), hosts, vms, now_s)
         fine = {move.vm: move.destination for move in plan.moves if self._worthwhile(move)}
         reasons = {move.vm: move.broken for move in plan.moves} | {each.vm: each.why for each in plan.unmoved}
         if host is not None:
-            anew = evacuate(host, hosts, vms, self._limits, now_s)
+            anew = self._evacuate(host, hosts, vms, now_s)
             fine = {move.vm: move.destination for move in anew.moves} | fine
         chosen: list[Choice] = []
         for step in (*agreed, *((also,) if also is not None else ())):
@@ -277,7 +279,15 @@ class PlanRunner:
             elif step is not also:
                 why = reasons.get(vm) or "its reason has gone"
                 self._settle(step, Outcome.DROPPED, f"by the figures of now: {why}")
-        self._replace(assess(chosen, hosts, vms, self._limits, now_s, host))
+        self._replace(self._assess(chosen, hosts, vms, now_s))
+
+    def _evacuate(self, host: str, hosts: list[HostLoad], vms: list[VmLoad], now_s: float) -> Plan:
+        return evacuate(host, hosts, vms, self._limits, now_s, over_limits=self.view.allowed.over_limits)
+
+    def _assess(self, chosen: Sequence[Choice], hosts: list[HostLoad], vms: list[VmLoad], now_s: float) -> Plan:
+        host = self.view.evacuating or None
+        over_limits = host is not None and self.view.allowed.over_limits
+        return assess(chosen, hosts, vms, self._limits, now_s, host, over_limits=over_limits)
 
     def _worthwhile(self, move: Move) -> bool:
         # What the user chose needs no other reason.

@@ -17,7 +17,7 @@ from kvmtui.engine.poller import HostPoller
 from kvmtui.model.balance_load import Limits
 from kvmtui.model.history import History
 from kvmtui.model.migration import Migration, Phase
-from kvmtui.model.plan_run import PlanRun
+from kvmtui.model.plan_run import Allowed, PlanRun
 from kvmtui.model.vm import VmKey
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ class Plans:
         self._engine = engine
         self._changed = changed
         self._limits = limits or Limits()
-        self._knowledge = Knowledge(Definitions(pollers, self.wake, engine.clock), histories, engine.closed_hosts)
+        self._knowledge = Knowledge(
+            Definitions(pollers, self.wake, engine.clock), histories, engine.old_copies, engine.closed_hosts
+        )
         self._runner: PlanRunner | None = None
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._woken = False
@@ -71,9 +73,9 @@ class Plans:
         """The VMs that a plan has moved within the time that figures are averaged over."""
         return [*self._knowledge.moved]
 
-    def look(self, evacuating: str = "") -> None:
+    def look(self, evacuating: str = "", allowed: Allowed | None = None) -> None:
         """Make a plan anew: to even the hosts out, or to empty one; not while one is running."""
-        self._work.put(lambda: self._look(evacuating))
+        self._work.put(lambda: self._look(evacuating, allowed or Allowed()))
         with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="plans", daemon=True)
@@ -139,10 +141,12 @@ class Plans:
                 if self._runner is not None:
                     self._runner.fail("an internal error; run with --log FILE to see it")
 
-    def _look(self, evacuating: str) -> None:
+    def _look(self, evacuating: str, allowed: Allowed) -> None:
         if self.running:
             return
-        self._runner = PlanRunner(self._engine, self._knowledge, self._limits, evacuating, self._changed, self.wake)
+        self._runner = PlanRunner(
+            self._engine, self._knowledge, self._limits, evacuating, allowed, self._changed, self.wake
+        )
         self._changed()
 
     def _take_back(self, host: str) -> None:

@@ -39,6 +39,7 @@ def _disk(element: ET.Element) -> Disk:
         target=clean(_attribute(element, "target", "dev"), 20),
         path=path,
         writable=not fixed and element.find("readonly") is None and element.find("shareable") is None,
+        kind=clean(element.get("type", "file"), 20),
     )
 
 

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kvmtui.hypervisor import definition, guest, migrate
 from kvmtui.hypervisor.deep_sampler import DeepSampler
@@ -27,7 +27,9 @@ from kvmtui.model.vm import Job, VmConfig
 
 if TYPE_CHECKING:
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
+    from kvmtui.model.sharing import Mark
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _CONTROL_OK, _CONTROL_ERROR = 0, 3
 _SILENT_AFTER_S = 1.0
@@ -179,14 +181,20 @@ class LibvirtConnection:
 
     def known_paths(self, paths: Collection[str]) -> frozenset[str]:
         """Return those of `paths` that a storage pool of this host holds a volume at."""
-        return frozenset(self.volumes(paths))
+        return frozenset(self._at_paths(paths, lambda volume: volume.info()))
 
-    def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
-        """Return how many bytes each of `paths` takes up that a storage pool of this host holds a volume at."""
-        found: dict[str, int] = {}
+    def volumes(self, paths: Collection[str]) -> Mapping[str, "Mark"]:
+        """Return what those of `paths` can be known by that a storage pool of this host holds a volume at."""
+        from kvmtui.hypervisor.volume_marks import read_mark
+
+        return self._at_paths(paths, read_mark)
+
+    def _at_paths(self, paths: Collection[str], read: Callable[[Any], T]) -> Mapping[str, T]:
+        """Return what is read from the volumes that are at `paths`."""
+        found: dict[str, T] = {}
         for path in paths:
             try:
-                found[path] = int(self._connection.storageVolLookupByPath(path).info()[2])
+                found[path] = read(self._connection.storageVolLookupByPath(path))
             except self._module.libvirtError as error:
                 failure = translate(error, self._connection)
                 if isinstance(failure, LinkLost):

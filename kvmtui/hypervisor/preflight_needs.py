@@ -12,13 +12,15 @@ from kvmtui.hypervisor.preflight_capabilities import parse_pool
 from kvmtui.hypervisor.preflight_definition import cpu_element, parse_needs
 from kvmtui.hypervisor.preflight_reading import Reading
 from kvmtui.hypervisor.sampling import state_of
+from kvmtui.hypervisor.volume_marks import read_mark
+from kvmtui.model.preflight_shared import goes_to
 from kvmtui.model.preflight_values import GuestNeeds, NeededDisk, Pool
 
 # virDomainControlState, virDomainPausedReason and the codes of virErrorNumber, in libvirt's headers.
 _CONTROL_OK = 0
 _BUSY_S, _LOOK_AGAIN_S = 1.0, 0.02
 _PAUSED, _IO_ERROR = 3, 5
-_NO_VOLUME = 50
+_NO_POOL, _NO_VOLUME = 49, 50
 
 
 def read_needs(connection: Any, domain: Any) -> GuestNeeds:
@@ -39,7 +41,10 @@ def read_needs(connection: Any, domain: Any) -> GuestNeeds:
     needs = _with_job(reading, domain, needs) if needs.active else needs
     needs = replace(
         needs,
-        disks=tuple(_measured(reading, domain, disk, ask=needs.active and needs.job == "") for disk in needs.disks),
+        disks=tuple(
+            _marked(reading, _measured(reading, domain, disk, ask=needs.active and needs.job == ""))
+            for disk in needs.disks
+        ),
         pools=_pools_of(reading, needs),
     )
     return replace(needs, unread=MappingProxyType(reading.unread))
@@ -98,14 +103,28 @@ def _measured(reading: Reading, domain: Any, disk: NeededDisk, *, ask: bool) -> 
     return replace(disk, capacity_bytes=int(capacity), allocated_bytes=max(int(allocation), min(physical, capacity)))
 
 
+def _marked(reading: Reading, disk: NeededDisk) -> NeededDisk:
+    """Return the disk with what its volume can be known by."""
+    if disk.place is None or not disk.writable:
+        return disk
+    volume = reading.find("marks", partial(volume_of, reading.connection, disk), _NO_VOLUME, _NO_POOL)
+    return disk if volume is None else replace(disk, mark=reading.ask("marks", partial(read_mark, volume)))
+
+
+def volume_of(connection: Any, disk: NeededDisk) -> Any:
+    """Return the volume that a disk is on; raises libvirt's error where there is none."""
+    if disk.pool:
+        return connection.storagePoolLookupByName(disk.pool).storageVolLookupByName(disk.volume)
+    return connection.storageVolLookupByPath(disk.path)
+
+
 def _pools_of(reading: Reading, needs: GuestNeeds) -> tuple[Pool, ...]:
     """Return the pools of this host that its disks are in."""
     found: dict[str, Pool] = {}
     for disk in needs.disks:
-        path = disk.path
-        if path is None or any(path.rpartition("/")[0] == pool.path for pool in found.values()):
+        if disk.place is None or any(goes_to(disk, pool) for pool in found.values()):
             continue
-        volume = reading.find("pools", partial(reading.connection.storageVolLookupByPath, path), _NO_VOLUME)
+        volume = reading.find("pools", partial(volume_of, reading.connection, disk), _NO_VOLUME, _NO_POOL)
         if volume is None:
             continue
         pool = reading.ask("pools", partial(_pool_of, volume))

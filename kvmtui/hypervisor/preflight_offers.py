@@ -9,9 +9,12 @@ from typing import Any
 from kvmtui.hypervisor.errors import LinkLost
 from kvmtui.hypervisor.library import libvirt, translate
 from kvmtui.hypervisor.preflight_capabilities import HostCapabilities, parse_emulation, parse_pool
+from kvmtui.hypervisor.preflight_needs import volume_of
 from kvmtui.hypervisor.preflight_reading import Reading, missing
 from kvmtui.hypervisor.sampling import KIB
-from kvmtui.model.preflight_values import Emulation, GuestNeeds, HostOffers, Namesake, NeededDisk, Pool
+from kvmtui.hypervisor.volume_marks import read_mark
+from kvmtui.model.preflight_values import Emulation, GuestNeeds, HostOffers, Namesake, Pool
+from kvmtui.model.sharing import Mark
 
 # The codes of virErrorNumber in libvirt/virterror.h.
 _NO_DOMAIN, _NO_NETWORK, _NO_POOL, _NO_VOLUME, _NO_SECRET = 42, 43, 49, 50, 66
@@ -42,6 +45,7 @@ def read_offers(connection: Any, needs: GuestNeeds) -> HostOffers:
         networks=reading.ask("networks", lambda: dict(_networks(connection, needs))),
         links=_links(reading, needs),
         volumes=reading.ask("volumes", lambda: dict(_volumes(connection, needs))),
+        marks=dict(_marks(reading, needs)),
         pools=pools,
         memory_total_bytes=None if total is None else total * KIB,
         memory_free_bytes=free * KIB if "free" in memory else None,
@@ -138,15 +142,21 @@ def _volumes(connection: Any, needs: GuestNeeds) -> Iterator[tuple[str, int]]:
                 continue
             look = partial(connection.storageVolLookupByPath, place)
             if disk.pool and place == disk.place:
-                look = partial(_volume_of, connection, disk)
+                look = partial(volume_of, connection, disk)
             # It may be deleted in between.
             info = missing(lambda look=look: look().info(), _NO_VOLUME, _NO_POOL)  # type: ignore[misc]
             if info is not None:
                 yield place, int(info[1])
 
 
-def _volume_of(connection: Any, disk: NeededDisk) -> Any:
-    return connection.storagePoolLookupByName(disk.pool).storageVolLookupByName(disk.volume)
+def _marks(reading: Reading, needs: GuestNeeds) -> Iterator[tuple[str, Mark]]:
+    for disk in needs.disks:
+        if disk.place is None or not disk.writable:
+            continue
+        volume = reading.find("marks", partial(volume_of, reading.connection, disk), _NO_VOLUME, _NO_POOL)
+        mark = None if volume is None else reading.ask("marks", partial(read_mark, volume))
+        if mark is not None:
+            yield disk.place, mark
 
 
 def _free_hugepages(reading: Reading, needs: GuestNeeds, told: HostCapabilities) -> Mapping[int, int] | None:

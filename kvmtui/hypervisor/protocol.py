@@ -12,6 +12,7 @@ from kvmtui.model.vm import Job, VmConfig
 
 if TYPE_CHECKING:
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
+    from kvmtui.model.sharing import Mark
 
 
 class ConsoleStream(Protocol):
@@ -79,8 +80,8 @@ class Connection(Protocol):
     def known_paths(self, paths: Collection[str]) -> frozenset[str]:
         """Return those of `paths` that a storage pool of this host holds a volume at."""
 
-    def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
-        """Return how many bytes each of `paths` takes up that a storage pool of this host holds a volume at."""
+    def volumes(self, paths: Collection[str]) -> Mapping[str, "Mark"]:
+        """Return what those of `paths` can be known by that a storage pool of this host holds a volume at."""
 
     def needs(self, uuid: str) -> "GuestNeeds":
         """Return what the VM asks of a destination; what needs a connection for writing is unknown without one."""

@@ -5,6 +5,7 @@ the order of the input does not matter.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from kvmtui.model.balance_candidates import why_not
 from kvmtui.model.balance_emptying import place
@@ -24,9 +25,20 @@ def balance(hosts: Iterable[HostLoad], vms: Iterable[VmLoad], limits: Limits, no
     return tell(basis, even_out(standing, movable) if len(standing.sites) > 1 else ())
 
 
-def evacuate(host: str, hosts: Iterable[HostLoad], vms: Iterable[VmLoad], limits: Limits, now_s: float) -> Plan:
-    """Return where the VMs of a host (by key) go so that it is empty, and which cannot go and why."""
-    basis = _basis(hosts, vms, limits, now_s, host)
+def evacuate(
+    host: str,
+    hosts: Iterable[HostLoad],
+    vms: Iterable[VmLoad],
+    limits: Limits,
+    now_s: float,
+    *,
+    over_limits: bool = False,
+) -> Plan:
+    """Return where the VMs of a host (by key) go so that it is empty, and which cannot go and why.
+
+    With `over_limits` others may come to be over the limits for taking VMs; such moves say so in `broken`.
+    """
+    basis = _basis(hosts, vms, limits, now_s, host, over_limits=over_limits)
     movable = [vm for vm in basis.vms if vm.key.host == host and not why_not(vm, limits, now_s, emptying=True)]
     if not next(one for one in basis.hosts if one.key == host).connected:
         movable = []
@@ -40,6 +52,8 @@ def assess(
     limits: Limits,
     now_s: float,
     evacuated: str | None = None,
+    *,
+    over_limits: bool = False,
 ) -> Plan:
     """Return the plan of exactly these moves, with the figures of now.
 
@@ -47,7 +61,7 @@ def assess(
     `unmoved`; one that is no longer worth it has a `gain` below `Limits.least_gain`; one past a limit says so in
     `broken`. So a running plan can ask before each move whether its reason still holds.
     """
-    return tell(_basis(hosts, vms, limits, now_s, evacuated), chosen)
+    return tell(_basis(hosts, vms, limits, now_s, evacuated, over_limits=over_limits), chosen)
 
 
 def reconsider(plan: Plan, chosen: Sequence[Choice]) -> Plan:
@@ -57,7 +71,8 @@ def reconsider(plan: Plan, chosen: Sequence[Choice]) -> Plan:
 
 def without(plan: Plan, vm: VmKey) -> Plan:
     """Return the plan without the move of a VM."""
-    return reconsider(plan, [(move.vm, move.destination) for move in plan.moves if move.vm != vm])
+    left = reconsider(plan, [(move.vm, move.destination) for move in plan.moves if move.vm != vm])
+    return left if left.moves or not plan.moves else replace(left, summary="all moves that helped were left out")
 
 
 def destinations(plan: Plan, vm: VmKey) -> tuple[Destination, ...]:
@@ -71,7 +86,8 @@ def destinations(plan: Plan, vm: VmKey) -> tuple[Destination, ...]:
     if source is None:
         return ()
     sites = [site for site in standing.targets() if site is not source and not standing.barred(load, site)]
-    found = [(standing.broken(load, site), -standing.gain(load, source, site), site) for site in sites]
+    limits = plan.basis.limits
+    found = [(standing.broken(load, site, limits=limits), -standing.gain(load, source, site), site) for site in sites]
     found.sort(key=lambda one: (bool(one[0]), one[1], one[2].load.key))
     return tuple(_destination(site, load, broken) for broken, _, site in found)
 
@@ -83,10 +99,16 @@ def _destination(site: Site, vm: VmLoad, broken: str) -> Destination:
 
 
 def _basis(
-    hosts: Iterable[HostLoad], vms: Iterable[VmLoad], limits: Limits, now_s: float, evacuated: str | None
+    hosts: Iterable[HostLoad],
+    vms: Iterable[VmLoad],
+    limits: Limits,
+    now_s: float,
+    evacuated: str | None,
+    *,
+    over_limits: bool = False,
 ) -> Basis:
     """Put the input into an order of its own, and refuse a host to be emptied that is not among the hosts."""
     sorted_hosts = tuple(sorted(hosts, key=lambda host: host.key))
     if evacuated is not None and all(host.key != evacuated for host in sorted_hosts):
         raise ValueError(f"there is no host {evacuated}")
-    return Basis(sorted_hosts, tuple(sorted(vms, key=lambda vm: vm.key)), limits, now_s, evacuated)
+    return Basis(sorted_hosts, tuple(sorted(vms, key=lambda vm: vm.key)), limits, now_s, evacuated, over_limits)

@@ -2,7 +2,7 @@
 
 from kvmtui.model.balance_load import Limits, VmLoad
 from kvmtui.model.balance_standing import Site, Standing
-from kvmtui.model.balance_words import amount, span
+from kvmtui.model.balance_words import amount, cores, span
 
 
 def why_not(vm: VmLoad, limits: Limits, now_s: float, *, emptying: bool) -> str:
@@ -42,9 +42,10 @@ def why_nowhere(vm: VmLoad, source: Site, standing: Standing) -> str:
     roomiest = max(open_to_it, key=lambda site: site.room_bytes(limits))
     if (room := roomiest.room_bytes(limits)) < (vm.memory_bytes or 0):
         needed = amount(vm.memory_bytes or 0)
-        return f"needs {needed}, the most free within limits is {amount(room)} on {roomiest.load.name}"
+        most = f"needs {needed}, the most free within limits is {amount(room)} on {roomiest.load.name}"
+        return most if room > 0 else roomiest.full(limits)
     idlest = max(open_to_it, key=lambda site: site.room_cores(limits))
-    if (cores := idlest.room_cores(limits)) < (vm.cores_used or 0.0):
-        free = f"{max(0.0, cores):.1f} on {idlest.load.name}"
-        return f"needs {vm.cores_used:.1f} CPUs, the most free within limits is {free}"
+    if (room := idlest.room_cores(limits)) < (vm.cores_used or 0.0):
+        most = f"needs {cores(vm.cores_used or 0.0)}, the most free within limits is {room:.1f} on {idlest.load.name}"
+        return most if room > 0 else idlest.full(limits)
     return "; ".join(list(reasons)[:2]) + ("; …" if len(reasons) > 2 else "")

@@ -117,6 +117,8 @@ class VmLoad:
     """Hosts (by key) it cannot go to, with why, in words."""
     moved_at_s: float | None = None
     """When it was last moved, on the clock of `now_s`."""
+    off: bool = False
+    """Whether it is off, so that only its definition moves."""
 
     @property
     def unknown(self) -> str:

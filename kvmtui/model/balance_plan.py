@@ -65,16 +65,20 @@ class Move:
     gain: float
     """What it brings, see `Standing.gain`; below `Limits.least_gain` it is not worth a migration."""
     broken: str = ""
-    """Which limit it breaks, in words: only one chosen by the user can, or, to empty a host, one beside its group."""
+    """Which limit it breaks, in words: only where the user chose or allowed it, or beside its group."""
+    off: bool = False
+    """Whether the VM is off, so that only its definition moves."""
 
     @property
     def words(self) -> str:
         """The move in one line: "web3 h1→h2: h1 CPU 84→61 %, h2 22→38 %, ~14 GiB, ~2 min"."""
+        if self.off:
+            return f"{self.name} {self.source_name}→{self.destination_name}: it is off: only its definition moves"
         cost = f"~{amount(self.copy_bytes)}, ~{span(self.seconds)}"
         route = f"{self.name} {self.source_name}→{self.destination_name}"
         if self.why is Why.EVACUATE or self.source_cpu is None or self.source_memory is None:
             there = f"CPU {step(self.destination_cpu)}, memory {step(self.destination_memory)}"
-            return f"{route}: {self.destination_name} {there}, {cost}"
+            return f"{route}: {self.destination_name} {there}, {cost}{f'; {self.broken}' if self.broken else ''}"
         what, here, there_too = "CPU", self.source_cpu, self.destination_cpu
         if here.before - here.after < self.source_memory.before - self.source_memory.after:
             what, here, there_too = "memory", self.source_memory, self.destination_memory
@@ -123,6 +127,8 @@ class Basis:
     now_s: float
     evacuated: str | None
     """The key of the host to be emptied; None for balancing."""
+    over_limits: bool = False
+    """Whether emptying it may take others over the limits for taking VMs, but for the memory they keep free."""
 
 
 @dataclass(frozen=True, slots=True)

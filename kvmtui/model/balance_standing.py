@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from kvmtui.model.balance_load import HostLoad, Limits, VmLoad
-from kvmtui.model.balance_words import amount
+from kvmtui.model.balance_words import amount, cores
 from kvmtui.model.vm import VmKey
 
 
@@ -73,6 +73,20 @@ class Site:
             return f"memory is over {limits.memory_used * 100:.0f} %"
         return ""
 
+    def full(self, limits: Limits) -> str:
+        """Return which limit for taking VMs the host is at already, in words; empty where there is room."""
+        name = self.load.name
+        if self.room_bytes(limits) <= 0:
+            if self.total_bytes - limits.reserve_bytes < limits.memory_after_move * self.total_bytes:
+                free = amount(self.total_bytes - self.used_bytes)
+                return f"{name} has {free} of memory free, and keeps {amount(limits.reserve_bytes)}"
+            most = limits.memory_after_move * 100
+            return f"{name} is at {self.memory * 100:.0f} % memory, over the limit of {most:.0f} % for taking VMs"
+        if self.room_cores(limits) <= 0:
+            most = limits.cpu_after_move * 100
+            return f"{name} is at {self.cpu * 100:.0f} % CPU, over the limit of {most:.0f} % for taking VMs"
+        return ""
+
     def room_cores(self, limits: Limits) -> float:
         """Return how many cores a move to it may bring."""
         return limits.cpu_after_move * self.cpus - self.busy_cores
@@ -131,15 +145,18 @@ class Standing:
             return f"{target.load.name} takes no VMs"
         return vm.forbidden.get(target.load.key, "")
 
-    def broken(self, vm: VmLoad, target: Site, *, apart: bool = True) -> str:
+    def broken(self, vm: VmLoad, target: Site, *, apart: bool = True, limits: Limits | None = None) -> str:
         """Return which limit or group the VM would break on a host, in words; empty where it fits."""
-        name = target.load.name
+        name, limits = target.load.name, limits or self.limits
         if apart and vm.apart and (other := target.beside(vm)):
             return f"{other[1]} of group {other[0]} is on {name}"
-        if vm.memory_bytes and (room := target.room_bytes(self.limits)) < vm.memory_bytes:
-            return f"needs {amount(vm.memory_bytes)}, {amount(room)} is free within limits on {name}"
-        if vm.cores_used and (cores := target.room_cores(self.limits)) < vm.cores_used:
-            return f"needs {vm.cores_used:.1f} CPUs, {max(0.0, cores):.1f} are free within limits on {name}"
+        if vm.memory_bytes and (room := target.room_bytes(limits)) < vm.memory_bytes:
+            return (
+                target.full(limits)
+                or f"needs {amount(vm.memory_bytes)}, {amount(room)} is free within limits on {name}"
+            )
+        if vm.cores_used and (room := target.room_cores(limits)) < vm.cores_used:
+            return target.full(limits) or f"needs {cores(vm.cores_used)}, {room:.1f} are free within limits on {name}"
         return ""
 
     def gain(self, vm: VmLoad, source: Site, target: Site) -> float:

@@ -1,7 +1,7 @@
 """From chosen moves to the plan that is shown: every figure comes from going through the moves one by one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvmtui.model.balance_candidates import seconds, why_not, why_nowhere
 from kvmtui.model.balance_load import HostLoad, Limits, VmLoad
@@ -11,10 +11,15 @@ from kvmtui.model.balance_standing import Site, Standing
 from kvmtui.model.balance_words import amount, count, reach, span
 from kvmtui.model.vm import VmKey
 
+_ANY_CPU = 1000.0
+
 
 def standing_of(basis: Basis) -> Standing:
     """Return where all stands before the first move."""
-    return Standing(basis.hosts, basis.vms, basis.limits, basis.evacuated)
+    limits = basis.limits
+    if basis.over_limits:
+        limits = replace(limits, cpu_after_move=_ANY_CPU, memory_after_move=1.0)
+    return Standing(basis.hosts, basis.vms, limits, basis.evacuated)
 
 
 def tell(basis: Basis, chosen: Sequence[Choice]) -> Plan:
@@ -62,7 +67,7 @@ def take(standing: Standing, basis: Basis, vm: VmLoad | None, host: str) -> tupl
         return None, why
     gain = standing.gain(vm, source, target)
     why_moved, detail = _why(standing, vm, source, gain)
-    broken = standing.broken(vm, target)
+    broken = standing.broken(vm, target, limits=limits)
     old = (source.cpu, source.memory, target.cpu, target.memory)
     standing.move(vm, source, target)
     new = (source.cpu, source.memory, target.cpu, target.memory)
@@ -83,6 +88,7 @@ def take(standing: Standing, basis: Basis, vm: VmLoad | None, host: str) -> tupl
         seconds(vm, limits),
         gain,
         broken,
+        vm.off,
     )
     return move, ""
 
@@ -213,7 +219,9 @@ def _summary(
         if not moves:
             return f"none of the {count(staying, 'VM')} on {name} can leave" if staying else f"no VM is on {name}"
         stay = f", {staying} cannot" if staying else ""
-        return f"{count(len(moves), 'VM')} can leave {name}{stay}: {cost}"
+        past = sum(bool(move.broken) for move in moves)
+        words = f"; {past} past a limit or beside another of a group" if past else ""
+        return f"{count(len(moves), 'VM')} can leave {name}{stay}: {cost}{words}"
     if len(standing.sites) < 2:
         missing = next((one for one in unmoved if one.vm is None), None)
         why = f" ({missing.words})" if missing else ""
@@ -222,6 +230,12 @@ def _summary(
         return f"{count(len(moves), 'move')}, {cost}: {before.words}, then {after.words}"
     if settled(standing) or _calm(before.spread, standing, basis.limits):
         return f"hosts are even: {before.words}"
+    if over := [site for site in standing.sites.values() if site.over(basis.limits)]:
+        one = over[0]
+        others = [site for site in standing.targets() if site is not one]
+        helps = "no move helps" if any(not site.full(basis.limits) for site in others) else "no host has room for more"
+        more = f", as on {count(len(over) - 1, 'other')}" if len(over) > 1 else ""
+        return f"{one.load.name}: {one.over(basis.limits)}{more}, and {helps}: {before.words}"
     return f"hosts are uneven, but no move helps: {before.words}"
 
 

@@ -27,3 +27,8 @@ def reach(fractions: Sequence[float]) -> str:
 def count(number: int, what: str) -> str:
     """Return a number with its noun: "1 move", "3 moves"."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def cores(used: float) -> str:
+    """Return how many CPUs are kept busy: "1.5 CPUs", "under 0.1 CPUs"."""
+    return f"{used:.1f} CPUs" if used >= 0.05 else "under 0.1 CPUs"

@@ -53,6 +53,16 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a plan may do that it does not do by itself."""
+
+    copy_disks: bool = False
+    """Copy disks to where a volume is already, which is overwritten."""
+    over_limits: bool = False
+    """Empty a host although others come to be over their limits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One move of a plan and what became of it."""
 
@@ -72,6 +82,7 @@ class PlanRun:
     stage: Stage
     evacuating: str = ""
     """The key of the host that is being emptied; empty: hosts are evened out."""
+    allowed: Allowed = Allowed()
     plan: Plan | None = None
     """The moves that are left, with what the hosts look like before and after them; None while it is being made."""
     steps: tuple[Step, ...] = ()

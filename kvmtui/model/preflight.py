@@ -10,7 +10,7 @@ from kvmtui.model import preflight_host as host
 from kvmtui.model import preflight_machine as machine
 from kvmtui.model.clean import clean
 from kvmtui.model.migration_options import MigrationOptions
-from kvmtui.model.preflight_disks import default_disks
+from kvmtui.model.preflight_shared import default_disks, shared
 from kvmtui.model.preflight_values import Check, Finding, Grade, GuestNeeds, HostOffers
 
 __all__ = ["Check", "Grade", "GuestNeeds", "HostOffers", "default_disks", "preflight", "summary"]
@@ -38,7 +38,7 @@ _ROWS = (
     _Row("networks", "networks", devices.networks),
     _Row("disks", "disks", disks.visible),
     _Row("copies", "disk copies", disks.copies, matters_off=False),
-    _Row("shared", "shared storage", disks.shared, matters_off=False),
+    _Row("shared", "shared storage", shared),
     _Row("cache", "disk cache", disks.cache, matters_off=False),
     _Row("transient", "transient disks", disks.transient, matters_off=False),
     _Row("media", "media", disks.media),

@@ -1,9 +1,10 @@
-"""The checks of the disks: seen from there, shared, or copied."""
+"""The checks of the disks: seen from there, or copied."""
 
 import posixpath
 from shlex import quote
 
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.preflight_shared import folder_of, goes_to, sharing
 from kvmtui.model.preflight_values import (
     Finding,
     Grade,
@@ -17,21 +18,10 @@ from kvmtui.model.preflight_values import (
     why,
     worst,
 )
+from kvmtui.model.sharing import Sharing
 
 _DROPS_CACHE = 4_000_000
 """From this QEMU on a migration drops what the host has cached of an image (libvirt: migration-file-drop-cache)."""
-
-_DEVICE_POOLS = ("logical", "disk", "scsi", "mpath", "zfs")
-_NAMED_BY_THE_DEVICE = tuple(f"/dev/disk/by-id/{kind}" for kind in ("wwn-", "nvme-eui.", "dm-uuid-mpath-"))
-"""Links that are made of what a device says of itself, which no other says."""
-
-
-def default_disks(needs: GuestNeeds, offers: HostOffers) -> DiskMove:
-    """Return the sound way for the disks: copied where the destination's pools do not list one of them."""
-    if not needs.active or offers.volumes is None:
-        return DiskMove.SHARED
-    away = any(disk.writable and disk.place and disk.place not in offers.volumes for disk in needs.disks)
-    return DiskMove.COPY if away else DiskMove.SHARED
 
 
 def visible(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding:
@@ -60,49 +50,9 @@ def _visible(disk: NeededDisk, offers: HostOffers) -> Finding:
     if pool is None:
         # No pool need know of storage that both hosts mount.
         advice = f"see for yourself: ls -l {quote(disk.place)} on both; if it is missing, choose to copy the disks"
-        return Finding(Grade.UNKNOWN, f"{disk.target}: no active pool of {where} holds {_folder(disk.place)}", advice)
+        return Finding(Grade.UNKNOWN, f"{disk.target}: no active pool of {where} holds {folder_of(disk.place)}", advice)
     advice = f"choose to copy the disks; or, if it is there, on {where}: virsh pool-refresh {quote(pool.name)}"
     return Finding(Grade.WARN, f"{disk.target}: {where} does not list {disk.place} in its pool {pool.name}", advice)
-
-
-def shared(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding | None:
-    """Whether what both hosts have at one path is one and the same storage."""
-    if options.disks is not DiskMove.SHARED:
-        return None
-    found = [_shared(disk, needs, offers, options) for disk in needs.disks if disk.writable and disk.place]
-    return worst(found)
-
-
-def _shared(disk: NeededDisk, needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding:
-    where, folder = offers.host.name, _folder(disk.path or "")
-    ours = next((pool for pool in needs.pools if pool.path == folder and pool.source), None)
-    theirs = next((pool for pool in offers.pools or () if pool.path == folder and pool.active and pool.source), None)
-    if ours is not None and theirs is not None and (ours.kind, ours.source) == (theirs.kind, theirs.source):
-        return Finding(Grade.PASS, f"{folder} is {ours.source} on both hosts")
-    if (disk.path or "").startswith(_NAMED_BY_THE_DEVICE):
-        return Finding(Grade.PASS, f"{disk.target}: {disk.path} names one device on both hosts")
-    if options.unsafe:
-        evidence = f"{disk.target}: unsafe is set, so nobody checks that {disk.place} is one file and not two"
-        return Finding(Grade.WARN, evidence, "choose unsafe only where you know that the storage is shared")
-    if _is_device(disk, offers):
-        return Finding(
-            Grade.WARN,
-            f"{disk.target}: whether {disk.place} is one device on both hosts or two, nobody checks: "
-            "libvirt takes every device for shared, and the guest would go on with another's data",
-            "compare it on both hosts: lsblk -o NAME,SIZE,WWN,SERIAL; if they are two, copy the disks",
-        )
-    return Finding(
-        Grade.UNKNOWN,
-        f"{disk.target}: whether {disk.place} is one file on both or two cannot be seen",
-        f"make sure that {where} has mounted the same storage; libvirt looks only whether {needs.source.name}'s "
-        "is local, and then refuses: copy the disks",
-    )
-
-
-def _is_device(disk: NeededDisk, offers: HostOffers) -> bool:
-    """Return whether libvirt does not even look whether the disk is shared (qemuMigrationSrcIsSafe)."""
-    pool = next((pool for pool in offers.pools or () if pool.name == disk.pool), None)
-    return disk.kind == "block" or (pool is not None and pool.kind in _DEVICE_POOLS)
 
 
 def copies(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding | None:
@@ -110,12 +60,12 @@ def copies(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> 
     if options.disks is DiskMove.SHARED:
         return None
     copied = [disk for disk in needs.disks if disk.writable]
-    found = [_copied(disk, offers, options.disks) for disk in copied]
+    found = [_copied(disk, needs, offers, options.disks) for disk in copied]
     found += _room(copied, offers)
     return worst(found) or Finding(Grade.PASS, "it has no disk to copy")
 
 
-def _copied(disk: NeededDisk, offers: HostOffers, how: DiskMove) -> Finding:
+def _copied(disk: NeededDisk, needs: GuestNeeds, offers: HostOffers, how: DiskMove) -> Finding:
     where = offers.host.name
     if disk.pool and (there := _pool(disk, offers)).grade is not Grade.PASS:
         return there
@@ -127,13 +77,16 @@ def _copied(disk: NeededDisk, offers: HostOffers, how: DiskMove) -> Finding:
         reason = why(offers, "volumes" if offers.volumes is None else "pools")
         return Finding(Grade.UNKNOWN, f"{disk.target}: the pools of {where} could not be asked: {reason}")
     if path in offers.volumes:
-        return _overwritten(disk, path, offers.volumes[path], where, how)
+        return _overwritten(disk, path, needs, offers)
+    if sharing(disk, needs, offers) is Sharing.ONE:
+        evidence = f"{disk.target}: both hosts show one storage: a copy would be written over the disk itself"
+        return Finding(Grade.FAIL, evidence, "choose shared disks")
     if how is DiskMove.COPY_CHANGES:
         return _no_base(disk, path, offers)
     if disk.kind not in ("file", "volume"):
         evidence = f"{disk.target}: libvirt makes only files for copies, and {where} does not list {path}"
         return Finding(Grade.FAIL, evidence, f"make a volume of {_size(disk)} at that path in a pool on {where} first")
-    folder = _folder(path)
+    folder = folder_of(path)
     pool = _holds(disk, offers)
     if pool is not None:
         return Finding(Grade.PASS, f"{where} can make {disk.target} in its pool {pool.name}")
@@ -148,18 +101,29 @@ def _copied(disk: NeededDisk, offers: HostOffers, how: DiskMove) -> Finding:
     )
 
 
-def _overwritten(disk: NeededDisk, path: str, capacity: int | None, where: str, how: DiskMove) -> Finding:
+def _overwritten(disk: NeededDisk, path: str, needs: GuestNeeds, offers: HostOffers) -> Finding:
+    """Judge a copy to where something is already: what is one on both hosts would be copied over itself."""
+    where, stands, capacity = offers.host.name, sharing(disk, needs, offers), (offers.volumes or {}).get(path)
+    if stands is Sharing.ONE:
+        evidence = f"{disk.target}: {path} is one and the same on both hosts: a copy would destroy it"
+        return Finding(Grade.FAIL, evidence, "choose shared disks")
     if capacity is not None and disk.capacity_bytes is not None and capacity < disk.capacity_bytes:
         evidence = f"{disk.target}: {path} on {where} has {amount(capacity)}, {amount(disk.capacity_bytes)} are needed"
         return Finding(
             Grade.FAIL, evidence, f"on {where}: virsh vol-resize {quote(path)} {disk.capacity_bytes}B, or delete it"
         )
-    if how is DiskMove.COPY_CHANGES:
-        return Finding(Grade.PASS, f"{where} has {path} to be filled")
-    advice = (
-        f"make sure that it is not the same storage, and nothing that you need: virsh vol-info {quote(path)} on {where}"
+    if path in offers.old_copies:
+        evidence = f"{disk.target}: {where} still has the old copy at {path} that an earlier move left"
+        return Finding(Grade.WARN, f"{evidence}; it is overwritten", "keep a copy of it if you still need it as it was")
+    if stands is Sharing.TWO:
+        evidence = f"{disk.target}: {where} has another volume at {path}; it is overwritten"
+        return Finding(Grade.WARN, evidence, f"make sure that you do not need it: virsh vol-info {quote(path)} there")
+    return Finding(
+        Grade.WARN,
+        f"{disk.target}: {where} has a volume at {path}; it is overwritten, and if it is the very disk of the VM, "
+        "that destroys it: whether it is, cannot be seen",
+        f"compare on both hosts: stat {quote(path)}; where the storage is shared, choose shared disks",
     )
-    return Finding(Grade.WARN, f"{disk.target}: {where} has a volume at {path}; it is overwritten", advice)
 
 
 def _no_base(disk: NeededDisk, path: str, offers: HostOffers) -> Finding:
@@ -189,7 +153,7 @@ def _room(copied: list[NeededDisk], offers: HostOffers) -> list[Finding]:
             for disk in copied
             if pool.active
             and pool.free_bytes is not None
-            and _goes_to(disk, pool)
+            and goes_to(disk, pool)
             and disk.place not in (offers.volumes or ())
         ]
         # What is not qcow2 is made at its full size at once.
@@ -283,15 +247,7 @@ def _pool(disk: NeededDisk, offers: HostOffers) -> Finding:
 
 def _holds(disk: NeededDisk, offers: HostOffers) -> Pool | None:
     """Return the active pool that a disk is in, or would be made in."""
-    return next((pool for pool in offers.pools or () if pool.active and _goes_to(disk, pool)), None)
-
-
-def _goes_to(disk: NeededDisk, pool: Pool) -> bool:
-    return disk.pool == pool.name if disk.pool else disk.path is not None and _folder(disk.path) == pool.path
-
-
-def _folder(path: str) -> str:
-    return posixpath.dirname(path)
+    return next((pool for pool in offers.pools or () if pool.active and goes_to(disk, pool)), None)
 
 
 def _size(disk: NeededDisk) -> str:

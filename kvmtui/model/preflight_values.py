@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
 
+from kvmtui.model.sharing import Mark
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
 
@@ -104,6 +106,8 @@ class NeededDisk:
     """The image that it lies over."""
     capacity_bytes: int | None = None
     allocated_bytes: int | None = None
+    mark: Mark | None = None
+    """What its volume can be known by; None where it is in no pool."""
 
     @property
     def place(self) -> str | None:
@@ -254,6 +258,10 @@ class HostOffers:
     """Network devices and bridges of the host."""
     volumes: Mapping[str, int | None] | None = None
     """Of the disks' places, and the images they lie over, those in a pool's list, with their capacity in bytes."""
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    """What those volumes can be known by."""
+    old_copies: frozenset[str] = frozenset()
+    """Places where a move of this run has left a disk that the VM uses no more."""
     pools: tuple[Pool, ...] | None = None
     memory_total_bytes: int | None = None
     memory_free_bytes: int | None = None

@@ -103,6 +103,8 @@ class Disk:
     """The file or device on the host; None where the disk is empty or not a path (network storage)."""
     writable: bool
     """Whether a migration has to bring it along: neither read-only nor shareable, and not a CD-ROM or floppy."""
+    kind: str = "file"
+    """libvirt's disk type: "file", "block", "network", "volume"..."""
 
     @property
     def shown_path(self) -> str:

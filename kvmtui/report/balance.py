@@ -9,7 +9,7 @@ from typing import TextIO
 from kvmtui.config import BalanceSettings, ConfigError
 from kvmtui.engine.engine import Engine
 from kvmtui.model.host import Link
-from kvmtui.model.plan_run import Outcome, PlanRun, Step
+from kvmtui.model.plan_run import Allowed, Outcome, PlanRun, Step
 from kvmtui.report.plan_json import plan_json
 from kvmtui.report.plan_text import plan_text, step_text
 
@@ -119,7 +119,7 @@ class _Report:
             self._say("the host to be emptied is not connected")
             return None
         plans = self._engine.plans
-        plans.look(evacuating)
+        plans.look(evacuating, Allowed(self._wanted.copy_disks, self._wanted.over_limits))
         deadline_s = self._engine.clock() + _READ_S
         while (run := plans.run) is None or run.plan is None:
             if run is not None and run.message:

@@ -15,6 +15,10 @@ def plan_text(run: PlanRun, evacuating: str) -> str:
         return "there is no plan\n"
     title = f"Emptying {evacuating}" if evacuating else "Balancing"
     lines = [f"{title}, by what was seen in {run.watched_s:.0f} s: {plan.summary}", ""]
+    if run.allowed.copy_disks:
+        lines.insert(1, "Volumes that are in the way are OVERWRITTEN (--copy-disks).")
+    if run.allowed.over_limits:
+        lines.insert(1, "Limits of the other hosts are not kept (--over-limits).")
     lines += _table(("HOST", "CPU", "MEMORY", "VMS"), [_host(host) for host in plan.hosts])
     if run.left:
         lines += ["", "MOVES", *(f"{number:>3}  {step.move.words}" for number, step in enumerate(run.left, 1))]

@@ -18,6 +18,7 @@ from kvmtui.model.host import HostFacts
 from kvmtui.model.migration import RepairKind, Steer
 from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.preflight_values import GuestNeeds, HostOffers
+from kvmtui.model.sharing import Mark
 from kvmtui.model.vm import Job, VmConfig, VmState
 
 _GIB = 1 << 30
@@ -187,7 +188,7 @@ class ReplayConnection:
         del paths
         return frozenset()
 
-    def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
+    def volumes(self, paths: Collection[str]) -> Mapping[str, Mark]:
         """Return that there are none."""
         del paths
         return {}

@@ -13,6 +13,8 @@ import pytest
 from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, preflight
+from kvmtui.model.preflight_shared import sharing
+from kvmtui.model.sharing import Sharing
 from tests.lab import guests
 from tests.lab.conftest import GuestFactory, _remove, connected
 from tests.lab.lab import Host, Lab, wait_until
@@ -121,6 +123,26 @@ def test_disks_of_one_host_only(lab: Lab, guest: GuestFactory) -> None:
     assert failing(checks) == ["copies"]
     with pytest.raises(LabError):
         migrate(lab, vm.uuid, "--copy-storage-inc")
+
+
+def test_what_a_move_left_is_not_taken_for_the_disk(lab: Lab, guest: GuestFactory) -> None:
+    vm = guest(lab.h1, "back1", disk=True, wait=False)
+    migrate(lab, vm.uuid, "--copy-storage-all")
+    # A while later: nobody has written to what was left.
+    lab.h1.inside("touch", "--date=10 minutes ago", str(guests.POOL_FOLDER / vm.spec.volume))
+    needs, offers = read(lab.h2, vm.uuid, lab.h1, read_only=True)
+    assert default_disks(needs, offers) is DiskMove.COPY
+    checks = {check.id: check for check in preflight(needs, offers, MigrationOptions(disks=DiskMove.COPY))}
+    assert failing(checks) == []
+    assert "h1 has another volume at" in checks["copies"].evidence
+    back = ("migrate", "--live", "--p2p", "--persistent", "--undefinesource", vm.uuid, lab.h1.uri)
+    with pytest.raises(LabError, match="without shared storage is unsafe"):
+        lab.h2.virsh(*back)
+    lab.h2.virsh(*back, "--copy-storage-all")
+    assert vm.is_active(lab.h1)
+    # One file is known as one, by both hosts' pools.
+    needs, offers = read(lab.h1, vm.uuid, lab.h1)
+    assert sharing(needs.disks[0], needs, offers) is Sharing.ONE
 
 
 def test_a_snapshot_fails(lab: Lab, guest: GuestFactory) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kvmtui.model.plan_run import Outcome
+from kvmtui.model.balance_plan import step
+from kvmtui.model.plan_run import Allowed, Outcome
 from kvmtui.ui.screens.plan import PlanScreen
 from tests.ui.stage import H1, H2, Stage, dashboard
 
@@ -172,3 +173,39 @@ async def test_hosts_that_stay_uneven_are_hinted_at() -> None:
         stage.watch_for(240)
         await stage.look()
         await stage.see("kvmtui", "uneven hosts: CPU", "(B)")
+
+
+async def test_other_destinations_are_shown_with_the_means_that_the_plan_goes_by() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("B")
+        await stage.see("web1 h1→h2")
+        run = stage.engine.plans.run
+        assert run is not None
+        assert run.plan is not None
+        change = step(run.plan.moves[0].destination_cpu)
+        await stage.press("t")
+        await stage.see("Move web1 to")
+        line = await stage.see("h2 ", f"CPU {change}   memory ")
+        # Behind the dialog is the plan.
+        assert "free" not in line
+
+
+async def test_what_a_plan_does_not_do_by_itself_is_allowed_by_a_key() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("E", "enter")
+        await stage.see("Empty h2")
+        await stage.see("over limits")
+        await stage.press("o")
+        await stage.see("limits of the other hosts are not kept")
+        await stage.see("keep limits")
+        await stage.press("c")
+        await stage.see("OVERWRITTEN")
+        await stage.see("overwrite nothing")
+        run = stage.engine.plans.run
+        assert run is not None
+        assert run.allowed == Allowed(copy_disks=True, over_limits=True)
+        await stage.press("o", "c")
+        await stage.until(lambda: (run := stage.engine.plans.run) is not None and run.allowed == Allowed())
+        assert stage.engine.submitted == []

@@ -68,6 +68,14 @@ def test_memory_is_evened_out_too() -> None:
             [host("h1", 0.7, 35), host("h2", 0.1, 30)],
             "hosts are uneven, but no move helps: CPU 10-70 %, memory 30-35 %",
         ),
+        (
+            [host("h1", 0.85, 30), host("h2", 0.85, 30)],
+            "h1: CPU is over 80 %, as on 1 other, and no host has room for more: CPU 85 %, memory 30 %",
+        ),
+        (
+            [host("h1", 0.85, 30), host("h2", 0.60, 30)],
+            "h1: CPU is over 80 %, and no move helps: CPU 60-85 %, memory 30 %",
+        ),
     ],
 )
 def test_says_why_nothing_is_to_do(hosts: list[HostLoad], summary: str) -> None:
@@ -322,3 +330,36 @@ def test_destinations_are_reckoned_at_the_turn_of_the_vm() -> None:
     offered = {one.key: one.cpu for one in destinations(plan, second.vm)}
     assert offered[second.destination] == second.destination_cpu
     assert offered[first.destination].before == first.destination_cpu.after
+
+
+def test_a_plan_of_which_every_move_was_left_out_says_so() -> None:
+    hosts = [host("h1", 0.70, 40), host("h2", 0.20, 40)]
+    plan = balance(hosts, [vm("web1", "h1", 4.0, 4)], LIMITS, 0)
+    assert without(plan, plan.moves[0].vm).summary == "all moves that helped were left out"
+
+
+@pytest.mark.parametrize(
+    ("full", "why"),
+    [
+        (host("h2", 0.85, 30), "h2 is at 85 % CPU, over the limit of 75 % for taking VMs"),
+        (host("h2", 0.20, 90), "h2 is at 90 % memory, over the limit of 80 % for taking VMs"),
+    ],
+)
+def test_a_host_can_be_emptied_over_the_limits_of_others_where_that_is_allowed(full: HostLoad, why: str) -> None:
+    asked = "qemu:///h1", [host("h1", 0.30, 30), full], [vm("idle", "h1", 0.03, 1)], LIMITS, 0
+    plan = evacuate(*asked)
+    assert (told(plan), stays(plan)) == ([], [f"idle on h1: {why}"])
+    plan = evacuate(*asked, over_limits=True)
+    assert (told(plan), stays(plan)) == (["idle h1→h2"], [])
+    assert plan.moves[0].broken == why
+    assert plan.moves[0].words.endswith(f"; {why}")
+    assert "1 past a limit" in plan.summary
+    # Memory that there is not cannot be given.
+    plan = evacuate(asked[0], asked[1], [vm("huge", "h1", 0.03, 200)], LIMITS, 0, over_limits=True)
+    assert told(plan) == []
+
+
+def test_what_is_off_says_that_only_its_definition_moves() -> None:
+    off = vm("spare", "h1", 0.0, 0, off=True)
+    plan = evacuate("qemu:///h1", [host("h1", 0.30, 30), host("h2", 0.30, 30)], [off], LIMITS, 0)
+    assert [move.words for move in plan.moves] == ["spare h1→h2: it is off: only its definition moves"]

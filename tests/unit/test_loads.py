@@ -32,7 +32,9 @@ def load_of(fleet: Fleet, name: str, *held: tuple[int, float]) -> VmLoad:
         for _ in range(seconds // 10):
             history.commit(uuids, [[cores] * len(uuids), *[[nan] * len(uuids)] * (len(Metric) - 1)], now_s, now_s + 10)
             now_s += 10
-    known = Knowledge(Definitions({}, lambda: None, lambda: now_s), {H1: history, H2: History()})
+    known = Knowledge(
+        Definitions({}, lambda: None, lambda: now_s), {H1: history, H2: History()}, lambda *_: frozenset()
+    )
     return next(load for load in vm_loads(fleet, known, now_s, whole=H1) if load.name == name)
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,9 @@ from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.hypervisor.demo.migration import HALFWAY, RESUME
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.balance_load import Limits
-from kvmtui.model.migration import Phase
-from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
+from kvmtui.model.migration import MigrationRequest, Phase
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.plan_run import Allowed, Outcome, PlanRun, Stage, Step
 from kvmtui.model.preflight import preflight
 from kvmtui.model.preflight_values import Check, Grade, GuestNeeds, HostOffers
 from kvmtui.model.vm import VmState
@@ -74,10 +76,10 @@ class Bench:
             self.clock.advance(1)
             self.engine.tick()
 
-    def look(self, evacuating: str = "") -> PlanRun:
+    def look(self, evacuating: str = "", allowed: Allowed | None = None) -> PlanRun:
         """Return the plan of now."""
         before = self.plans.run
-        self.plans.look(evacuating)
+        self.plans.look(evacuating, allowed)
         self.wait_until(lambda: self.plans.run is not before and self.run.stage is Stage.READY, "no plan")
         return self.run
 
@@ -347,7 +349,9 @@ def test_a_move_that_breaks_a_limit_by_now_is_dropped_with_that_reason(bench: Be
     run = bench.run_to_the_end()
     dropped = [step.message for step in run.steps if step.outcome is Outcome.DROPPED]
     assert dropped
-    assert all(why.startswith("by the figures of now: needs ") and "on h2" in why for why in dropped)
+    assert all(
+        why.startswith("by the figures of now: h2 is at ") and "over the limit of 80 %" in why for why in dropped
+    )
 
 
 def test_read_only_plans_but_runs_nothing() -> None:
@@ -396,4 +400,91 @@ def test_what_is_off_moves_with_its_host_where_all_see_its_disks(bench: Bench, c
     assert "spare" in outcomes(run)
     assert run.plan is not None
     why = next(each.why for each in run.plan.unmoved if each.name == "spare-db")
-    assert "only its definition" in why
+    assert why == f"it is off, and only its definition can be moved: h2 does not list {path_of(bench, 'spare-db')}"
+    assert bench.step("spare").move.words == "spare h1→h2: it is off: only its definition moves"
+
+
+def path_of(bench: Bench, name: str) -> str:
+    return bench.engine.read_config(bench.demo.find(name)).result(10).disks[0].path or ""
+
+
+def why_stays(run: PlanRun, name: str) -> str:
+    assert run.plan is not None
+    return next((each.why for each in run.plan.unmoved if each.name == name), "")
+
+
+def test_what_is_off_is_not_moved_to_where_another_volume_has_the_path_of_its_disk(bench: Bench) -> None:
+    bench.demo.add_vm(H1, "spare-db", role="db", state=VmState.SHUT_OFF)
+    bench.demo.leave_volume(H2, path_of(bench, "spare-db"))
+    # One of the same folder is there, too.
+    bench.demo.leave_volume(H2, path_of(bench, "db1"))
+    bench.watch(2)
+    assert "only its definition can be moved: h2 has another volume at" in why_stays(bench.look(H1), "spare-db")
+    # Nobody allows that: it would start with the other's data.
+    allowed = Allowed(copy_disks=True, over_limits=True)
+    assert "h2 has another volume at" in why_stays(bench.look(H1, allowed), "spare-db")
+
+
+@pytest.mark.parametrize(
+    ("there", "says"), [({"volumes": {}}, "h2 does not list"), ({"volumes": None}, "could not be asked")]
+)
+def test_what_is_off_is_not_moved_where_a_check_of_its_disks_does_not_pass(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, there: dict[str, Any], says: str
+) -> None:
+    bench.demo.add_vm(H1, "spare", role="dev", state=VmState.SHUT_OFF)
+    bench.watch(2)
+    bench.look(H1)
+    told = bench.engine.read_offers
+
+    def changed(host: str, needs: GuestNeeds) -> "Future[HostOffers]":
+        answer: Future[HostOffers] = Future()
+        answer.set_result(replace(told(host, needs).result(10), **there))
+        return answer
+
+    monkeypatch.setattr(bench.engine, "read_offers", changed)
+    bench.plans.go(bench.demo.find("spare"))
+    bench.tick_until(lambda: bench.step("spare").outcome.over, "it does not end")
+    assert bench.step("spare").outcome is Outcome.REFUSED
+    assert says in bench.step("spare").message
+    assert bench.where("spare") == H1
+
+
+def there(bench: Bench, name: str) -> None:
+    """Move a VM from h1 to h2, its disks copied."""
+    vm = bench.engine.fleet.vm(bench.demo.find(name))
+    assert vm is not None
+    options = MigrationOptions(disks=DiskMove.COPY)
+    bench.engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, H2, options))
+    bench.tick_until(lambda: bench.engine.migrations[0].phase.ended, "it does not arrive")
+    bench.watch(60)
+    assert bench.where(name) == H2
+
+
+def test_what_a_move_of_this_run_left_is_overwritten_on_the_way_back(bench: Bench) -> None:
+    bench.demo.add_vm(H1, "ledger", role="db", vcpus=1, memory_bytes=2**31)
+    bench.watch(2)
+    there(bench, "ledger")
+    # h1 is full.
+    assert "ledger" in outcomes(bench.look(H2, Allowed(over_limits=True))), why_stays(bench.run, "ledger")
+    bench.plans.go(bench.demo.find("ledger"))
+    bench.tick_until(lambda: bench.step("ledger").outcome.over, "it does not end")
+    step = bench.step("ledger")
+    assert (step.outcome, bench.where("ledger")) == (Outcome.DONE, H1), step.message
+    assert "the old copy at" in " ".join(check.evidence for check in step.warnings)
+    # Where it is, it has its disk in use; the old copy is at the other host now.
+    uuid, path = bench.demo.uuid("ledger"), path_of(bench, "ledger")
+    assert path not in bench.engine.old_copies(uuid, H1)
+    assert path in bench.engine.old_copies(uuid, H2)
+
+
+def test_what_somebody_left_is_overwritten_only_where_that_is_allowed(bench: Bench) -> None:
+    bench.demo.add_vm(H1, "ledger", role="db", vcpus=1, memory_bytes=2**31)
+    bench.demo.leave_volume(H2, path_of(bench, "ledger"))
+    bench.watch(60)
+    run = bench.look(H1)
+    assert "ledger" not in outcomes(run)
+    assert "h2 has another volume at" in why_stays(run, "ledger")
+    assert "ledger" in outcomes(bench.look(H1, Allowed(copy_disks=True)))
+    bench.plans.go(bench.demo.find("ledger"))
+    bench.tick_until(lambda: bench.step("ledger").outcome.over, "it does not end")
+    assert (bench.step("ledger").outcome, bench.where("ledger")) == (Outcome.DONE, H2), bench.step("ledger").message

@@ -18,6 +18,7 @@ from kvmtui.model.preflight_values import (
     Pin,
     Pool,
 )
+from kvmtui.model.sharing import Mark
 
 PASS, UNKNOWN, WARN, FAIL = Grade.PASS, Grade.UNKNOWN, Grade.WARN, Grade.FAIL
 MIB, GIB = 1024**2, 1024**3
@@ -69,6 +70,8 @@ OFFERS = HostOffers(
 NEW = replace(NEEDS.source, libvirt_version=11_003_000)
 COPY, CHANGES = MigrationOptions(disks=DiskMove.COPY), MigrationOptions(disks=DiskMove.COPY_CHANGES)
 SHARED, OFFLINE = MigrationOptions(), MigrationOptions(offline=True)
+PATH = "/images/a.qcow2"
+IN_USE, LEFT = Mark(1, "", 10**18, 10**18), Mark(1, "", 10**17, 10**18 + 10**9)
 NOT_THERE: dict[str, Any] = {"volumes": {}}
 
 
@@ -158,17 +161,27 @@ def host(**changes: Any) -> dict[str, Any]:
         ("disks", {"disks": (BY_POOL,)}, {"pools": (Pool("fast", "dir", False),)}, SHARED, FAIL, "not active"),
         ("disks", {"disks": (BY_POOL,)}, {"pools": (Pool("fast", "dir", True),), "volumes": {"fast:c": 1}}, SHARED,
          PASS, "fast:c"),
-        ("shared", {}, {}, SHARED, UNKNOWN, "one file on both or two"),
+        ("shared", {}, {}, SHARED, WARN, "one file on both or two"),
+        ("shared", {}, NOT_THERE, SHARED, UNKNOWN, "one file on both or two"),
+        ("shared", on(mark=IN_USE), {"marks": {PATH: IN_USE}}, SHARED, PASS, "to the moment of its last change"),
+        ("shared", on(mark=IN_USE), {"marks": {PATH: LEFT}}, SHARED, WARN, "another volume at /images/a.qcow2"),
+        ("shared", on(mark=IN_USE) | {"active": False}, {"marks": {PATH: LEFT}}, OFFLINE, WARN, "would start with it"),
+        ("shared", on(mark=IN_USE) | {"active": False}, {"marks": {PATH: IN_USE}}, OFFLINE, PASS, "of its last change"),
+        ("shared", {}, {"old_copies": frozenset({PATH})}, SHARED, WARN, "another volume"),
         ("shared", on(kind="block", path="/dev/vg0/a"), {}, SHARED, WARN, "one device on both hosts or two"),
         ("shared", on(kind="block", path="/dev/disk/by-id/wwn-0x5"), {}, SHARED, PASS, "one device on both hosts"),
         ("shared", on(kind="volume", path=None, pool="vg0", volume="a"), {"pools": (LVM,)}, SHARED, WARN, "vg0:a"),
         ("shared", on(kind="volume", path=None, pool="images", volume="a"), {}, SHARED, UNKNOWN, "images:a"),
         ("shared", {"pools": (NAS,)}, {"pools": (NAS,)}, SHARED, PASS, "/images is nas:/vms on both"),
-        ("shared", {"pools": (NAS,)}, {"pools": (replace(NAS, source="nas:/old"),)}, SHARED, UNKNOWN, "one file"),
+        ("shared", {"pools": (NAS,)}, {"pools": (replace(NAS, source="nas:/old"),)}, SHARED, WARN, "one file"),
         ("shared", {}, {}, MigrationOptions(unsafe=True), WARN, "unsafe is set"),
         ("copies", {}, NOT_THERE, COPY, PASS, "can make vda in its pool images"),
         ("copies", {"disks": ()}, {}, COPY, PASS, "no disk to copy"),
-        ("copies", {}, {}, COPY, WARN, "it is overwritten"),
+        ("copies", {}, {}, COPY, WARN, "it is overwritten, and if it is the very disk of the VM, that destroys it"),
+        ("copies", on(mark=IN_USE), {"marks": {PATH: LEFT}}, COPY, WARN, "a.qcow2; it is overwritten"),
+        ("copies", on(mark=IN_USE), {"marks": {PATH: IN_USE}}, COPY, FAIL, "one and the same on both hosts"),
+        ("copies", {}, {"old_copies": frozenset({PATH})}, COPY, WARN, "the old copy at /images/a.qcow2"),
+        ("copies", {"pools": (NAS,)}, NOT_THERE | {"pools": (NAS,)}, COPY, FAIL, "both hosts show one storage"),
         ("copies", {}, {"volumes": {"/images/a.qcow2": GIB}}, COPY, FAIL, "has 1.0 GiB, 20.0 GiB are needed"),
         ("copies", {}, NOT_THERE | {"pools": ()}, COPY, FAIL, "no pool of h2 holds /images"),
         ("copies", {}, NOT_THERE | {"pools": (replace(IMAGES, active=False),)}, COPY, FAIL, "is not active"),
@@ -184,7 +197,7 @@ def host(**changes: Any) -> dict[str, Any]:
         ("copies", {"disks": (OVERLAY,)}, NOT_THERE, CHANGES, FAIL, "/images/base.qcow2, which h2 does not list"),
         ("copies", {"disks": (OVERLAY,)}, {"volumes": {"/images/base.qcow2": 1}}, CHANGES, FAIL, "no file to"),
         ("copies", {"disks": (OVERLAY,)}, NOT_THERE | {"pools": ()}, CHANGES, UNKNOWN, "base.qcow2"),
-        ("copies", {"disks": (OVERLAY,)}, {}, CHANGES, PASS, "to be filled"),
+        ("copies", {"disks": (OVERLAY,)}, {}, CHANGES, WARN, "it is overwritten"),
         ("cache", {"source": replace(NEEDS.source, hypervisor_version=3_000_000)}, {}, SHARED, WARN, "vda"),
         ("transient", {"disks": (replace(DISK, transient=True),)}, {}, SHARED, FAIL, "transient"),
         ("media", {"disks": (ISO,)}, {}, SHARED, WARN, "does not list /iso/a.iso"),
@@ -276,7 +289,6 @@ def test_a_check(
         ("reach", {}, MigrationOptions(offline=True, peer_to_peer=False)),
         # A VM that is off has no memory, no job and no running QEMU that a device could hold.
         ("job", {"active": False, "job": None}, OFFLINE),
-        ("shared", {"active": False}, OFFLINE),
         ("launch-security", {"active": False, "launch_security": "sev"}, OFFLINE),
     ],
 )
@@ -315,6 +327,11 @@ def test_summary() -> None:
         ({}, {}, DiskMove.SHARED),
         ({}, NOT_THERE, DiskMove.COPY),
         ({}, {"volumes": None}, DiskMove.SHARED),
+        # What was left there by a move is not the disk, and not to be taken for it.
+        (on(mark=IN_USE), {"marks": {PATH: LEFT}}, DiskMove.COPY),
+        (on(mark=IN_USE), {"marks": {PATH: IN_USE}}, DiskMove.SHARED),
+        (on(mark=IN_USE), {"marks": {PATH: IN_USE}, "old_copies": frozenset({PATH})}, DiskMove.COPY),
+        ({"pools": (NAS,)}, NOT_THERE | {"pools": (NAS,)}, DiskMove.SHARED),
         ({"active": False}, NOT_THERE, DiskMove.SHARED),
         ({"disks": (RBD, ISO)}, NOT_THERE, DiskMove.SHARED),
         ({"disks": (BY_POOL,)}, NOT_THERE, DiskMove.COPY),

@@ -183,6 +183,11 @@ class DemoBackend:
         with self._world.transact():
             self._world.failures[verb] = error
 
+    def leave_volume(self, uri: str, path: str) -> None:
+        """Put a volume that no VM uses on a host."""
+        with self._world.transact():
+            self._world.hosts[uri].volumes.add(path)
+
     def deny_writes(self, uri: str, *, denied: bool = True) -> None:
         """Let a host refuse connections for writing, and writes on those that are open."""
         with self._world.transact():

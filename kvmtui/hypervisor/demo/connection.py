@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kvmtui.hypervisor.demo.console import DemoConsole
     from kvmtui.hypervisor.demo.transfer import Transfer
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
+    from kvmtui.model.sharing import Mark
 
 _ROUND_TRIP_BUDGET = 0.25
 """The share of a tick that a round trip per VM may take before CPU times come in the bulk call."""
@@ -153,13 +154,12 @@ class DemoConnection:
             local = {disk.path for vm in vms for disk in vm.spec.disks}
             return frozenset(path for path in paths if path.startswith(SHARED) or path in local | self._host.volumes)
 
-    def volumes(self, paths: Collection[str]) -> Mapping[str, int]:
-        """Return how much those take up that are on shared storage or belong to a VM of this host."""
+    def volumes(self, paths: Collection[str]) -> Mapping[str, "Mark"]:
+        """Return what those can be known by that are on shared storage, or are of this host."""
+        from kvmtui.hypervisor.demo.preflight import marks
+
         with self._call():
-            vms = [vm for vm in self._host.vms.values() if vm.incoming is None]
-            # All that is on a VM's disks lies on the first.
-            sizes = {disk.path: vm.spec.disk_bytes * (at == 0) for vm in vms for at, disk in enumerate(vm.spec.disks)}
-            return {path: sizes.get(path, 0) for path in paths if path.startswith(SHARED) or path in sizes}
+            return marks(self._host, paths)
 
     def needs(self, uuid: str) -> "GuestNeeds":
         """Return what the VM asks of a destination."""

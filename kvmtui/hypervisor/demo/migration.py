@@ -65,6 +65,9 @@ def begin(
         arriving.autostart = vm.autostart
         arriving.booted_at_s = vm.booted_at_s
         source.end_run(vm, due_s)
+        if disks:
+            # libvirt leaves them where they were.
+            source.volumes |= {disk.path for disk in spec.disks if disk.writable and disk.path}
         vm.change(due_s, VmState.SHUT_OFF, "migrated")
         if UNDEFINE not in world.failures and (options.undefine_source or not vm.defined):
             del source.vms[spec.uuid]

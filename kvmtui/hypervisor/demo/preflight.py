@@ -1,5 +1,6 @@
 """What demo VMs need of a host, and what demo hosts have, for the checks before a move."""
 
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from kvmtui.hypervisor.demo.spec import GIB, LOCAL, SHARED
@@ -15,6 +16,7 @@ from kvmtui.model.preflight_values import (
     NeededInterface,
     Pool,
 )
+from kvmtui.model.sharing import Mark
 
 _LIBVIRT, _QEMU = 9_000_000, 7_002_019
 MACHINE = "pc-q35-7.2"
@@ -22,6 +24,9 @@ MACHINE = "pc-q35-7.2"
 _BRIDGES = frozenset({"lo", "br0", "virbr0"})
 _FREE_BYTES = 800 * GIB
 _READ_ONLY = "this connection may only look"
+_NAS = "nas:/vms"
+_IN_USE_NS, _LEFT_NS = 1_790_000_000 * 10**9, 1_780_000_000 * 10**9
+"""When a VM has written to its disk last, and when to one that was left behind."""
 
 
 def needs(host: DemoHost, vm: DemoVm, *, read_only: bool) -> GuestNeeds:
@@ -53,6 +58,7 @@ def needs(host: DemoHost, vm: DemoVm, *, read_only: bool) -> GuestNeeds:
                 writable=disk.writable,
                 capacity_bytes=2 * share,
                 allocated_bytes=share,
+                mark=marks(host, (disk.path,)).get(disk.path),
             )
             for disk in spec.disks
             if disk.path is not None
@@ -89,6 +95,7 @@ def offers(host: DemoHost, asked: GuestNeeds, now_s: float, *, read_only: bool) 
             for disk in asked.disks
             if disk.path is not None and (disk.path.startswith(SHARED) or disk.path in own)
         },
+        marks=marks(host, [disk.path for disk in asked.disks if disk.path is not None]),
         pools=_pools(host),
         memory_total_bytes=spec.memory_bytes,
         memory_free_bytes=max(0, spec.memory_bytes - host.memory_used_bytes(now_s)),
@@ -99,13 +106,27 @@ def offers(host: DemoHost, asked: GuestNeeds, now_s: float, *, read_only: bool) 
     )
 
 
+def marks(host: DemoHost, paths: Collection[str]) -> Mapping[str, Mark]:
+    """Return what those of `paths` can be known by that a host has; inside a transaction only."""
+    vms = [vm for vm in host.vms.values() if vm.incoming is None]
+    # All that is on a VM's disks lies on the first.
+    sizes = {disk.path: vm.spec.disk_bytes * (at == 0) for vm in vms for at, disk in enumerate(vm.spec.disks)}
+    found: dict[str, Mark] = {}
+    for path in paths:
+        if path.startswith(SHARED):
+            found[path] = Mark(sizes.get(path, 0), f"netfs {_NAS}")
+        elif path in sizes:
+            found[path] = Mark(sizes[path], "", _IN_USE_NS, _IN_USE_NS)
+        elif path in host.volumes:
+            found[path] = Mark(0, "", _LEFT_NS, _LEFT_NS)
+    return found
+
+
 def _identity(host: DemoHost) -> HostIdentity:
     return HostIdentity(host.spec.name, host.spec.uuid, _LIBVIRT, _QEMU)
 
 
 def _pools(host: DemoHost) -> tuple[Pool, ...]:
     own = Pool("default", "dir", active=True, path=LOCAL.rstrip("/"), free_bytes=_FREE_BYTES)
-    shared = Pool(
-        "shared", "netfs", active=True, path=SHARED.rstrip("/"), source="nas:/vms", free_bytes=4 * _FREE_BYTES
-    )
+    shared = Pool("shared", "netfs", active=True, path=SHARED.rstrip("/"), source=_NAS, free_bytes=4 * _FREE_BYTES)
     return tuple(pool for pool in (own, shared) if pool.name not in host.lacks)

@@ -58,7 +58,7 @@ class DemoHost:
         self.lacks: frozenset[str] = frozenset()
         """Networks, pools and machine types that it does not have, by name."""
         self.volumes: set[str] = set()
-        """Paths of volumes that belong to no VM: what a broken migration has left."""
+        """Paths of volumes that belong to no VM: what a migration has left."""
         self.cut_off = False
         """Whether nothing of a migration reaches or leaves it."""
         self.links_lost = 0

@@ -25,9 +25,12 @@ class HostChoice:
 class HostChoiceScreen(ExpiringScreen[HostChoice]):
     """Asks for one of several hosts; the cursor starts on the one that is most likely meant."""
 
-    def __init__(self, title: str, hosts: Sequence[Host], first: str, notes: Mapping[str, str]) -> None:
-        """`notes` are words behind a host's figures, by its key."""
+    def __init__(
+        self, title: str, hosts: Sequence[Host], first: str, notes: Mapping[str, str], *, figures: bool = True
+    ) -> None:
+        """`notes` are words behind a host's figures of now, by its key, or instead of them without `figures`."""
         super().__init__()
+        self._figures = figures
         self._title = title
         self._hosts = hosts
         self._first = first
@@ -50,9 +53,9 @@ class HostChoiceScreen(ExpiringScreen[HostChoice]):
     def _option(self, host: Host) -> Option:
         figures = host.figures
         parts = [f"{host.name:<12}", f"{host.running} running"]
-        if figures.cpu_busy_fraction is not None:
+        if self._figures and figures.cpu_busy_fraction is not None:
             parts.append(f"CPU {percent(figures.cpu_busy_fraction)!s:>5}")
-        if figures.memory_total_bytes is not None and figures.memory_used_bytes is not None:
+        if self._figures and figures.memory_total_bytes is not None and figures.memory_used_bytes is not None:
             parts.append(f"{size(figures.memory_total_bytes - figures.memory_used_bytes)} free")
         if host.link is not Link.UP:
             parts.append("not connected")

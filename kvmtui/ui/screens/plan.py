@@ -1,6 +1,7 @@
 """The plan: which VMs to move, why, and what the hosts look like afterwards; run from here, never by itself."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from textual import on
@@ -14,10 +15,10 @@ from textual.widgets.option_list import Option
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.balance import destinations
+from kvmtui.model.balance_plan import step as change
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.acting import host_name
-from kvmtui.ui.format import percent
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen
@@ -40,6 +41,8 @@ class PlanScreen(ModalScreen[None]):
         Binding("n", "fold", show=False),
         Binding("r", "again", show=False),
         Binding("b", "take_back", show=False),
+        Binding("c", "allow('copy_disks')", show=False),
+        Binding("o", "allow('over_limits')", show=False),
         Binding("j", "cursor(1)", show=False),
         Binding("k", "cursor(-1)", show=False),
     ]
@@ -137,6 +140,9 @@ class PlanScreen(ModalScreen[None]):
             pairs.append(("n", "fold" if self._unfolded else "what stays"))
         if run is not None and run.stage is Stage.READY:
             pairs.append(("r", "plan again"))
+            pairs.append(("c", "overwrite nothing" if run.allowed.copy_disks else "overwrite volumes"))
+            if run.evacuating:
+                pairs.append(("o", "keep limits" if run.allowed.over_limits else "over limits"))
             if run.evacuating in self._plans.maintenance:
                 pairs.append(("b", "take the host back"))
         pairs.append(("Esc", "closes; it goes on" if run is not None and run.stage.running else "closes"))
@@ -202,14 +208,18 @@ class PlanScreen(ModalScreen[None]):
         if not hosts:
             self._note(f"{step.move.name} can go nowhere else")
             return
-        notes = {key: place.broken or f"then CPU {percent(place.cpu.after)}" for key, place in places.items()}
+        # All of them are the means that the plan goes by: those of now beside them would not fit.
+        notes = {
+            key: "   ".join(filter(None, (f"CPU {change(place.cpu)}", f"memory {change(place.memory)}", place.broken)))
+            for key, place in places.items()
+        }
         title = f"Move {step.move.name} to"
 
         def chosen(answer: HostChoice | None) -> None:
             if answer is not None:
                 self._plans.redirect(step.move.vm, answer.host)
 
-        self.app.push_screen(HostChoiceScreen(title, hosts, step.move.destination, notes), chosen)
+        self.app.push_screen(HostChoiceScreen(title, hosts, step.move.destination, notes, figures=False), chosen)
 
     def action_stop(self) -> None:
         """End after the move under way."""
@@ -239,7 +249,14 @@ class PlanScreen(ModalScreen[None]):
         """Plan by the figures of now."""
         run = self._plans.run
         if run is not None and run.stage is Stage.READY:
-            self._plans.look(run.evacuating)
+            self._plans.look(run.evacuating, run.allowed)
+
+    def action_allow(self, what: str) -> None:
+        """Plan again with something allowed that a plan does not do by itself, or no more."""
+        run = self._plans.run
+        if run is None or run.stage is not Stage.READY or (what == "over_limits" and not run.evacuating):
+            return
+        self._plans.look(run.evacuating, replace(run.allowed, **{what: not getattr(run.allowed, what)}))
 
     def action_take_back(self) -> None:
         """Let the emptied host receive VMs again."""

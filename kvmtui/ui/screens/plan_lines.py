@@ -42,6 +42,10 @@ def headline(run: PlanRun | None, name_of: Callable[[str], str]) -> tuple[str, C
         parts.append(Content.styled(run.message, "$text-warning"))
     elif not run.left and not run.stage.running and run.plan is not None:
         parts.append(Content(run.plan.summary))
+    if run.allowed.copy_disks:
+        parts.append(Content.styled("volumes that are in the way are OVERWRITTEN", "$text-warning"))
+    if run.allowed.over_limits:
+        parts.append(Content.styled("limits of the other hosts are not kept", "$text-warning"))
     parts.append(Content.styled(f"figures of {_span(run.watched_s)}", _MUTED))
     return title, Content.styled(" · ", _MUTED).join(parts)
 
