@@ -85,9 +85,16 @@ class Definitions:
         known = self._known.get(key)
         if known is None or known.config is None:
             return None
-        return {disk.path or disk.target: self._at(key, known, disk, host, running=running) for disk in known.disks}
+        return {disk.path or disk.target: self.disk_at(key, known, disk, host, running=running) for disk in known.disks}
 
-    def _at(self, key: VmKey, known: Definition, disk: Disk, host: str, *, running: bool) -> Sharing:
+    def alike(self, host: str, path: str) -> str:
+        """Return what the disks of a host have in common that stand alike elsewhere: a folder, or the path of one."""
+        folder = _folder(path)
+        stands_for_all, _ = self._probes.get((host, folder), (path, None))
+        return path if stands_for_all == path else folder
+
+    def disk_at(self, key: VmKey, known: Definition, disk: Disk, host: str, *, running: bool) -> Sharing:
+        """Return how one of a VM's disks stands at `host`."""
         if disk.path is None:
             return Sharing.ONE if disk.kind == "network" else Sharing.UNKNOWN
         path, ours = self._probes.get((key.host, _folder(disk.path)), (disk.path, known.volumes.get(disk.path)))

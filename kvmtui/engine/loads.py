@@ -1,6 +1,6 @@
 """What the planner is told of hosts and VMs: smoothed figures where they are known, and reasons where they are not."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kvmtui.engine.definitions import Definition, Definitions
@@ -11,7 +11,7 @@ from kvmtui.model.history import History, Metric
 from kvmtui.model.host import Host, Link
 from kvmtui.model.plan_run import Allowed
 from kvmtui.model.sharing import Sharing
-from kvmtui.model.vm import Vm, VmKey, VmState
+from kvmtui.model.vm import Disk, Vm, VmKey, VmState
 
 MEAN_S = 300.0
 """Over how long a VM's CPU use is averaged; that of its host is averaged as long."""
@@ -50,6 +50,8 @@ class Knowledge:
     """Where on a host (by key) moves of this run have left disks that a VM (by uuid) uses no more."""
     closed: Collection[str] = ()
     """Hosts that are watched read-only."""
+    carried: Callable[[], Collection[str]] = field(default=frozenset)
+    """The VMs (by uuid) of which there may be old copies."""
     allowed: Allowed = field(default_factory=Allowed)
     moved: list[Moved] = field(default_factory=list)
     last_moved_s: dict[str, float] = field(default_factory=dict)
@@ -88,20 +90,52 @@ def host_loads(
 def vm_loads(fleet: Fleet, known: Knowledge, now_s: float, whole: str = "") -> list[VmLoad]:
     """Return what the active VMs take, and why some cannot be moved; of the host `whole` also those that are off."""
     up = [host for host in fleet.hosts.values() if host.link is Link.UP]
+    carried = frozenset(known.carried())
     loads: list[VmLoad] = []
     for host in up:
         means = known.histories[host.key].means(Metric.CPU_CORES, now_s - MEAN_S, now_s)
         lasting = known.histories[host.key].means(Metric.CPU_CORES, now_s - LASTING_S, now_s)
-        others = [other.key for other in up if other is not host]
+        sights = _Sights(known.definitions, [other.key for other in up if other is not host], carried)
         for uuid, at in host.vms.index.items():
             if host.vms.states[at].active or host.key == whole:
                 mean, seconds = means.get(uuid, (0.0, 0))
                 cores = mean if seconds >= _LEAST_S else None
-                load = _vm_load(host.vms[uuid], cores, seconds, fleet, known, others, now_s)
+                load = _vm_load(host.vms[uuid], cores, seconds, fleet, known, sights, now_s)
                 mean, seconds = lasting.get(uuid, (0.0, 0))
                 enough = host.vms.states[at].active and seconds >= _LASTING_LEAST_S
                 loads.append(replace(load, cores_lasting=mean) if enough else load)
     return loads
+
+
+class _Sights:
+    """How the disks of one host's VMs stand at the others, looked at once for all that stand alike."""
+
+    def __init__(self, definitions: Definitions, others: Sequence[str], carried: Collection[str]) -> None:
+        """`others` are the other hosts."""
+        self._definitions = definitions
+        self._others = others
+        self._carried = carried
+        self._found: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+
+    def of(self, vm: Vm, definition: Definition | None) -> tuple[bool, Sequence[str]]:
+        """Return whether a VM's disks are to be copied to a host that plainly lacks them, and where to look closer."""
+        if definition is None or definition.config is None or not vm.state.active or vm.key.uuid in self._carried:
+            return False, self._others
+        found = [self._disk(vm.key, definition, disk) for disk in definition.disks if disk.path]
+        lacking = frozenset[str]().union(*(lacks for lacks, _ in found))
+        closer = frozenset[str]().union(*(unsure for _, unsure in found))
+        return bool(lacking - closer), [host for host in self._others if host in closer] if closer else ()
+
+    def _disk(self, key: VmKey, definition: Definition, disk: Disk) -> tuple[frozenset[str], frozenset[str]]:
+        alike = self._definitions.alike(key.host, disk.path or "")
+        if alike not in self._found:
+            at = self._definitions.disk_at
+            stand = {host: at(key, definition, disk, host, running=True) for host in self._others}
+            self._found[alike] = (
+                frozenset(host for host, how in stand.items() if how is Sharing.ABSENT),
+                frozenset(host for host, how in stand.items() if how not in (Sharing.ONE, Sharing.ABSENT)),
+            )
+        return self._found[alike]
 
 
 def _cpu_fraction(host: Host, moved: Collection[Moved], now_s: float) -> float | None:
@@ -116,14 +150,15 @@ def _cpu_fraction(host: Host, moved: Collection[Moved], now_s: float) -> float |
 
 
 def _vm_load(
-    vm: Vm, cores: float | None, seconds: int, fleet: Fleet, known: Knowledge, others: list[str], now_s: float
+    vm: Vm, cores: float | None, seconds: int, fleet: Fleet, known: Knowledge, sights: _Sights, now_s: float
 ) -> VmLoad:
     definition = known.definitions.get(vm.key)
     active = vm.state.active
     memory = _memory_bytes(vm, fleet) if active else 0
     barred = {host: why for (uuid, host), (why, _) in known.barred.items() if uuid == vm.key.uuid}
-    disks: int | None = 0
-    for host in others:
+    lacking, closer = sights.of(vm, definition)
+    disks: int | None = _disk_bytes(definition) if lacking and definition is not None else 0
+    for host in closer:
         why, copied = _disks_at(vm, host, fleet, known)
         if why:
             barred.setdefault(host, why)

@@ -44,7 +44,11 @@ class Plans:
         self._changed = changed
         self._limits = limits or Limits()
         self._knowledge = Knowledge(
-            Definitions(pollers, self.wake, engine.clock), histories, engine.old_copies, engine.closed_hosts
+            Definitions(pollers, self.wake, engine.clock),
+            histories,
+            engine.old_copies,
+            engine.closed_hosts,
+            carried=lambda: {one.request.key.uuid for one in engine.migrations},
         )
         self._runner: PlanRunner | None = None
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
