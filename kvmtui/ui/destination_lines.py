@@ -56,11 +56,8 @@ def option_lines(
             line = Content.assemble(line, (f"   cannot be changed: {reason}", "$text-warning"))
         lines.append(line.truncate(width, ellipsis=True))
         if choice.needs and not by_itself:
-            indent = " " * (3 + _LABEL)
-            needed = f"needs {choice.needs} at {host}, which cannot be seen from here"
-            lines += [
-                Content.styled(indent + each, "$text-warning") for each in wrap(needed, max(20, width - len(indent)))
-            ]
+            needed = f"needs {choice.needs} at {host}, cannot be seen from here"
+            lines += [Content.styled(f"   {each}", "$text-warning") for each in wrap(needed, max(20, width - 3))]
     return lines
 
 
