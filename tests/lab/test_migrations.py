@@ -5,16 +5,20 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from kvmtui.engine.adoption import Adoption
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
+from kvmtui.model.actions import ACTIONS
 from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.migration_progress import Verdict
 from kvmtui.model.vm import VmKey
+from kvmtui.ui import acting
 from tests.lab.conftest import Guest, GuestFactory
 from tests.lab.lab import Host, Lab, wait_until
 from tests.lab.tools import LabError
@@ -145,6 +149,7 @@ def test_bandwidth_and_pause_bring_it_over(lab: Lab, guest: GuestFactory, mover:
     mover.engine.steer(key, Steer.PAUSE_GUEST)
     mover.see(key, lambda one: "paused until" in one.message, "the guest to be paused")
     assert state(lab.h1, web) == "paused"
+    mover.see(key, lambda one: one.paused_at_s is not None, "the time since when it stands still")
     mover.engine.steer(key, Steer.BANDWIDTH, 0)
     assert mover.end(key).phase is Phase.DONE
     assert_only_at(web, lab.h2, lab.h1)
@@ -281,6 +286,32 @@ def test_what_virsh_began_is_followed_and_can_be_ended(lab: Lab, guest: GuestFac
         assert mover.end(key).phase is Phase.CANCELLED
         assert virsh.wait(30) != 0
     assert_only_at(web, lab.h1, lab.h2)
+
+
+def test_a_second_kvmtui_is_refused_at_once_and_nobody_takes_the_half_that_arrives_for_the_vm(
+    lab: Lab, guest: GuestFactory, mover: Mover
+) -> None:
+    web = guest(lab.h1, "web1")
+    key = mover.move(web, lab.h1, lab.h2, SLOW)
+    mover.midway(key)
+    with patch.object(Adoption, "look"):
+        second = Mover(lab)
+        try:
+            assert second.move(web, lab.h1, lab.h2, MigrationOptions()) == key
+            one = second.end(key, 5)
+        finally:
+            second.engine.stop()
+    assert (one.phase, one.message) == (Phase.FAILED, "it is already being moved: w shows the move")
+    here, there = (mover.engine.fleet.vm(VmKey(host.uri, web.uuid)) for host in lab.hosts)
+    assert here is not None
+    assert there is not None
+    for action in ACTIONS:
+        why = acting.refusal(action, there, mover.engine.fleet, read_only=False)
+        assert why == "it is arriving from h1: w shows the move"
+    mover.engine.steer(key, Steer.BANDWIDTH, 0)
+    assert mover.end(key).phase is Phase.DONE
+    assert_only_at(web, lab.h2, lab.h1)
+    wait_until(lambda: (vm := mover.engine.fleet.vm(there.key)) is not None and vm.job is None, "it to have arrived")
 
 
 def test_a_kvmtui_that_is_started_anew_finds_its_migration(lab: Lab, guest: GuestFactory, mover: Mover) -> None:
