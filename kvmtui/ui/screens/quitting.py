@@ -63,7 +63,7 @@ def _consequences(unfinished: Unfinished) -> list[str]:
     if unfinished.carried:
         said.append("A move that kvmtui carries itself (managed) breaks off; its VM may be left paused.")
     if unfinished.going:
-        said.append("A migration that the hosts carry goes on; how it ends is not seen here.")
+        said.append("What the hosts carry goes on; how it ends is not seen here.")
     if unfinished.waiting or unfinished.plan is not None:
         said.append("What has not begun is not moved.")
     return said
