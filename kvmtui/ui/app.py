@@ -118,7 +118,7 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
         return self.return_code or code or 0
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Let ^Q and ^P reach the guest while its console has the focus; what the palette offers is the main screen's."""
+        """Let ^Q and ^P reach a console that has the focus; what the palette offers is the main screen's alone."""
         if action == "command_palette" and self.screen_stack[-1:] != [self.main_screen]:
             return False
         return not guest_gets_key(self, action) and super().check_action(action, parameters)
