@@ -147,6 +147,8 @@ class ConsoleTerminal:
         if self.log is not None and (output.data or output.skipped_bytes):
             try:
                 self.log.write(output.data, output.skipped_bytes)
+                if self.log.dropped_bytes:
+                    self.remark = f"the log's folder does not answer: {self.log.dropped_bytes} bytes are not logged"
             except OSError as error:
                 self.stop_log(f"the log has ended: {error.strerror}")
             except LogFull:
