@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from kvmtui import __version__
 from kvmtui.config import (
@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # A thread may be stuck in a call that never returns, and leaving by the normal way would wait for it.
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            # It is None where it was closed before the start.
+            if stream is not None:
+                stream.flush()
         except OSError:
             code = code or 1
     logging.shutdown()
@@ -65,9 +67,13 @@ def run(arguments: Sequence[str]) -> int:
         return leave.code
     except ConfigError as error:
         # Over the line that said that kvmtui is starting.
-        clear = _CLEAR_LINE if sys.stderr.isatty() else ""
+        clear = _CLEAR_LINE if _are_terminals(sys.stderr) else ""
         print(f"{clear}kvmtui: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201
         return _USAGE_ERROR
+
+
+def _are_terminals(*streams: TextIO | None) -> bool:
+    return all(stream is not None and stream.isatty() for stream in streams)
 
 
 class _Leave(Exception):
@@ -246,36 +252,15 @@ def _start_log(file: Path | None) -> None:
 def _confirm(settings: Settings) -> None:
     """Ask once about each URI that does more than connect; raises `ConfigError` unless all are agreed to."""
     risky = [host.uri for host in settings.hosts if risks(host.uri)]
-    if not risky or settings.trust_uris:
-        return
-    from kvmtui.engine.trusted_uris import TrustedUris
+    if risky and not settings.trust_uris:
+        from kvmtui.engine.trusted_uris import confirm
 
-    trusted = TrustedUris()
-    for uri in risky:
-        if uri in trusted:
-            continue
-        shown = clean(without_secrets(uri), 1000)
-        reasons = [f"it {clean(risk, 1000)}" for risk in risks(uri)]
-        if not all(stream.isatty() for stream in (sys.stdin, sys.stderr)):
-            raise ConfigError(f"{shown}: {'; '.join(reasons)}; where nobody can be asked, --trust-uris allows it")
-        lines = [f"{_CLEAR_LINE}{shown}", *(f"  {reason}" for reason in reasons), "Connect to it from now on? [y/N] "]
-        sys.stderr.write("\n".join(lines))
-        sys.stderr.flush()
-        try:
-            answer = sys.stdin.readline()
-        except (KeyboardInterrupt, UnicodeDecodeError):
-            answer = ""
-        if answer.strip().lower() not in ("y", "yes"):
-            raise ConfigError(f"{shown} was not agreed to; nothing was connected")
-        try:
-            trusted.add(uri)
-        except OSError as error:
-            sys.stderr.write(f"That cannot be remembered, and will be asked again: {error.strerror}\n")
+        confirm(risky)
 
 
 def _dashboard(settings: Settings) -> int:
     # Textual draws on standard error.
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+    if not _are_terminals(sys.stdin, sys.stdout, sys.stderr):
         raise ConfigError("the dashboard needs a terminal: run it in one, with nothing redirected")
     if os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
         raise ConfigError("the terminal type is not known: set TERM, for example TERM=xterm-256color")

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Protocol
 
 from kvmtui.hypervisor.errors import HypervisorError, LinkLost
@@ -11,7 +12,7 @@ from kvmtui.hypervisor.lanes import Lane, Opener
 from kvmtui.hypervisor.protocol import Connection, ConsoleStream
 
 _log = logging.getLogger(__name__)
-_INTERRUPT = b"\x03"
+_LINE_END = b"\r"
 _PIECE_BYTES = 256
 _BYTES_PER_S = 20_000
 """How fast a paste is sent. An emulated UART took 50,000 a second without a loss from a guest that runs under TCG."""
@@ -30,9 +31,6 @@ class AttachmentOwner(Protocol):
     def ended(self, attachment: "Attachment", reason: str, *, by_host: bool) -> None:
         """Take note that nothing more will come, and whether the host ended it or the link."""
 
-    def told(self, attachment: "Attachment", text: str) -> None:
-        """Take what came of a break."""
-
 
 class Attachment:
     """A console opened once; any thread may call any method, and none waits for the host."""
@@ -45,15 +43,19 @@ class Attachment:
         self._stream: ConsoleStream | None = None
         self._closed = False
         self._unsent = bytearray()
+        self._unsent_lines = 0
         self._sending = False
         self._lock = threading.Lock()
 
-    def open(self, uuid: str, device: str | None, *, force: bool) -> None:
-        """Attach; the owner is told of the outcome. What was written for a try before, and not sent, is dropped."""
-        with self._lock:
-            self._unsent.clear()
+    def open(self, uuid: str, device: str | None, *, force: bool, first: Callable[[], None] = lambda: None) -> None:
+        """Attach, after `first`; the owner is told of the outcome.
+
+        What was written for a try before, and not sent, is dropped.
+        """
+        self.drop_unsent()
 
         def attach(connection: Connection) -> None:
+            first()
             self._stream = connection.open_console(uuid, _Sink(self, self._owner), device, force=force)
             if self._closed:
                 self._stream.close()
@@ -64,14 +66,25 @@ class Attachment:
     def write(self, data: bytes) -> bool:
         """Send bytes to the guest when it takes them; return whether there was room to keep them until then."""
         with self._lock:
-            if data == _INTERRUPT:
-                # It is meant to stop what has not got there yet, too.
-                self._unsent.clear()
             if len(self._unsent) + len(data) > _UNSENT_BYTES:
                 return False
             self._unsent += data
+            self._unsent_lines += data.count(_LINE_END)
         self.go_on()
         return True
+
+    def drop_unsent(self) -> bytes:
+        """Drop what has not been sent, and return it."""
+        with self._lock:
+            dropped = bytes(self._unsent)
+            self._unsent.clear()
+            self._unsent_lines = 0
+        return dropped
+
+    @property
+    def unsent_lines(self) -> int:
+        """How many lines of a paste have not been sent, the last one's rest included; 0 while none is under way."""
+        return self._unsent_lines + 1 if len(self._unsent) > _PIECE_BYTES else 0
 
     def reply(self, data: bytes) -> None:
         """Send an answer to a question of the guest's, unless others still wait: it can ask without end."""
@@ -89,17 +102,18 @@ class Attachment:
             self._sending = True
         self._lane.submit(self._send)
 
-    def send_break(self) -> None:
-        """Let the guest see a break on the line; the owner is told of the outcome."""
+    def send_break(self, first: Callable[[], None], ended: Callable[[BaseException | None, str], None]) -> None:
+        """Let the guest see a break on the line, after `first`; `ended` gets why it was not sent, or what to say."""
 
-        def send(_: Connection) -> None:
-            try:
-                told = self._stream.send_break() if self._stream is not None else ""
-            except HypervisorError as error:
-                told = f"no break was sent: {error}"
-            self._owner.told(self, told)
+        def send(_: Connection) -> str:
+            first()
+            return self._stream.send_break() if self._stream is not None else ""
 
-        self._lane.submit(send)
+        def answered(done: "Future[str]") -> None:
+            error = done.exception()
+            ended(error, "" if error is not None else done.result())
+
+        self._lane.submit(send).add_done_callback(answered)
 
     def close(self) -> None:
         """End it after the piece that is being sent; the rest is dropped with the lane."""
@@ -148,6 +162,7 @@ class Attachment:
         with self._lock:
             # It may have been dropped meanwhile.
             sent = min(sent, len(self._unsent))
+            self._unsent_lines -= self._unsent.count(_LINE_END, 0, sent)
             del self._unsent[:sent]
             more = bool(self._unsent)
         if more:

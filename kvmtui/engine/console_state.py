@@ -20,6 +20,18 @@ class ConsoleState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleDeed:
+    """Something that was done to a console on request, and what came of it."""
+
+    what: str
+    """Such as "send a break to"."""
+    done: bool
+    message: str = ""
+    command: str = ""
+    """The equivalent virsh line."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConsoleOutput:
     """What has come since the last look."""
 
@@ -31,3 +43,9 @@ class ConsoleOutput:
     """Why it is not open and what to do, or, once, what came of a request; cleaned."""
     key: VmKey | None = None
     """Where the guest is now: it follows a migration."""
+    mark: str = ""
+    """What the console itself has to show before `data`, on a line of its own; cleaned."""
+    deeds: tuple[ConsoleDeed, ...] = ()
+    """What has ended of what was asked for."""
+    drops_line: bool = False
+    """Whether what is typed is dropped up to the next Enter or ^C, for its beginning was lost."""

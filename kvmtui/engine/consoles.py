@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from math import inf
 
 from kvmtui.engine.attachment import Attachment
-from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
-from kvmtui.engine.whereabouts import find_vm, has_left, why_absent
+from kvmtui.engine.audit import Audit, Entry
+from kvmtui.engine.console_record import ConsoleRecord
+from kvmtui.engine.console_state import ConsoleDeed, ConsoleOutput, ConsoleState
+from kvmtui.engine.typed_line import INTERRUPT, TypedLine
+from kvmtui.engine.whereabouts import find_vm, has_left, is_held_for_move, why_absent
 from kvmtui.hypervisor.errors import (
     CallTimedOut,
     ConnectFailed,
@@ -36,6 +39,7 @@ _CLOSE_LINGERS_S, _LINK_LINGERS_S = 5.0, 40.0
 """How long libvirtd may hold a session that was closed, and one whose link broke: its keepalive takes half a minute."""
 _HELD_AGAIN_S = 3.0
 """How often is looked whether a console that another client has is free: opening it is the only way to know."""
+_NOT_FREE = "another client has it, or the host has not let go of the last session yet; it is tried again by itself"
 # After these the same may succeed in a moment, when the VM runs again or its host is back.
 _PASSING = (LinkLost, ConnectFailed, CallTimedOut, InvalidState, VmGone)
 
@@ -50,6 +54,7 @@ class ConsoleHosts:
     look: Callable[[str], None]
     """Asks for a fresh look at a host soon."""
     clock: Callable[[], float]
+    audit: Audit
 
 
 class Console:
@@ -86,8 +91,14 @@ class Console:
         self._was_ours = False
         """Whether this guest's console was open here until the host ended that: who has it now has taken it over."""
         self._closed = False
+        self._record = ConsoleRecord(hosts.fleet, hosts.audit)
+        self._line = TypedLine(hosts.clock)
+        self._mark = self._lost = ""
+        """What the console has to show, and what it will have when it is open again."""
+        self._run: tuple[str, int | None] = ("", None)
+        """The host and the id of the run that it was open to last."""
         self._lock = threading.Lock()
-        self._attach(key, force=False, was=ConsoleState.OPENING)
+        self._attach(key, force=False, was=ConsoleState.OPENING, asked=True)
 
     @property
     def closed(self) -> bool:
@@ -97,19 +108,55 @@ class Console:
     def take(self) -> ConsoleOutput:
         """Return and forget what has come."""
         with self._lock:
-            found = ConsoleOutput(b"".join(self._chunks), self._skipped, self._state, self._message, self._key)
+            found = ConsoleOutput(
+                b"".join(self._chunks),
+                self._skipped,
+                self._state,
+                self._message,
+                self._key,
+                self._mark,
+                self._record.take_deeds(),
+                drops_line=self._line.drops,
+            )
             self._chunks.clear()
             self._buffered = self._skipped = 0
+            self._mark = ""
             if self._state is ConsoleState.OPEN:
                 self._message = ""
         return found
 
     def write(self, data: bytes) -> None:
         """Send bytes to the guest when it takes them; what is written while it is neither open nor opening is lost."""
+        vm = self._hosts.fleet().vm(self._key)
         with self._lock:
             attachment = self._attachment if self._state in (ConsoleState.OPEN, ConsoleState.OPENING) else None
-        if attachment is not None and not attachment.write(data):
+            if attachment is None:
+                self._line.missed(data)
+            elif not self._line.sends(data, stands_still=is_held_for_move(vm)):
+                attachment = None
+        if attachment is None:
+            self._wake()
+            return
+        # An interrupt is meant to stop what has not got there yet, too.
+        dropped = attachment.drop_unsent() if data == INTERRUPT else b""
+        if b"\r" in dropped:
+            lines = dropped.rstrip(b"\r").count(b"\r") + 1
+            self.told(attachment, f"paste stopped: {lines} line{'' if lines == 1 else 's'} not sent")
+        elif dropped:
+            self.told(attachment, f"stopped: {len(dropped)} bytes not sent")
+        if not attachment.write(data):
             self.told(attachment, "too much at once: this was not sent")
+
+    def missed(self, data: bytes) -> None:
+        """Take note of keys that were typed while they could not be sent."""
+        with self._lock:
+            self._line.missed(data)
+
+    @property
+    def unsent_lines(self) -> int:
+        """How many lines of a paste have not been sent yet; 0 while none is under way."""
+        attachment = self._attachment
+        return 0 if attachment is None else attachment.unsent_lines
 
     def reply(self, data: bytes) -> None:
         """Answer a question of the guest's; dropped while others wait, so that keys do not wait behind answers."""
@@ -121,28 +168,45 @@ class Console:
     def take_over(self) -> None:
         """Attach to a console that is held, ending the other client's session."""
         _log.info("intent take over the console of %s on %s", *reversed(self._key))
-        self._attach(self._key, force=True, was=ConsoleState.HELD)
+        self._attach(self._key, force=True, was=ConsoleState.HELD, asked=True)
 
     def reattach(self) -> None:
         """Try again now."""
         state = self._state
         if state not in (ConsoleState.OPEN, ConsoleState.OPENING):
             self._failures = 0
-            self._attach(find_vm(self._hosts.fleet(), self._key, -inf) or self._key, force=False, was=state)
+            found = find_vm(self._hosts.fleet(), self._key, -inf) or self._key
+            self._attach(found, force=False, was=state, asked=True)
 
     def send_break(self) -> None:
         """Let the guest see a break on the line; `take` tells what came of it."""
         with self._lock:
             attachment = self._attachment if self._state is ConsoleState.OPEN else None
-        if attachment is not None:
-            _log.info("intent break on the console of %s on %s", *reversed(self._key))
-            attachment.send_break()
+        if attachment is None:
+            return
+        _log.info("intent break on the console of %s on %s", *reversed(self._key))
+        entry = self._record.intent(self._key, "send-break")
+
+        def ended(error: BaseException | None, told: str) -> None:
+            if error is not None and not isinstance(error, HypervisorError):
+                _log.error("sending a break", exc_info=error)
+            why = "" if error is None else str(error)
+            entry.outcome("done" if error is None else "failed", told or why)
+            self._record.add_deed(ConsoleDeed("send a break to", error is None, clean_message(why)))
+            self.told(attachment, told if error is None else f"no break was sent: {why}")
+            self._wake()
+
+        attachment.send_break(entry.wait, ended)
 
     def close(self) -> None:
         """End the session, dropping what has not been sent."""
         with self._lock:
             self._closed = True
             attachment, self._attachment = self._attachment, None
+            was_open = self._state is ConsoleState.OPEN
+            entry = self._record.leave_session()
+        if entry is not None:
+            entry.outcome("ended" if was_open else "failed", "left" if was_open else "left before it was open")
         if attachment is not None:
             self._let_go[self._key] = self._hosts.clock() + _CLOSE_LINGERS_S
             attachment.close()
@@ -188,14 +252,19 @@ class Console:
         if error is None:
             was, message = (ConsoleState.HELD, "free now: attached") if knocked else (ConsoleState.OPENING, "")
             # It may have ended already, or the VM have left meanwhile.
-            if not self._change(attachment, ConsoleState.OPEN, message, was=was):
+            if self._change(attachment, ConsoleState.OPEN, message, was=was):
+                self._note_open(knocked=knocked)
+            else:
                 attachment.close()
         elif knocked and isinstance(error, ConsoleBusy):
             pass
         elif isinstance(error, HypervisorError):
             self._failed(attachment, error)
         else:
-            self._change(attachment, ConsoleState.ENDED, "an internal error; run with --log FILE to see it")
+            why = "an internal error; run with --log FILE to see it"
+            entry = self._broke(attachment)
+            self._change(attachment, ConsoleState.ENDED, why)
+            self._record.failed(entry, self._key, why)
 
     def output(self, attachment: Attachment, data: bytes) -> None:
         """Take bytes from the guest; the oldest are dropped when nobody empties the buffer."""
@@ -218,6 +287,7 @@ class Console:
         `by_host` says that the host ended it, over a link that is in order.
         """
         lasted_s = self._hosts.clock() - self._since_s
+        entry = self._broke(attachment)
         if self._change(attachment, ConsoleState.WAITING, reason):
             # One that ends as it begins is tried less and less, as one that does not begin.
             self._failures = self._failures + 1 if lasted_s < _SOUND_S else 0
@@ -225,6 +295,8 @@ class Console:
             self._let_go[self._key] = self._hosts.clock() + (_CLOSE_LINGERS_S if by_host else _LINK_LINGERS_S)
             attachment.close()
             self._hosts.look(self._key.host)
+        if entry is not None:
+            entry.outcome("ended", reason)
 
     def told(self, attachment: Attachment, text: str) -> None:
         """Show a text once while the console is open."""
@@ -237,8 +309,11 @@ class Console:
 
     # Steps from one state to the next.
 
-    def _attach(self, key: VmKey, *, force: bool, was: ConsoleState) -> None:
-        """Open a new stream, unless the state is not what it was any more: two streams would shut each other out."""
+    def _attach(self, key: VmKey, *, force: bool, was: ConsoleState, asked: bool = False) -> None:
+        """Open a new stream, unless the state is not what it was any more: two streams would shut each other out.
+
+        What was `asked` for by the user is announced to the audit; what happens by itself only when it has succeeded.
+        """
         with self._lock:
             if self._closed or self._state is not was:
                 return
@@ -250,7 +325,9 @@ class Console:
             self._attachment, self._knocking = attachment, False
             self._key, self._state, self._message = key, ConsoleState.OPENING, ""
             self._since_s = self._hosts.clock()
-        attachment.open(key.uuid, self._device, force=force)
+            first = self._record.opening(key, force=force, asked=asked)
+            self._lost = self._line.resume(same_line=was is ConsoleState.WAITING and self._same_line(key))
+        attachment.open(key.uuid, self._device, force=force, first=first)
         if before is not None:
             if before is not attachment:
                 before.close()
@@ -266,10 +343,40 @@ class Console:
             self._knocking, self._knocked_at_s = True, now_s
         attachment.open(self._key.uuid, self._device, force=False)
 
+    def _note_open(self, *, knocked: bool) -> None:
+        """Take note that a stream is open, and tell of it."""
+        with self._lock:
+            if knocked:
+                self._lost = self._line.resume(same_line=False)
+            self._line.resumed()
+            key, run, fleet = self._key, self._run, self._hosts.fleet()
+            vm, host = fleet.vm(key), fleet.hosts.get(key.host)
+            self._run = (key.host, vm.id if vm is not None else None)
+            if self._lost:
+                moved = run[0] not in ("", key.host) and host is not None
+                self._mark = clean_message(f"now on {host.name}: {self._lost}" if moved and host else self._lost)
+        self._record.opened(key)
+        self._wake()
+
+    def _broke(self, attachment: Attachment) -> Entry | None:
+        """Take note that a stream ended or never began; return what the audit has of it."""
+        with self._lock:
+            if attachment is not self._attachment:
+                return None
+            self._line.broke(unsent=bool(attachment.drop_unsent()))
+            return self._record.leave_session()
+
+    def _same_line(self, key: VmKey) -> bool:
+        """Whether the guest there is in the run that it was in, so that it still has what was typed."""
+        vm = self._hosts.fleet().vm(key)
+        host, run = self._run
+        return bool(host) and (host != key.host or (vm is not None and vm.id == run))
+
     def _failed(self, attachment: Attachment, error: HypervisorError) -> None:
         self._failures += 1
         with self._lock:
             self._knocking = self._knocking and attachment is not self._attachment
+        self._record.failed(self._broke(attachment), self._key, str(error))
         # With a connection that is there a guest is attached to as soon as it starts, or the other client leaves.
         connected = False
         if isinstance(error, InvalidState):
@@ -281,7 +388,7 @@ class Console:
         elif isinstance(error, _PASSING):
             changed = self._change(attachment, ConsoleState.WAITING, f"{error}; it is tried again by itself")
         elif isinstance(error, ConsoleBusy) and self._hosts.clock() < self._let_go.get(self._key, -inf):
-            changed = self._change(attachment, ConsoleState.WAITING, "the host has not let go of the last session yet")
+            changed = self._change(attachment, ConsoleState.WAITING, _NOT_FREE)
         elif isinstance(error, ConsoleBusy):
             connected = True
             what = "has taken this console over" if self._was_ours else "has this console open"

@@ -18,7 +18,7 @@ from kvmtui.engine.whereabouts import AWAY
 from kvmtui.hypervisor.errors import CallTimedOut, NotPermitted
 from kvmtui.hypervisor.lanes import HostLanes, Opener
 from kvmtui.hypervisor.protocol import Backend, Connection
-from kvmtui.model.actions import ActionRequest, ActionResult, Verb
+from kvmtui.model.actions import ActionRequest, ActionResult, Outcome, Verb
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
 from kvmtui.model.host import Link
@@ -144,6 +144,8 @@ class Engine:
             self._consoles.close()
         if self._plans is not None:
             self._plans.close()
+        if self._migrations is not None:
+            self._migrations.close()
         for poller in self._pollers.values():
             poller.close()
         if self._audit is not None:
@@ -181,10 +183,14 @@ class Engine:
 
     def submit(self, request: ActionRequest) -> None:
         """Start an action; its result comes by `listeners.action_finished`."""
-        moving = (one.request.key for one in self.migrations if not one.phase.ended)
-        if request.action.verb is Verb.CANCEL_JOB and request.key in moving:
+        moving = [one.request for one in self.migrations if not one.phase.ended]
+        if request.action.verb is Verb.CANCEL_JOB and request.key in [each.key for each in moving]:
             # Who follows the migration has to know that it was asked for: its end would read like a failure.
             self.steer(request.key, Steer.ABORT)
+            return
+        if request.key in [VmKey(each.destination, each.key.uuid) for each in moving]:
+            # It was asked for before that was seen.
+            self._action_finished(ActionResult(request, Outcome.REFUSED, "it is arriving from another host"))
             return
         if self._actions is None:
             from kvmtui.engine.actions import Actions
@@ -249,7 +255,11 @@ class Engine:
 
             self._consoles = Consoles(
                 ConsoleHosts(
-                    lambda: self.fleet, self._console_opener, lambda host: self._pollers[host].wake(), self.clock
+                    lambda: self.fleet,
+                    self._console_opener,
+                    lambda host: self._pollers[host].wake(),
+                    self.clock,
+                    self.audit,
                 )
             )
         return self._consoles.open(key, wake, device)
@@ -353,7 +363,7 @@ class Engine:
             if self._migrations is not None:
                 self._migrations.watch(uri)
             if self._sees_movers(uri):
-                self._moves().adopt()
+                self._moves().adopt(uri)
             if self._preflights is not None:
                 self._preflights.watch(uri)
             self._watch_evenness()

@@ -33,6 +33,8 @@ class Aftermath:
         """`call` has `look` called for a flight before long; `recover` takes one away to go on with its post-copy."""
         self.ended: deque[Flight] = deque(maxlen=_REMEMBERED)
         """Newest first."""
+        self.restless: dict[Flight, None] = {}
+        """Those of which something is still to be found out or mended."""
         self._pollers = pollers
         self._errands = errands
         self._changed = changed
@@ -40,12 +42,25 @@ class Aftermath:
         self._recover = recover
         self._clock = clock
 
+    def add(self, flight: Flight) -> None:
+        """Keep a migration that has just ended; who was kept longest goes, and is looked after no more."""
+        if len(self.ended) == _REMEMBERED:
+            self.restless.pop(self.ended[-1], None)
+        self.ended.appendleft(flight)
+        self.restless[flight] = None
+
+    def take_back(self, flight: Flight) -> None:
+        """Let go of one that is under way again."""
+        self.ended.remove(flight)
+        self.restless.pop(flight, None)
+
     def repair(self, key: VmKey, kind: RepairKind) -> None:
         """Begin a repair: both hosts are asked again first."""
         flight = next((flight for flight in self.ended if flight.view.request.key == key), None)
         if flight is None or flight.repairing is not None or kind not in [offer.kind for offer in flight.view.repairs]:
             return
         _log.info("intent repair (%s) of migrating %s", kind.value, flight)
+        self.restless[flight] = None
         flight.repairing, flight.sides, flight.ask_at_s = kind, None, self._clock()
         self._show(flight, f"{kind.value}: asking both hosts first")
         self.look(flight)
@@ -58,15 +73,24 @@ class Aftermath:
 
     def mended(self, flight: Flight, kind: RepairKind, outcome: str) -> None:
         """Take note of how a repair ended, and ask both hosts how it stands now."""
+        self.restless[flight] = None
         flight.repairing, flight.look_again = None, True
         flight.sides, flight.ask_at_s = None, self._clock()
         self._show(flight, f"{kind.value}: {outcome}")
 
     def look(self, flight: Flight) -> None:
         """Go on with what is to be found out or mended; waits for no host."""
-        unknown = flight.view.phase is Phase.UNKNOWN and not flight.superseded
-        if flight.errands or not (flight.repairing or flight.look_again or unknown):
+        if flight.errands:
             return
+        if flight.repairing is None:
+            unknown = flight.view.phase is Phase.UNKNOWN and not flight.superseded
+            if not (flight.look_again or unknown):
+                self.restless.pop(flight, None)
+                return
+            sides = flight.view.request.key.host, flight.view.request.destination
+            if flight.sides is None and not all(self._pollers[host].up for host in sides):
+                # The poller asks a host that is away more and more seldom; this is not to ask in its stead.
+                return
         answers = flight.ask(self._pollers, self._clock(), partial(self._call, flight))
         if answers is None:
             return
@@ -118,6 +142,6 @@ class Aftermath:
         if judgement is None or not judgement.phase.ended:
             flight.show(flight.view.phase, message)
         else:
-            flight.show(judgement.phase, message, repairs=judgement.repairs)
+            flight.show(judgement.phase, message, repairs=judgement.repairs, astray=judgement.astray)
             flight.told_end()
         self._changed(flight.view)

@@ -3,8 +3,9 @@
 The rows are those of libvirt's own recovery: src/qemu/qemu_process.c, qemuProcessRecoverMigration*.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from kvmtui.engine.job_probe import UNNAMED
 from kvmtui.hypervisor.errors import HypervisorError, JobCancelled, MigrationUnsafe, VmGone
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.hypervisor.samples import Identity
@@ -15,8 +16,7 @@ from kvmtui.model.vm import Job, VmState
 
 _ON_THE_WAY = ("migrating", "starting up")
 """Why a VM is paused that libvirt itself is about to resume, or to end."""
-_MAY_BE_MIGRATION = ("migration", "job")
-"""libvirt before 3.3 does not tell what kind of job it is."""
+_MAY_BE_MIGRATION = ("migration", UNNAMED)
 _NO_POST_COPY = "Postcopy is not supported"
 """What QEMU says where its user may not catch page faults (userfaultfd)."""
 
@@ -90,6 +90,7 @@ class Case:
     persistent: bool | None = None
     """Whether it had a definition when it started; None: not known."""
     was_paused: bool = False
+    peer_to_peer: bool = True
     aborted: bool = False
     absent: frozenset[str] = frozenset()
     """Volumes that were proven not to exist at the destination before it started."""
@@ -105,6 +106,8 @@ class Judgement:
     """`VERIFYING`: ask again; `RUNNING`: it goes on."""
     message: str = ""
     repairs: tuple[Repair, ...] = ()
+    astray: bool = False
+    """As in `Migration`."""
 
 
 _ASK_AGAIN = Judgement(Phase.VERIFYING, "asking both hosts where it is")
@@ -112,7 +115,21 @@ _ASK_AGAIN = Judgement(Phase.VERIFYING, "asking both hosts where it is")
 
 def judge(case: Case, source: Told, destination: Told) -> Judgement:
     """Return how the migration stands or ended."""
-    if "post-copy failed" in (source.reason, destination.reason):
+    judgement = _judge(case, source, destination)
+    alone = source.active != destination.active
+    if case.request.options.offline:
+        copied = not case.request.options.undefine_source
+        alone = copied or (source.identity is None) != (destination.identity is None)
+    to_mend = any(each.kind is not RepairKind.DELETE_COPIES for each in judgement.repairs)
+    return replace(judgement, astray=judgement.phase.ended and (to_mend or not alone or _broken(source, destination)))
+
+
+def _broken(source: Told, destination: Told) -> bool:
+    return "post-copy failed" in (source.reason, destination.reason)
+
+
+def _judge(case: Case, source: Told, destination: Told) -> Judgement:
+    if _broken(source, destination):
         return _post_copy_broken(case, source, destination)
     if source.active and source.job is not None:
         return _job_at_source(case, source, destination)
@@ -185,6 +202,8 @@ def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
             said.append("set vm.unprivileged_userfaultfd=1 by sysctl on both hosts, or move it without post-copy")
     elif case.error is None and not case.aborted:
         said.append("libvirt reports success, but it is still at the source" if case.certain else "it did not move")
+    if not paused and case.error is not None and not isinstance(case.error, JobCancelled):
+        said.insert(1, "it stays at the source")
     if paused:
         said.append(f"it is paused at the source{f' ({here.reason})' if here.reason else ''}")
         repairs.append(offer(RepairKind.RESUME_SOURCE, case.request))
@@ -231,11 +250,15 @@ def _post_copy_broken(case: Case, source: Told, destination: Told) -> Judgement:
     said = f"{case.error}; " if case.error is not None else ""
     if source.active and destination.active:
         words = "post-copy broke off: its memory is on both hosts, so destroy neither"
-        return Judgement(Phase.FAILED, f"{said}{words}", (offer(RepairKind.RECOVER_POST_COPY, case.request),))
+        return Judgement(Phase.FAILED, f"{said}{words}", (_recovery(case),))
     if not case.settled:
         return _ASK_AGAIN
     words = "post-copy broke off and a part of its memory is lost: force it off and start it anew"
     return Judgement(Phase.FAILED, f"{said}{words}; source: {source}, destination: {destination}")
+
+
+def _recovery(case: Case) -> Repair:
+    return offer(RepairKind.RECOVER_POST_COPY, case.request, peer_to_peer=case.peer_to_peer)
 
 
 def _offline(case: Case, source: Told, destination: Told) -> Judgement:

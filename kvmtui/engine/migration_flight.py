@@ -11,7 +11,7 @@ from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.migration_end import Case, Judgement, Told, judge, look_at_destination, look_at_source, unanswered
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.store import Pending
-from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled, LinkLost, NotStarted
+from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError, JobCancelled, LinkLost, NotStarted, VmGone
 from kvmtui.hypervisor.lanes import Call, settle
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.clean import clean
@@ -144,6 +144,14 @@ class Flight:
         return told if isinstance(told, HypervisorError) else None
 
     @property
+    def refused(self) -> str:
+        """Why its call ended before libvirt was told anything, or ""."""
+        error = self.error
+        if error is None or _lost(error) or self.begun or self.adrift or self.recovering:
+            return ""
+        return "nothing was done: it is not at the source any more" if isinstance(error, VmGone) else str(error)
+
+    @property
     def certain(self) -> bool:
         """Whether libvirt itself has said how its call ended."""
         return not self.adrift and not _lost(self.error)
@@ -166,6 +174,7 @@ class Flight:
             settled=settled,
             persistent=self.persistent,
             was_paused=self.was_paused,
+            peer_to_peer=self.view.peer_to_peer,
             aborted=self.aborting,
             absent=frozenset(self.absent),
             paths=self.paths,
@@ -178,8 +187,8 @@ class Flight:
             return judge(self.case(settled=waited_s >= tidying_s), source, destination)
         return unanswered(self.case(settled=waited_s >= _PATIENCE_S), source, destination)
 
-    def take(self, job: Job, reason: str, now_s: float, message: str | None) -> None:
-        """Take in the job's figures; `reason` is why the VM is in its state at the source."""
+    def take(self, job: Job, state: VmState | None, reason: str, now_s: float, message: str | None) -> None:
+        """Take in the job's figures, and the VM's state at the source and why it is in it, where that is known."""
         self.moved_bytes = self.moved_bytes or bool(job.bytes_per_s) or (job.iteration or 0) > 0
         self.broken = not self.recovering and reason == "post-copy failed"
         self.post_copy = self.post_copy or bool(job.post_copy_requests) or reason == "post-copy"
@@ -187,7 +196,9 @@ class Flight:
         progress = self.tracker.take(job, now_s, post_copy=self.post_copy, downtime_s=downtime_s)
         if message is None and self.fades_at_s is not None and now_s >= self.fades_at_s:
             message, self.fades_at_s = "", None
-        self.show(Phase.RUNNING, message, job=job, progress=progress)
+        paused = state is VmState.PAUSED and not self.was_paused and not self.post_copy
+        paused_at_s = (self.view.paused_at_s or now_s) if paused else None
+        self.show(Phase.RUNNING, message, job=job, progress=progress, paused_at_s=paused_at_s)
 
     def show(self, phase: Phase, message: str | None = None, **more: Any) -> None:
         """Bring what is shown up to date; what is not given stays."""
@@ -224,7 +235,11 @@ class Flight:
         now = connection.identity(request.key.uuid)
         if now.id != request.vm_id:
             raise HypervisorError("it is not in the same run any more as when the key was pressed")
-        if not self.moved_bytes and self.view.peer_to_peer is peer_to_peer:
+        job = connection.job(request.key.uuid) if now.state.active else None
+        if job is not None and job.operation == "migration":
+            # Somebody else's: libvirt would let this one wait for it, and then say something else.
+            raise HypervisorError("it is already being moved: w shows the move")
+        if not self.begun:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
         if request.options.disks is DiskMove.COPY and not self.paths:
             disks = connection.config(request.key.uuid).disks

@@ -19,7 +19,7 @@ _DEADLINE_S = 10.0
 def possible(flight: Flight, state: VmState | None) -> frozenset[Steer]:
     """Return what can be done to a migration now; `state` is the VM's at the source, where that is known."""
     phase, options = flight.view.phase, flight.view.request.options
-    if phase in (Phase.QUEUED, Phase.STARTING):
+    if phase in (Phase.QUEUED, Phase.STARTING, Phase.VERIFYING):
         return frozenset({Steer.ABORT})
     if phase is not Phase.RUNNING:
         return frozenset()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 
 from kvmtui.engine.adoption import Adoption
 from kvmtui.engine.audit import Audit, Entry, chosen_options
@@ -57,6 +58,7 @@ class Migrations:
         self._aftermath = Aftermath(pollers, self._errands, changed, self._call, self._recover, clock)
         self._adoption = Adoption(pollers, self._adopt)
         self._lock = threading.RLock()
+        self._closed = False
 
     @property
     def all(self) -> tuple[Migration, ...]:
@@ -111,6 +113,11 @@ class Migrations:
                 self._send(flight, what, value)
 
     def _abort(self, flight: Flight) -> None:
+        if flight.view.phase is Phase.VERIFYING:
+            # Its call has ended: there is nothing to abort but the wait for hosts that tidy up, or do not answer.
+            flight.returned_at_s = -inf
+            self._show(flight, flight.view.phase, "asking both hosts once more")
+            return
         flight.aborting = True
         if flight.begun or flight.adrift:
             self._show(flight, flight.view.phase, steering_words(Steer.ABORT, None))
@@ -131,16 +138,33 @@ class Migrations:
     def watch(self, host: str) -> None:
         """Bring the migrations away from one host forward; called by its poller after every tick."""
         with self._lock:
-            flights = [*self._flights.values(), *self._aftermath.ended]
+            flights = [*self._flights.values(), *self._aftermath.restless]
         for flight in flights:
             if flight.view.request.key.host == host:
                 self._advance(flight, tick=True)
 
-    def adopt(self) -> None:
-        """Look for migrations under way that are not known here; called after a tick that shows VMs on their way."""
+    def adopt(self, host: str) -> None:
+        """Look for migrations under way that are not known here; called after a tick that shows VMs as away."""
         with self._lock:
             known = frozenset(key.uuid for key in self._flights)
-            self._adoption.look(self._store.fleet, known, self._clock())
+            self._adoption.look(self._store.fleet, host, known, self._clock())
+
+    def close(self) -> None:
+        """Begin no more, and tell the audit how each is left: those that wait are not moved."""
+        with self._lock:
+            self._closed = True
+            for flight in self._flights.values():
+                if flight.view.phase is Phase.QUEUED:
+                    words = "kvmtui ended before its turn came: it was not moved"
+                    flight.show(Phase.CANCELLED, words, ended_at_s=self._clock(), steers=frozenset())
+                    flight.told_end()
+                elif flight.entry is not None:
+                    carried = "the hosts go on by themselves" if flight.view.peer_to_peer else "it breaks off with it"
+                    words = f"kvmtui ended while it was under way: {carried}"
+                    flight.entry.outcome(Phase.UNKNOWN.value, words)
+                else:
+                    continue
+                _log.info("outcome migrate %s: %s", flight, words)
 
     def _adopt(self, key: VmKey, destination: str, job: Job) -> None:
         vm = self._store.fleet.vm(key)
@@ -165,7 +189,7 @@ class Migrations:
 
     def _refusal(self, request: MigrationRequest) -> str:
         if any(key.uuid == request.key.uuid for key in self._flights):
-            return "it is already on its way"
+            return "it is already being moved: w shows the move"
         if request.destination not in self._pollers or request.destination == request.key.host:
             return "choose another host that is watched here"
         if self._pollers[request.destination].read_only:
@@ -176,6 +200,8 @@ class Migrations:
 
     def _start_waiting(self) -> None:
         """Start those whose turn has come."""
+        if self._closed:
+            return
         waiting = [flight.view.request for flight in self._flights.values() if flight.view.phase is Phase.QUEUED]
         under_way = [flight.view.request for flight in self._flights.values() if flight.view.phase is not Phase.QUEUED]
         for request in next_to_start(waiting, under_way):
@@ -184,11 +210,11 @@ class Migrations:
             self._launch(flight)
 
     def _follow(self, flight: Flight) -> None:
-        key = flight.view.request.key
+        key, destination = flight.view.request.key, self._pollers[flight.view.request.destination]
         before, flight.pending = flight.pending, self._store.begin(key, "migrating")
         if before is not None:
             self._store.end(before)
-        flight.probe = JobProbe(self._pollers[key.host], key.uuid, "migration")
+        flight.probe = JobProbe(self._pollers[key.host], key.uuid, "migration", destination=destination)
 
     def _launch(self, flight: Flight, message: str = "") -> None:
         request, peer_to_peer = flight.view.request, flight.view.peer_to_peer
@@ -199,14 +225,19 @@ class Migrations:
     def _recover(self, flight: Flight) -> None:
         """Go on with a post-copy that broke off: the migration is under way again."""
         request = flight.view.request
-        self._aftermath.ended.remove(flight)
+        self._aftermath.take_back(flight)
         self._flights[request.key] = flight
         self._follow(flight)
         flight.adrift = flight.broken = False
         flight.recovering, flight.post_copy, flight.returned_at_s = True, True, None
-        kind = RepairKind.RECOVER_POST_COPY
-        self._start(flight, lambda connection: connection.repair(request.key.uuid, kind, request.destination))
-        self._show(flight, Phase.RUNNING, kind.value, repairs=(), ended_at_s=None)
+        kind, peer_to_peer = RepairKind.RECOVER_POST_COPY, flight.view.peer_to_peer
+        self._start(
+            flight,
+            lambda connection: connection.repair(
+                request.key.uuid, kind, request.destination, peer_to_peer=peer_to_peer
+            ),
+        )
+        self._show(flight, Phase.RUNNING, kind.value, repairs=(), astray=False, ended_at_s=None)
 
     def _start(self, flight: Flight, call: Callable[[Connection], None]) -> None:
         request, entry = flight.view.request, flight.entry
@@ -248,7 +279,8 @@ class Migrations:
             flight.downtime_ms = asked_ms
             self._send(flight, Steer.DOWNTIME, asked_ms)
         vm = self._store.fleet.vm(flight.view.request.key)
-        flight.take(job, "" if vm is None else vm.reason, self._clock(), message)
+        state, reason = (None, "") if vm is None else (vm.state, vm.reason)
+        flight.take(job, state, reason, self._clock(), message)
         self._show(flight, Phase.RUNNING)
 
     def _send(self, flight: Flight, what: Steer, value: int | None = None) -> None:
@@ -279,6 +311,9 @@ class Migrations:
 
     def _verify(self, flight: Flight) -> None:
         """Nothing tells any more that it goes on: find out where the VM is, and say only that."""
+        if flight.refused:
+            self._end(flight, Judgement(Phase.FAILED, flight.refused))
+            return
         now_s = self._clock()
         if flight.returned_at_s is None:
             flight.returned_at_s, flight.ask_at_s, flight.sides = now_s, now_s, None
@@ -301,7 +336,8 @@ class Migrations:
         if flight.probe is not None:
             flight.probe.over = False
         if source.job is not None:
-            self._pollers[flight.view.request.key.host].sampler.jobs[flight.view.request.key.uuid] = source.job
+            if flight.probe is not None:
+                flight.probe.show(source.job)
             self._take_job(flight, source.job, message)
 
     def _another_way(self, flight: Flight, judgement: Judgement) -> bool:
@@ -321,7 +357,7 @@ class Migrations:
     def _end(self, flight: Flight, judgement: Judgement) -> None:
         request = flight.view.request
         self._flights.pop(request.key, None)
-        self._aftermath.ended.appendleft(flight)
+        self._aftermath.add(flight)
         _log.info("outcome migrate %s: %s %s", flight, judgement.phase.value, judgement.message)
         if flight.probe is not None:
             flight.probe.end()
@@ -331,7 +367,12 @@ class Migrations:
             self._store.end(flight.pending)
             flight.pending = None
         flight.show(
-            judgement.phase, judgement.message, repairs=judgement.repairs, ended_at_s=self._clock(), steers=frozenset()
+            judgement.phase,
+            judgement.message,
+            repairs=judgement.repairs,
+            astray=judgement.astray,
+            ended_at_s=self._clock(),
+            steers=frozenset(),
         )
         flight.told_end()
         self._changed(flight.view)

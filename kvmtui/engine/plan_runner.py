@@ -89,6 +89,10 @@ class PlanRunner:
     def fail(self, message: str) -> None:
         """Come to rest after a defect."""
         self._under = None
+        if (step := self.view.current) is not None:
+            begun = step.outcome is Outcome.MOVING
+            words = "the plan follows it no more: see where it is" if begun else "it had not begun"
+            self._settle(step, Outcome.UNKNOWN if begun else Outcome.CANCELLED, words)
         self._show(stage=Stage.READY, message=message, stopping=False)
 
     def _show(self, **changes: Any) -> None:
@@ -233,6 +237,9 @@ class PlanRunner:
         if outcome in (Outcome.CANCELLED, Outcome.UNKNOWN):
             why = "was cancelled" if outcome is Outcome.CANCELLED else "has an end that is not known"
             self._show(stopping=True, message=f"stopped: the move of {step.move.name} {why}")
+        elif migration.astray:
+            words = f"stopped: {step.move.name} has to be seen to first: {migration.message}"
+            self._show(stopping=True, message=clean(words, 300))
         under.key, under.ended_at_s = None, now_s
         self._show(stage=Stage.MEASURING)
 

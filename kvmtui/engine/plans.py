@@ -1,6 +1,7 @@
 """Plans to move VMs: made when asked for, edited, run, forgotten; never anything by itself.
 
-One daemon thread makes and runs them. It waits for no host, only for what it is told: commands, answers, new figures.
+One daemon thread makes and runs them, from the first that is asked for on. It waits for no host, only for what it is
+told: commands, answers, new figures.
 """
 
 import logging
@@ -46,7 +47,8 @@ class Plans:
         self._runner: PlanRunner | None = None
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._woken = False
-        threading.Thread(target=self._serve, name="plans", daemon=True).start()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     @property
     def run(self) -> PlanRun | None:
@@ -73,6 +75,10 @@ class Plans:
     def look(self, evacuating: str = "", why: str = "") -> None:
         """Make a plan anew: to even the hosts out, or to empty one; not while one is running; `why` is said in it."""
         self._work.put(lambda: self._look(evacuating, why))
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="plans", daemon=True)
+                self._thread.start()
 
     def go(self, key: VmKey | None = None) -> None:
         """Make one of the moves, or all of them one at a time."""
@@ -108,7 +114,7 @@ class Plans:
 
     def wake(self) -> None:
         """Look whether something can go on; any thread may say so, as often as it likes."""
-        if not self._woken:
+        if self._runner is not None and not self._woken:
             self._woken = True
             self._work.put(lambda: None)
 

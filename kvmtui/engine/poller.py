@@ -109,6 +109,11 @@ class HostPoller:
         """What the screen shows of the host."""
         return self._deep.interest
 
+    @property
+    def up(self) -> bool:
+        """Whether the host answers."""
+        return self._link is Link.UP
+
     def announce(self) -> None:
         """Publish the host before anything is known of it."""
         self._publish(self._host())

@@ -3,11 +3,17 @@
 import hashlib
 import logging
 import os
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from kvmtui.config import ConfigError
 from kvmtui.engine.private_file import PrivateFile, state_folder
+from kvmtui.model.clean import clean
+from kvmtui.model.uris import risks, without_secrets
 
 _log = logging.getLogger(__name__)
+_CLEAR_LINE = "\r\x1b[K"
 
 
 class TrustedUris:
@@ -28,6 +34,31 @@ class TrustedUris:
     def add(self, uri: str) -> None:
         """Remember a URI; raises `OSError` where that cannot be."""
         self._file.append(_hash(uri) + b"\n")
+
+
+def confirm(uris: Iterable[str]) -> None:
+    """Ask at the terminal about each that was not agreed to; raises `ConfigError` unless all are."""
+    trusted = TrustedUris()
+    for uri in uris:
+        if uri in trusted:
+            continue
+        shown = clean(without_secrets(uri), 1000)
+        reasons = [f"it {clean(risk, 1000)}" for risk in risks(uri)]
+        if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+            raise ConfigError(f"{shown}: {'; '.join(reasons)}; where nobody can be asked, --trust-uris allows it")
+        lines = [f"{_CLEAR_LINE}{shown}", *(f"  {reason}" for reason in reasons), "Connect to it from now on? [y/N] "]
+        sys.stderr.write("\n".join(lines))
+        sys.stderr.flush()
+        try:
+            answer = sys.stdin.readline()
+        except (KeyboardInterrupt, UnicodeDecodeError):
+            answer = ""
+        if answer.strip().lower() not in ("y", "yes"):
+            raise ConfigError(f"{shown} was not agreed to; nothing was connected")
+        try:
+            trusted.add(uri)
+        except OSError as error:
+            sys.stderr.write(f"That cannot be remembered, and will be asked again: {error.strerror}\n")
 
 
 def _hash(uri: str) -> bytes:

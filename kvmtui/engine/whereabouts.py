@@ -46,10 +46,15 @@ def why_absent(fleet: Fleet, key: VmKey, since_s: float) -> str:
     return f"the VM is {vm.state}; it is attached when it starts"
 
 
+def is_held_for_move(vm: Vm | None) -> bool:
+    """Return whether a VM stands still for it is on its way from or to its host."""
+    return vm is not None and vm.state is VmState.PAUSED and vm.reason in AWAY
+
+
 def _seen(host: Host, since_s: float) -> bool:
     return host.sampled_at_s is not None and host.sampled_at_s > since_s
 
 
 def _stays(vm: Vm | None) -> bool:
     """Whether a VM is there, and not just on its way from or to that host."""
-    return vm is not None and vm.state.active and not (vm.state is VmState.PAUSED and vm.reason in AWAY)
+    return vm is not None and vm.state.active and not is_held_for_move(vm)

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kvmtui.hypervisor import definition, guest, migrate
@@ -214,22 +214,34 @@ class LibvirtConnection:
             if peer_to_peer:
                 migrate.to_uri(domain, destination, options)
                 return
-            other = open_uri(destination, read_only=False)
-            try:
+            with self._opened(destination) as other:
                 migrate.to_connection(domain, other, options)
-            finally:
-                with contextlib.suppress(self._module.libvirtError):
-                    other.close()
 
     def steer(self, uuid: str, what: Steer, value: int | None = None) -> None:
         """Change the VM's migration that is under way."""
         with translated(self._connection):
             migrate.steer(self._fresh(uuid), what, value)
 
-    def repair(self, uuid: str, kind: RepairKind, destination: str = "") -> None:
+    def repair(self, uuid: str, kind: RepairKind, destination: str = "", *, peer_to_peer: bool = True) -> None:
         """Mend what a migration left on this host."""
         with translated(self._connection):
-            migrate.repair(self._fresh(uuid), kind, destination)
+            domain = self._fresh(uuid)
+            if kind is not RepairKind.RECOVER_POST_COPY:
+                migrate.repair(domain, kind)
+            elif peer_to_peer:
+                migrate.to_uri(domain, destination, migrate.POST_COPY, again=True)
+            else:
+                with self._opened(destination) as other:
+                    migrate.to_connection(domain, other, migrate.POST_COPY, again=True)
+
+    @contextlib.contextmanager
+    def _opened(self, uri: str) -> Iterator[Any]:
+        other = open_uri(uri, read_only=False)
+        try:
+            yield other
+        finally:
+            with contextlib.suppress(self._module.libvirtError):
+                other.close()
 
     def absent_volumes(self, paths: Collection[str]) -> Mapping[str, int]:
         """Return those of `paths` that are proven not to exist on this host, with the sizes of their file systems."""

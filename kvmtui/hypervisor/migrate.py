@@ -45,16 +45,24 @@ def parameters(options: MigrationOptions) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def to_uri(domain: Any, uri: str, options: MigrationOptions) -> None:
+POST_COPY = MigrationOptions(auto_converge=False, post_copy=True, persist=False, undefine_source=False)
+"""With what a post-copy that broke off is begun again; libvirt keeps the rest from the first time."""
+
+
+def to_uri(domain: Any, uri: str, options: MigrationOptions, *, again: bool = False) -> None:
     """Migrate peer to peer: the source's daemon connects to `uri` and drives; it survives the end of kvmtui."""
     value = flags(options, persistent=bool(domain.isPersistent()), peer_to_peer=True)
-    domain.migrateToURI3(uri, parameters(options), value)
+    domain.migrateToURI3(uri, parameters(options), value | _resumed(again=again))
 
 
-def to_connection(domain: Any, destination: Any, options: MigrationOptions) -> None:
+def to_connection(domain: Any, destination: Any, options: MigrationOptions, *, again: bool = False) -> None:
     """Migrate managed by this client, for hosts whose daemons cannot reach each other."""
     value = flags(options, persistent=bool(domain.isPersistent()), peer_to_peer=False)
-    domain.migrate3(destination, parameters(options), value)
+    domain.migrate3(destination, parameters(options), value | _resumed(again=again))
+
+
+def _resumed(*, again: bool) -> int:
+    return libvirt().VIR_MIGRATE_POSTCOPY_RESUME if again else 0
 
 
 def steer(domain: Any, what: Steer, value: int | None) -> None:
@@ -80,8 +88,8 @@ _STEERS: dict[Steer, Callable[[Any, int], Any]] = {
 }
 
 
-def repair(domain: Any, kind: RepairKind, destination: str) -> None:
-    """Mend what a migration left; what becomes of disks is `delete_volumes`."""
+def repair(domain: Any, kind: RepairKind) -> None:
+    """Mend what a migration left; disks are the business of `delete_volumes`, post-copy that of the functions above."""
     module = libvirt()
     if kind in (RepairKind.RESUME_SOURCE, RepairKind.RESUME_DESTINATION):
         domain.resume()
@@ -90,9 +98,6 @@ def repair(domain: Any, kind: RepairKind, destination: str) -> None:
         domain.connect().defineXML(xml)
     elif kind is RepairKind.UNDEFINE_SOURCE:
         domain.undefineFlags(module.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)
-    elif kind is RepairKind.RECOVER_POST_COPY:
-        value = flags(MigrationOptions(auto_converge=False, post_copy=True), persistent=False, peer_to_peer=True)
-        domain.migrateToURI3(destination, {}, value | module.VIR_MIGRATE_POSTCOPY_RESUME)
     elif kind is RepairKind.ABORT_JOB:
         domain.abortJob()
 

@@ -94,8 +94,11 @@ class Connection(Protocol):
     def steer(self, uuid: str, what: Steer, value: int | None = None) -> None:
         """Change the VM's migration that is under way."""
 
-    def repair(self, uuid: str, kind: RepairKind, destination: str = "") -> None:
-        """Mend what a migration to `destination` left on this host; disk copies are `delete_volumes`' business."""
+    def repair(self, uuid: str, kind: RepairKind, destination: str = "", *, peer_to_peer: bool = True) -> None:
+        """Mend what a migration to `destination` left on this host; disk copies are `delete_volumes`' business.
+
+        `peer_to_peer` is how the hosts connect again, where they have to.
+        """
 
     def absent_volumes(self, paths: Collection[str]) -> Mapping[str, int]:
         """Return those of `paths` that are proven not to exist on this host, with the sizes of their file systems."""

@@ -87,6 +87,8 @@ class Migration:
     ended_at_s: float | None = None
     job: Job | None = None
     progress: Progress | None = None
+    paused_at_s: float | None = None
+    """Since when the guest was seen to stand still at the source, paused on the way; None: it was not."""
     peer_to_peer: bool = True
     adopted: bool = False
     """Found under way when kvmtui started, or begun by somebody else: its options are not known."""
@@ -97,3 +99,5 @@ class Migration:
     steers: frozenset[Steer] = frozenset()
     """What can be done to it now."""
     repairs: tuple[Repair, ...] = ()
+    astray: bool = False
+    """Whether the guest does not go on, alone, on one of the hosts as it did before: somebody has to see to it."""

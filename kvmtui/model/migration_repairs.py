@@ -8,8 +8,11 @@ from kvmtui.model.migration_options import virsh_flags
 _CONSEQUENCES = {
     RepairKind.RESUME_SOURCE: "The guest goes on at the source; safe, because the destination does not have it.",
     RepairKind.RESUME_DESTINATION: "The guest goes on at the destination; safe, because the source does not run it.",
-    RepairKind.DEFINE_DESTINATION: "Its definition is kept at the destination, as it runs there.",
-    RepairKind.UNDEFINE_SOURCE: "Only its definition at the source is removed; it runs at the destination.",
+    RepairKind.DEFINE_DESTINATION: "It is defined there as it runs now; changes meant for its next start are not kept.",
+    RepairKind.UNDEFINE_SOURCE: (
+        "Only its definition at the source is removed; safe, because the destination has it. "
+        "libvirt refuses where it has snapshots or a managed save."
+    ),
     RepairKind.RECOVER_POST_COPY: "The hosts connect again and the rest of the memory is brought over.",
     RepairKind.ABORT_JOB: "The move ends and the guest goes on at the source.",
     RepairKind.DELETE_COPIES: "Volumes that were not there before the move and that no VM there uses are deleted.",
@@ -21,9 +24,11 @@ def at_destination(kind: RepairKind) -> bool:
     return kind in (RepairKind.RESUME_DESTINATION, RepairKind.DEFINE_DESTINATION, RepairKind.DELETE_COPIES)
 
 
-def offer(kind: RepairKind, request: MigrationRequest, paths: tuple[str, ...] = ()) -> Repair:
+def offer(
+    kind: RepairKind, request: MigrationRequest, paths: tuple[str, ...] = (), *, peer_to_peer: bool = True
+) -> Repair:
     """Return a repair as it is offered; `paths` are the volumes that would be deleted."""
-    return Repair(kind, _CONSEQUENCES[kind], _command(kind, request, paths))
+    return Repair(kind, _CONSEQUENCES[kind], _command(kind, request, paths, peer_to_peer=peer_to_peer))
 
 
 def migrate_command(request: MigrationRequest, *, persistent: bool, peer_to_peer: bool) -> str:
@@ -35,7 +40,7 @@ def migrate_command(request: MigrationRequest, *, persistent: bool, peer_to_peer
     return f"{line} & sleep 1; {_line(request, 'migrate-setmaxdowntime', str(request.options.downtime_ms))}"
 
 
-def _command(kind: RepairKind, request: MigrationRequest, paths: tuple[str, ...]) -> str:
+def _command(kind: RepairKind, request: MigrationRequest, paths: tuple[str, ...], *, peer_to_peer: bool) -> str:
     there = request.destination
     match kind:
         case RepairKind.RESUME_SOURCE:
@@ -48,7 +53,8 @@ def _command(kind: RepairKind, request: MigrationRequest, paths: tuple[str, ...]
         case RepairKind.UNDEFINE_SOURCE:
             return _line(request, "undefine", "--keep-nvram")
         case RepairKind.RECOVER_POST_COPY:
-            return _line(request, "migrate", there, "--live", "--p2p", "--postcopy", "--postcopy-resume")
+            way = ("--p2p",) if peer_to_peer else ()
+            return _line(request, "migrate", there, "--live", *way, "--postcopy", "--postcopy-resume")
         case RepairKind.ABORT_JOB:
             return _line(request, "domjobabort")
         case RepairKind.DELETE_COPIES:

@@ -58,12 +58,16 @@ class Memory:
     """Monotonic time of the figure: when the guest last reported it, or when the host was asked."""
 
 
+ARRIVING = "arriving"
+"""The operation that a VM is shown with at the host that it is being moved to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a long-running libvirt job has done so far; unknown figures are None."""
 
     operation: str
-    """What runs: "migration", "saving"."""
+    """What runs: "migration", "saving", `ARRIVING`."""
     elapsed_s: float | None = None
     total_bytes: int | None = None
     remaining_bytes: int | None = None

@@ -2,49 +2,53 @@
 
 from typing import Any
 
-from kvmtui.model.balance_plan import Change
+from kvmtui.model.balance_plan import Change, HostChange, Unmoved
 from kvmtui.model.plan_run import PlanRun, Step
 
 
 def plan_json(run: PlanRun, evacuating: str) -> dict[str, Any]:
     """Return the plan as what `json.dump` takes; unknown is null."""
-    plan = run.plan
-    return {
+    told: dict[str, Any] = {
         "evacuating": evacuating or None,
         "watched_s": round(run.watched_s, 1),
-        "summary": plan.summary if plan is not None else None,
+        "summary": None,
         "message": run.message or None,
-        "spread": None
-        if plan is None
-        else {
+        "spread": None,
+        "hosts": [],
+        "moves": [_move(step) for step in run.steps],
+        "stays": [],
+    }
+    plan = run.plan
+    if plan is None:
+        return told
+    return told | {
+        "summary": plan.summary,
+        "spread": {
             "cpu_fraction": {"before": plan.before.cpu, "after": plan.after.cpu},
             "memory_fraction": {"before": plan.before.memory, "after": plan.after.memory},
         },
-        "hosts": []
-        if plan is None
-        else [
-            {
-                "name": host.name,
-                "uri": host.key,
-                "cpu_fraction": _change(host.cpu),
-                "memory_fraction": _change(host.memory),
-                "vms": {"before": host.vms_before, "after": host.vms_after},
-                "left_out_because": host.why_out or None,
-            }
-            for host in plan.hosts
-        ],
-        "moves": [_move(step) for step in run.steps],
-        "stays": []
-        if plan is None
-        else [
-            {
-                "name": each.name,
-                "uuid": each.vm.uuid if each.vm is not None else None,
-                "host": each.host_name,
-                "why": each.why,
-            }
-            for each in plan.unmoved
-        ],
+        "hosts": [_host(host) for host in plan.hosts],
+        "stays": [_stays(each) for each in plan.unmoved],
+    }
+
+
+def _host(host: HostChange) -> dict[str, Any]:
+    return {
+        "name": host.name,
+        "uri": host.key,
+        "cpu_fraction": _change(host.cpu),
+        "memory_fraction": _change(host.memory),
+        "vms": {"before": host.vms_before, "after": host.vms_after},
+        "left_out_because": host.why_out or None,
+    }
+
+
+def _stays(each: Unmoved) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "uuid": each.vm.uuid if each.vm is not None else None,
+        "host": each.host_name,
+        "why": each.why,
     }
 
 

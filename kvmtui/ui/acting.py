@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kvmtui.model.actions import ACTIONS, Action, ActionRequest, ActionResult, Danger, Outcome, for_key
+from kvmtui.engine.whereabouts import AWAY
+from kvmtui.model.actions import ACTIONS, BY_ID, Action, ActionRequest, ActionResult, Danger, Outcome, for_key
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
 from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.uris import without_secrets
-from kvmtui.model.vm import Vm
+from kvmtui.model.vm import ARRIVING, Vm, VmState
 
 _NAME_CHARACTERS = 60
 
@@ -27,8 +28,9 @@ class Plan:
         return self.action is not None and (self.action.danger is not Danger.NONE or len(self.requests) > 1)
 
 
-def refusal(action: Action, vm: Vm, host: Host | None, *, read_only: bool) -> str | None:
+def refusal(action: Action, vm: Vm, fleet: Fleet, *, read_only: bool) -> str | None:
     """Return why `action` cannot be done to `vm`, or None."""
+    host = fleet.hosts.get(vm.key.host)
     if host is None or host.link is not Link.UP:
         return "its host is not connected"
     # A console only shows; but libvirt opens it on a writing connection alone.
@@ -36,7 +38,27 @@ def refusal(action: Action, vm: Vm, host: Host | None, *, read_only: bool) -> st
         return "kvmtui was started with --read-only"
     if host.read_only:
         return f"the configuration has {host.name} read-only"
-    return action.refusal(vm)
+    return _on_its_way(action, vm, fleet) or action.refusal(vm)
+
+
+def _on_its_way(action: Action, vm: Vm, fleet: Fleet) -> str:
+    """Return why a VM is no more than a half of one that is on its way to this host, or ""."""
+    arrives = vm.job is not None and vm.job.operation == ARRIVING
+    stands = vm.job is None and vm.state is VmState.PAUSED and vm.reason in AWAY
+    if not arrives and not stands:
+        return ""
+    others = [host.key for host in fleet.hosts.values() if host.key != vm.key.host and _runs(host, vm.key.uuid)]
+    if arrives:
+        return f"it is arriving from {host_name(others[0], fleet) if others else 'another host'}: w shows the move"
+    # Of a move that is not known here, or has ended: resuming a half ruins the VM, but one that was left can be ended.
+    if not others or action is BY_ID["force_off"]:
+        return ""
+    return f"it is on its way, and {host_name(others[0], fleet)} has the other half: w shows the moves"
+
+
+def _runs(host: Host, uuid: str) -> bool:
+    vm = host.vms.get(uuid)
+    return vm is not None and vm.state.active
 
 
 def plan(actions: Sequence[Action], vms: Sequence[Vm], fleet: Fleet, *, read_only: bool) -> Plan:
@@ -49,9 +71,8 @@ def plan(actions: Sequence[Action], vms: Sequence[Vm], fleet: Fleet, *, read_onl
     requests: list[ActionRequest] = []
     refusals: list[tuple[Vm, str]] = []
     for vm in vms:
-        host = fleet.hosts.get(vm.key.host)
         candidates = actions if chosen is None else [chosen]
-        reasons = [refusal(action, vm, host, read_only=read_only) for action in candidates]
+        reasons = [refusal(action, vm, fleet, read_only=read_only) for action in candidates]
         allowed = [action for action, reason in zip(candidates, reasons, strict=True) if reason is None]
         if allowed:
             chosen = allowed[0]
@@ -65,8 +86,7 @@ def applicable(vm: Vm | None, fleet: Fleet, *, read_only: bool) -> list[Action]:
     """Return the actions that make sense for a VM now, in the order of the table."""
     if vm is None:
         return []
-    host = fleet.hosts.get(vm.key.host)
-    return [action for action in ACTIONS if refusal(action, vm, host, read_only=read_only) is None]
+    return [action for action in ACTIONS if refusal(action, vm, fleet, read_only=read_only) is None]
 
 
 def actions_for(key: str) -> tuple[Action, ...]:

@@ -1,4 +1,7 @@
-"""Alt with keys that Textual would misread: of punctuation it drops the Alt, of digits it makes a Mac's symbols."""
+"""Alt with keys that Textual would misread.
+
+Of punctuation it drops the Alt, of digits it makes a Mac's symbols, and b, f and Backspace it takes for other keys.
+"""
 
 from dataclasses import dataclass
 from string import digits, punctuation
@@ -19,8 +22,9 @@ class _AltKey:
 
 
 def teach_alt_keys() -> None:
-    """Let Textual read ESC and a digit, a sign or Enter as that key with Alt."""
+    """Let Textual read ESC and a digit, a sign, b, f, Enter or Backspace as that key with Alt."""
     table: Any = _ansi_sequences.ANSI_SEQUENCES_KEYS
-    for character in {*digits, *punctuation} - _BEGINNINGS:
+    for character in {*digits, *punctuation, *"bf"} - _BEGINNINGS:
         table[f"\x1b{character}"] = (_AltKey(f"alt+{_character_to_key(character)}"),)
     table["\x1b\r"] = (_AltKey("alt+enter"),)
+    table["\x1b\x7f"] = table["\x1b\b"] = (_AltKey("alt+backspace"),)

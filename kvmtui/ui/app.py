@@ -20,6 +20,7 @@ from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
 from kvmtui.ui.changed_cells import ChangedCellsApp
+from kvmtui.ui.closed_screens import ClosedScreensApp
 from kvmtui.ui.glyphs import Glyphs, glyphs_for, in_ascii
 from kvmtui.ui.key_order import OrderedKeysApp
 from kvmtui.ui.keymap import VIEW_KEYS
@@ -45,7 +46,7 @@ class AsciiFilter(LineFilter):
         return [Segment(in_ascii(text), style, control) for text, style, control in segments]
 
 
-class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int]):
+class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], ClosedScreensApp[int]):
     """kvmtui's dashboard over an engine."""
 
     TITLE = "kvmtui"

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from kvmtui.model.host_vms import HostVms
-from kvmtui.model.vm import MemorySource, Vm, VmState
+from kvmtui.model.vm import ARRIVING, MemorySource, Vm, VmState
 from kvmtui.ui.format import UNKNOWN, Quantity, duration, part, percent, size
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.paint import Run, Tone, fit
@@ -131,6 +131,10 @@ def state_texts(row: Row) -> tuple[Tone, tuple[str, ...]]:
         if vm.job.progress is None:
             return Tone.BUSY, (job_verb + dots,)
         done = str(percent(vm.job.progress))
+        if vm.job.operation == ARRIVING:
+            return Tone.BUSY, (f"{job_verb} {done}", job_verb)
+        if vm.state is VmState.PAUSED and job_verb == "migrating" and vm.reason != "post-copy":
+            return Tone.WARNING, (f"{job_verb} {done}, paused", f"{job_verb[:4]}. {done}, paused", f"{done} paused")
         return Tone.BUSY, (f"{job_verb} {done}", f"{job_verb[:4]}. {done}")
     tone = Tone.ERROR if vm.reason in _BAD_REASONS else _STATE_TONES[vm.state]
     if vm.reason:

@@ -27,6 +27,7 @@ class Command(Enum):
     RESIZE = auto()
     LOG = auto()
     BREAK = auto()
+    TAKE_OVER = auto()
     HELP = auto()
 
 
@@ -50,18 +51,19 @@ class ConsoleKey:
 CONSOLE_KEYS: tuple[ConsoleKey, ...] = (
     ConsoleKey("q", Command.LEAVE, 0, "q", "leave", "leave: the session ends"),
     ConsoleKey("h", Command.HIDE, 0, "h", "hide", "hide: the session goes on, c on the VM shows it again"),
-    ConsoleKey("slash", Command.SEARCH, 0, "/", "search", "search screen and scrollback"),
-    ConsoleKey("pageup", Command.SCROLL, -1, "PgUp PgDn", "scroll", "scroll, as the mouse wheel does", repeats=True),
-    ConsoleKey("pagedown", Command.SCROLL, 1, repeats=True),
-    ConsoleKey("y", Command.COPY, 0, "y", "copy", "copy what is in sight to the clipboard (OSC 52)"),
+    ConsoleKey("slash", Command.SEARCH, 0, "/", "search", "search screen and scrollback (4 MB, about 5,000 lines)"),
+    ConsoleKey("l", Command.LOG, 0, "l", "log", "log what the guest writes to a file, or stop that; less -R shows it"),
+    ConsoleKey("b", Command.BREAK, 0, "b", "break", "send a break, where the hypervisor can; asks first"),
     ConsoleKey("r", Command.RESIZE, 0, "r", "size", "type stty rows R cols C: a serial line cannot tell its size"),
     ConsoleKey("v", Command.LAYOUT, 0, "v", "view", "below the table, beside it (from 140 columns on), full screen"),
     ConsoleKey("n", Command.STEP, 1, "n p 1-9", "tab", "next console, the one before, or by number"),
     ConsoleKey("p", Command.STEP, -1),
     *(ConsoleKey(str(number), Command.TAB, number) for number in range(1, 10)),
     ConsoleKey("tab", Command.TABLE, 0, "Tab", "table", "keys to the table; a console in full screen is hidden"),
-    ConsoleKey("l", Command.LOG, 0, "l", "log", "log what the guest writes to a file, or stop that"),
-    ConsoleKey("b", Command.BREAK, 0, "b", "break", "send a break, where the hypervisor can; asks first"),
+    ConsoleKey("y", Command.COPY, 0, "y", "copy", "copy what is in sight to the clipboard (OSC 52)"),
+    ConsoleKey("pageup", Command.SCROLL, -1, "PgUp PgDn", "scroll", "scroll, as the mouse wheel does", repeats=True),
+    ConsoleKey("pagedown", Command.SCROLL, 1, repeats=True),
+    ConsoleKey("t", Command.TAKE_OVER, 0, "t", "take over", "take over a console that another client has; asks first"),
     ConsoleKey(PREFIX_KEY, Command.SEND_PREFIX, 0, PREFIX, "send it", "send ^] itself"),
     ConsoleKey("question_mark", Command.HELP, 0, "?", "all keys", "this help"),
 )
@@ -123,5 +125,6 @@ def search_choices() -> tuple[tuple[str, str], ...]:
 def console_help() -> list[tuple[str, str]]:
     """Return the keys of the console, and what each does, in words."""
     rows = [(f" {row.written}", row.description) for row in CONSOLE_KEYS if row.written]
+    rows.append((" a tab's mark", "! the guest rang the bell, a dot: it wrote something since you looked"))
     found = ", ".join(f"{key} {label}" for key, label in search_choices())
     return [(PREFIX, "before each of these; every other key goes to the guest"), *rows, (" after /", found)]

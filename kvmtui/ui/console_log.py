@@ -8,6 +8,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 _NAME_CHARACTERS = 60
+_SHOWN_CHARACTERS = 66
+"""How much of a path there is room for in a title of 80 columns."""
 _MOST_BYTES = 100 * 1000 * 1000
 """A guest that writes without end must not fill the user's disk."""
 _WAITING_BYTES = 4 * 1024 * 1024
@@ -100,6 +102,10 @@ def log_folder(environment: "os._Environ[str]" = os.environ) -> Path:
 
 
 def shown_path(path: Path) -> str:
-    """Return a path as it is shown: the home folder is ~."""
+    """Return a path as it is shown: the home folder is ~, and what is long is left out before its last two parts."""
     home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+    shown = f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+    if len(shown) <= _SHOWN_CHARACTERS:
+        return shown
+    room = _SHOWN_CHARACTERS - len(path.name) - 2
+    return f"{shown[: max(2, room)]}…/{path.name}"

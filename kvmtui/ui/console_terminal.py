@@ -7,8 +7,9 @@ from typing import Protocol
 
 from textual import events
 
-from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleDeed, ConsoleOutput, ConsoleState
 from kvmtui.model.vm import VmKey
+from kvmtui.ui.console_layout import NOT_ATTACHED
 from kvmtui.ui.console_log import ConsoleLog, LogFull, log_folder, shown_path
 from kvmtui.ui.emulator import Emulator
 from kvmtui.ui.emulator_search import EmulatorSearch
@@ -28,8 +29,15 @@ class ConsoleSession(Protocol):
     def take(self) -> ConsoleOutput:
         """Return everything received since the last call, and how it stands."""
 
+    @property
+    def unsent_lines(self) -> int:
+        """How many lines of a paste have not been sent yet; 0 while none is under way."""
+
     def write(self, data: bytes) -> None:
         """Queue bytes for the guest."""
+
+    def missed(self, data: bytes) -> None:
+        """Take note of keys that were typed while they could not be sent."""
 
     def reply(self, data: bytes) -> None:
         """Answer a question of the guest's, unless answers still wait."""
@@ -54,10 +62,16 @@ class ConsoleTerminal:
     """
 
     def __init__(
-        self, key: VmKey, vm_name: str, size: tuple[int, int], clock: Callable[[], float], device: str | None = None
+        self,
+        key: VmKey,
+        vm_name: str,
+        size: tuple[int, int],
+        clock: Callable[[], float],
+        device: str | None = None,
+        number: int = 1,
     ) -> None:
-        """`size` is columns and rows; `clock` is in seconds."""
-        self.key, self.vm_name, self.device = key, vm_name, device
+        """`size` is columns and rows; `clock` is in seconds; `number` is that of its tab."""
+        self.key, self.vm_name, self.device, self.number = key, vm_name, device, number
         self.emulator = Emulator(*size, self._reply)
         self.session: ConsoleSession | None = None
         self.state = ConsoleState.OPENING
@@ -72,6 +86,10 @@ class ConsoleTerminal:
         """Whether there is new output, or the bell rang, since it was last looked at."""
         self.log: ConsoleLog | None = None
         self.search: EmulatorSearch | None = None
+        self.drops_line = False
+        """Whether what is typed is dropped up to the next Enter or ^C, for its beginning was lost."""
+        self.deeds: list[ConsoleDeed] = []
+        """What has ended of what was asked for, until it is taken."""
         self._clock = clock
         self._question, self._quiet_since_s = "", clock()
         self._backlog = memoryview(b"")
@@ -135,18 +153,23 @@ class ConsoleTerminal:
             self.key, self.remark = output.key, "moved here"
         if output.state is ConsoleState.OPEN and output.message:
             self.remark = output.message
+        self.drops_line = output.drops_line
+        self.deeds += output.deeds
         self._after_backlog = output.state, output.message
         if self._stopped and output.state is ConsoleState.OPEN:
             self._stopped = False
             self.emulator.calm()
+        data = output.data
+        if output.mark:
+            data = b"\r\n[kvmtui: %s]\r\n" % output.mark.encode() + data
         # What is left of a sequence that was cut by the skipping is aborted (CAN), not continued.
-        self._backlog = memoryview(_CAN + output.data if output.skipped_bytes else output.data)
+        self._backlog = memoryview(_CAN + data if output.skipped_bytes or output.mark else data)
         if output.data:
             self.silent, self.unseen = False, True
         self.skipped_bytes += output.skipped_bytes
-        if self.log is not None and (output.data or output.skipped_bytes):
+        if self.log is not None and (data or output.skipped_bytes):
             try:
-                self.log.write(output.data, output.skipped_bytes)
+                self.log.write(data, output.skipped_bytes)
                 if self.log.dropped_bytes:
                     self.remark = f"the log's folder does not answer: {self.log.dropped_bytes} bytes are not logged"
             except OSError as error:
@@ -207,14 +230,26 @@ class ConsoleTerminal:
         self._quiet_since_s = now_s
         return meant
 
-    def answer(self, key: str, *, meant: bool) -> None:
-        """Take a key for an answer to what is said about a console that is not open; see `end_quiet` for `meant`."""
+    def answer(self, event: events.Key, *, meant: bool) -> None:
+        """Take a key that came while the console is not open; see `end_quiet` for `meant`."""
         if self.session is None:
             return
-        if self.state is ConsoleState.ENDED and key == "enter" and meant:
+        if self.state is ConsoleState.ENDED and event.key == "enter" and meant:
             self.session.reattach()
-        if self.state is ConsoleState.HELD and key == "y" and meant:
+            return
+        if self.state is not ConsoleState.ENDED and (data := self.emulator.encode_key(event)):
+            self.session.missed(data)
+        self.remark = NOT_ATTACHED
+
+    def take_over(self) -> None:
+        """Attach although another client has the console."""
+        if self.session is not None and self.state is ConsoleState.HELD:
             self.session.take_over()
+
+    @property
+    def unsent_lines(self) -> int:
+        """How many lines of a paste have not been sent yet."""
+        return 0 if self.session is None or not self.live else self.session.unsent_lines
 
     # Log, search, end
 

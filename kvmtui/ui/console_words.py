@@ -11,7 +11,11 @@ from kvmtui.ui.console_terminal import ConsoleTerminal
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.widgets.console_heads import TAB
 
-_STATES = {ConsoleState.OPENING: "opening", ConsoleState.WAITING: "waiting", ConsoleState.HELD: "held by another"}
+_STATES = {
+    ConsoleState.OPENING: "opening",
+    ConsoleState.WAITING: "waiting",
+    ConsoleState.HELD: f"held by another, {PREFIX} t takes over",
+}
 
 
 _FIELD_CHOICES = (("Enter", "to the matches"), ("Esc", "end"))
@@ -20,6 +24,7 @@ _FIELD_CHOICES = (("Enter", "to the matches"), ("Esc", "end"))
 def title_line(
     terminal: ConsoleTerminal,
     where: str,
+    width: int,
     *,
     stands_still: str,
     has_keys: bool,
@@ -29,7 +34,8 @@ def title_line(
 ) -> Content:
     """Return the line above a console; `where` is "web1 on h1".
 
-    `stands_still` says why the guest takes no keys, `repeats` that some keys need no prefix now.
+    `stands_still` says why the guest takes no keys, `repeats` that some keys need no prefix now. A remark for which
+    there is no room in `width` stands alone: it goes soon, and the rest is there again.
     """
     if types_search:
         return Content("").join([Content(" "), _search_words(terminal, types_search)])
@@ -39,23 +45,35 @@ def title_line(
     facts: list[tuple[str, str]] = []
     if terminal.state is not ConsoleState.OPEN:
         facts.append((_STATES.get(terminal.state, "ended"), "$text-warning"))
-    elif stands_still:
+    if terminal.live and terminal.drops_line:
+        facts.append(("keys are dropped up to Enter or ^C", "$text-warning"))
+    if terminal.live and stands_still:
         facts.append((stands_still, "$text-warning"))
+    if lines := terminal.unsent_lines:
+        facts.append((f"pasting: {_lines(lines)} left, ^C stops it", "$text-accent"))
     if terminal.remark:
         facts.append((terminal.remark, "$text-accent"))
     if terminal.skipped_bytes:
         facts.append((f"{max(1, terminal.skipped_bytes // 1000)} kB skipped", "$text-warning"))
     if below := terminal.emulator.lines_below:
-        facts.append((f"{below} line{'' if below == 1 else 's'} back", "$text-accent"))
+        facts.append((f"{_lines(below)} back", "$text-accent"))
     if terminal.log is not None and not terminal.remark:
         facts.append(("logging", "$text-accent"))
     if not facts and terminal.silent:
         facts.append(("Enter wakes a silent one", "dim"))
     if repeats:
         facts.append((REPEATED, "dim"))
-    facts.append((f"{PREFIX} for its keys" if has_keys else "c types to it", "dim"))
+    hint = (f"{PREFIX} for its keys" if has_keys else f"c on {terminal.vm_name} types to it", "dim")
     between = Content.styled(f" {glyphs.dot} ", "dim")
-    return Content("").join([*parts, Content("   "), between.join(Content.styled(*fact) for fact in facts)])
+    for shown in ([*facts, hint], facts):
+        line = Content("").join([*parts, Content("   "), between.join(Content.styled(*fact) for fact in shown)])
+        if line.cell_length <= width or not terminal.remark:
+            return line
+    return Content.assemble(" ", (terminal.remark, "$text-accent"))
+
+
+def _lines(number: int) -> str:
+    return f"{number} line{'' if number == 1 else 's'}"
 
 
 def _search_words(terminal: ConsoleTerminal, types_search: bool) -> Content:
@@ -73,21 +91,17 @@ def tabs_line(
     terminals: Sequence[ConsoleTerminal], shown: ConsoleTerminal | None, *, in_sight: bool, glyphs: Glyphs
 ) -> Content:
     """Return one line that names all consoles, and marks those with something new."""
-    parts = [] if in_sight else [Content.styled(" consoles ", "dim")]
-    for number, terminal in enumerate(terminals, 1):
+    count = len(terminals)
+    parts = [] if in_sight else [Content.styled(f" {count} console{'' if count == 1 else 's'} (c on the VM) ", "dim")]
+    for terminal in terminals:
         chosen = in_sight and terminal is shown
-        name = Content.styled(f" {number} {terminal.vm_name} ", "bold $primary" if chosen else "")
-        parts.append(name.stylize(Style.from_meta({TAB: number})))
+        name = Content.styled(f" {terminal.number} {terminal.vm_name} ", "bold $primary" if chosen else "")
+        parts.append(name.stylize(Style.from_meta({TAB: terminal.number})))
         if terminal.rang and not chosen:
             parts.append(Content.styled("! ", "bold $text-warning"))
         elif terminal.unseen and not chosen:
             parts.append(Content.styled(f"{glyphs.marked} ", "$text-accent"))
     return Content("").join(parts)
-
-
-def break_question(where: str) -> str:
-    """Return what is asked in the title line before a break is sent; what must be read comes first."""
-    return f"Send a break to {where}? y/N   libvirt then marks the VM tainted"
 
 
 def notice(terminal: ConsoleTerminal, where: str) -> str:
@@ -98,7 +112,7 @@ def notice(terminal: ConsoleTerminal, where: str) -> str:
             return f"waiting: {reason or 'not there'}. {PREFIX} q leaves."
         case ConsoleState.HELD:
             reason = reason or "another client has this console open"
-            return f"{reason}.\nTake over the console of {where}? y/N ({PREFIX} q leaves)"
+            return f"{reason}.\n{PREFIX} t takes over the console of {where}, {PREFIX} q leaves."
         case ConsoleState.ENDED:
             return f"ended: {reason or 'closed'}. Enter reattaches, {PREFIX} q leaves."
     return ""

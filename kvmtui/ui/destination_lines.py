@@ -34,8 +34,10 @@ def destination_line(host: Host, names: int, verdict: tuple[str, str], width: in
     return Content.assemble(start, verdict).truncate(width, ellipsis=True)
 
 
-def option_lines(options: MigrationOptions, actives: Sequence[bool], width: int, disks: str = "") -> list[Content]:
-    """Return the options with their keys, and why one cannot be changed.
+def option_lines(
+    options: MigrationOptions, actives: Sequence[bool], width: int, host: str, disks: str = ""
+) -> list[Content]:
+    """Return the options with their keys, why one cannot be changed, and what one needs at the host of that name.
 
     `disks` says what becomes of the disks where the options alone do not: of VMs of several kinds, or without any.
     """
@@ -53,6 +55,12 @@ def option_lines(options: MigrationOptions, actives: Sequence[bool], width: int,
         if reason := barred(choice, options, actives):
             line = Content.assemble(line, (f"   cannot be changed: {reason}", "$text-warning"))
         lines.append(line.truncate(width, ellipsis=True))
+        if choice.needs and not by_itself:
+            indent = " " * (3 + _LABEL)
+            needed = f"needs {choice.needs} at {host}, which cannot be seen from here"
+            lines += [
+                Content.styled(indent + each, "$text-warning") for each in wrap(needed, max(20, width - len(indent)))
+            ]
     return lines
 
 

@@ -98,6 +98,11 @@ class Emulator:
         """The cursor as of the last `take_dirty`, or None while it is hidden or scrolled out of view."""
         return self._screen.cursor
 
+    @property
+    def on_alternate_screen(self) -> bool:
+        """Whether a program has the whole screen, such as an editor, and not a shell."""
+        return any(map(self._terminal.mode, _ALTERNATE_SCREENS))
+
     def feed(self, data: bytes) -> None:
         """Let the terminal act on bytes of the guest."""
         self._reply_budget = REPLY_BYTES_PER_FEED
@@ -119,7 +124,7 @@ class Emulator:
         """
         terminal, (columns, rows) = self._terminal, self._size
         # In the midst of a sequence of the guest's, nothing can be put in.
-        if terminal.feed_until_ground(b"") is None or any(map(terminal.mode, _ALTERNATE_SCREENS)):
+        if terminal.feed_until_ground(b"") is None or self.on_alternate_screen:
             return
         cursor_y, rows_before = terminal.cursor[1], terminal.size[1]
         lines = self.text_lines(int(self._scrollbar().total) - rows_before)

@@ -22,6 +22,8 @@ class Choice:
     """Of a number that is asked for."""
     off: bool = False
     """Whether it means something for a VM that is off."""
+    needs: str = ""
+    """What the destination must have for it that nobody can see from here."""
 
     def value(self, options: MigrationOptions) -> Value:
         """Return what it is now."""
@@ -67,6 +69,8 @@ CHOICES: tuple[Choice, ...] = (
         "post_copy",
         "post-copy",
         ((False, "no"), (True, "can be switched to on the way; the guest is lost if the link then breaks")),
+        # Where it is 0, QEMU refuses once the move has begun, unless it runs as root; libvirt tells of no such figure.
+        needs="vm.unprivileged_userfaultfd=1",
     ),
     Choice(
         "n",

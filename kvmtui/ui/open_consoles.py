@@ -1,6 +1,7 @@
 """The consoles that are open, which of them is the chosen one, and how they share the UI's time."""
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import TYPE_CHECKING
 
 from kvmtui.model.vm import VmKey
@@ -48,8 +49,11 @@ class OpenConsoles:
             # What was opened before the definition was known is on the first device: two sessions on it would fight.
             if terminal.key == key and device in (None, terminal.device or first):
                 return terminal
-        terminal = ConsoleTerminal(key, vm_name, size, self._clock, device)
+        taken = {terminal.number for terminal in self.all}
+        number = next(number for number in count(1) if number not in taken)
+        terminal = ConsoleTerminal(key, vm_name, size, self._clock, device, number)
         self.all.append(terminal)
+        self.all.sort(key=lambda each: each.number)
         terminal.session = self._open_session(key, wake, device)
         return terminal
 
@@ -58,6 +62,10 @@ class OpenConsoles:
         if self.chosen is not None:
             self.chosen.end_search()
         self.chosen = terminal
+
+    def numbered(self, number: int) -> "ConsoleTerminal | None":
+        """Return the console of a tab's number."""
+        return next((terminal for terminal in self.all if terminal.number == number), None)
 
     def neighbour(self, steps: int) -> "ConsoleTerminal | None":
         """Return the console so many tabs further, round the end."""

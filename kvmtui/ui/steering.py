@@ -66,6 +66,11 @@ def question(move: Migration, steer: Steer, host_name: HostName) -> Question | N
         return Question(
             f"Do not move {vm} from {source} to {destination}?", "It waits its turn; nothing has moved yet."
         )
+    if steer is Steer.ABORT and move.phase is Phase.VERIFYING:
+        return Question(
+            f"Ask no longer how moving {vm} from {source} to {destination} ended?",
+            "What both hosts tell by now is taken for its end; nothing is done to the VM.",
+        )
     if steer is Steer.ABORT:
         return Question(
             f"Abort moving {vm} from {source} to {destination}?",

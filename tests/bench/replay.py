@@ -219,7 +219,7 @@ class ReplayConnection:
         """Refuse."""
         _refuse(uuid, what, value)
 
-    def repair(self, uuid: str, kind: RepairKind, destination: str = "") -> None:
+    def repair(self, uuid: str, kind: RepairKind, destination: str = "", *, peer_to_peer: bool = True) -> None:
         """Refuse."""
         _refuse(uuid, kind, destination)
 

@@ -82,6 +82,7 @@ def up(tiny_count: int) -> int:
             lambda: (folder / "ready").exists() or not is_alive(folder), "the lab that is just being started", 300
         )
     if (folder / "ready").exists() and is_alive(folder):
+        _tell(f"a lab is up already: started from {_origin(folder)}, kept in {folder}; 'down' ends it for all")
         _print_hosts(load_lab(folder))
         return 0
     image = _prepare(tiny_count)
@@ -90,7 +91,7 @@ def up(tiny_count: int) -> int:
     try:
         _tell("starting the guests")
         populate(lab, tiny_count, _tell)
-        (folder / "ready").touch()
+        (folder / "ready").write_text(str(REPO))
         detach(process)
     except BaseException:
         stop_process(process, folder)
@@ -177,6 +178,11 @@ def _prepare(tiny_count: int) -> Image:
 
 def _folder() -> Path:
     return BASE / f"u{lab_user()}"
+
+
+def _origin(folder: Path) -> str:
+    """Return the clone that a lab was started from."""
+    return (folder / "ready").read_text() or "another clone"
 
 
 def _print_hosts(lab: Lab) -> None:

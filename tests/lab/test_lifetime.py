@@ -114,12 +114,12 @@ def another_user(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 @pytest.mark.usefixtures("image")
 def test_up_is_idempotent_private_and_goes_down(another_user: int) -> None:
     folder = BASE / f"u{another_user}"
-    outputs = [
-        subprocess.run([*COMMAND, "up"], cwd=REPO, capture_output=True, text=True, check=True).stdout for _ in range(2)
-    ]
-    assert outputs[0] == outputs[1]
+    runs = [subprocess.run([*COMMAND, "up"], cwd=REPO, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert runs[0].stdout == runs[1].stdout
+    assert "is up already" not in runs[0].stderr
+    assert f"a lab is up already: started from {REPO}, kept in {folder}" in runs[1].stderr
     lab = load_lab(folder)
-    assert [line.split(" ") for line in outputs[0].splitlines()] == [[host.name, host.uri] for host in lab.hosts]
+    assert [line.split(" ") for line in runs[0].stdout.splitlines()] == [[host.name, host.uri] for host in lab.hosts]
     information = folder.stat()
     assert (information.st_uid, stat.S_IMODE(information.st_mode)) == (another_user, 0o700)
     for host in lab.hosts:

@@ -21,6 +21,8 @@ CALLS = {
     "destroy": "virDomainDestroyFlags",
     "migrate": "virDomainMigratePerform3Params",
 }
+#: The same without a destination for the daemon: peer to peer could not begin, and kvmtui drives the move itself.
+_MANAGED = "virDomainMigratePerform3Params, managed"
 _CALL = re.compile(r" debug : (virDomain\w+):\d+ : dom=\S+ \(VM: name=([^,]*), uuid=([^)]*)\)")
 #: Every call to a domain by a client, at the level of debugging.
 _LOG_FILTER = 'log_filters = "1:libvirt.domain"\n'
@@ -40,7 +42,7 @@ def called(host: Host) -> Counter[tuple[str, str]]:
         for line in log:
             call = _CALL.search(line)
             if call is not None:
-                found[call[3], call[1]] += 1
+                found[call[3], _MANAGED if "dconnuri=(null)" in line else call[1]] += 1
     return found
 
 
@@ -120,10 +122,12 @@ def judge_actions(
         uuid, verb = key
         made = calls[uuid, CALLS[verb]]
         name = names.get(uuid, uuid)
+        made_otherwise = calls[uuid, _MANAGED] if verb == "migrate" else 0
         if intents[key] > pressed[key]:
             wrong.append(f"{verb} of {name}: {intents[key]} intents, asked for {pressed[key]} times")
-        if made > intents[key]:
-            wrong.append(f"{verb} of {name}: the daemons were called {made} times, {intents[key]} intents")
+        if max(made, made_otherwise) > intents[key]:
+            count = max(made, made_otherwise)
+            wrong.append(f"{verb} of {name}: the daemons were called {count} times, {intents[key]} intents")
         if done[key] > made:
             wrong.append(f"{verb} of {name}: {done[key]} times said to be done, the daemons were called {made} times")
     return wrong

@@ -28,7 +28,8 @@ class FakeSession:
     def __init__(self, *outputs: ConsoleOutput) -> None:
         self.outputs = deque(outputs)
         self.state, self.message = ConsoleState.OPEN, ""
-        self.written = b""
+        self.written = self.dropped = b""
+        self.unsent_lines = 0
         self.asked: list[str] = []
         self.wake: Callable[[], None] = lambda: None
 
@@ -53,6 +54,9 @@ class FakeSession:
 
     def send_break(self) -> None:
         self.asked.append("break")
+
+    def missed(self, data: bytes) -> None:
+        self.dropped += data
 
     def close(self) -> None:
         self.asked.append("close")
@@ -79,6 +83,7 @@ class ConsoleApp(OrderedKeysApp[None]):
         self.sessions: dict[VmKey, FakeSession] = {}
         self.left = 0
         self.stands_still = ""
+        self.journal: list[tuple[str, str]] = []
         self.followed: list[VmKey] = []
         """The VMs whose tabs were chosen."""
         options = {} if clock is None else {"clock": clock}
@@ -90,6 +95,7 @@ class ConsoleApp(OrderedKeysApp[None]):
                 self._give_back,
                 lambda: None,
                 self.followed.append,
+                lambda text, tone, command: self.journal.append((text, command)),
             ),
             UNICODE,
             **options,

@@ -187,6 +187,20 @@ async def test_the_title_counts_moves_until_somebody_looked() -> None:
         assert stage.line("db1", "failed"), "it stays listed"
 
 
+async def test_while_both_hosts_are_asked_x_ends_that_and_escape_leaves() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        move = running("web1", 0.0, phase=Phase.VERIFYING, steers=frozenset({Steer.ABORT}))
+        await _open(stage, move)
+        assert stage.line("web1", "asking both hosts")
+        await stage.press("X")
+        assert stage.line("Ask no longer how moving web1 from h1 to h2 ended?")
+        await stage.press("y")
+        await _answered(stage)
+        assert stage.engine.steered == [(move.request.key.uuid, Steer.ABORT, None)]
+        await stage.press("escape")
+        await stage.until(lambda: not stage.count(CockpitScreen))
+
+
 async def test_an_end_is_told_once() -> None:
     async with dashboard() as stage:
         done = running("web1", 0.0, phase=Phase.DONE, ended_at_s=9.0, steers=frozenset())

@@ -163,53 +163,63 @@ async def test_a_waiting_console_says_so_and_comes_back_by_itself() -> None:
         await until(pilot, lambda: app.lines[-1] == "boot")
 
 
-async def test_a_held_console_asks_before_taking_over() -> None:
+async def test_a_held_console_is_taken_over_only_after_the_prefix_and_a_question() -> None:
     now = 0.0
     app = ConsoleApp(clock=lambda: now)
-    async with app.run_test(size=SIZE) as pilot:
-        session = app.attach(ConsoleOutput(b"", state=ConsoleState.HELD, message="Active console session exists"))
+    async with app.run_test(size=(80, 12)) as pilot:
+        session = app.attach(HELD)
         await pilot.pause()
-        asks = "Take over the console of web1 on h1? y/N (^] q leaves)"
-        assert app.lines == ["Active console session exists.", asks]
-        await press(pilot, "y")
+        does = "^] t takes over the console of web1 on h1, ^] q leaves."
+        assert app.lines == ["Active console session exists.", does]
+        assert "held by another, ^] t takes over" in app.title_line
+        await press(pilot, PREFIX, "t", "y")
         assert session.asked == [], "typed before the question could be read"
-        now = 2.0
-        await press(pilot, "n", "enter", "escape", "y")
-        assert session.asked == [], "typed on"
-        now = 4.0
+        now += 2
+        await press(pilot, "enter")
+        assert session.asked == [], "it starts on No"
+        await press(pilot, PREFIX, "t")
+        now += 2
         await press(pilot, "y")
         assert session.asked == ["take over"]
         assert session.written == b""
 
 
-async def test_typing_ahead_never_takes_a_console_over() -> None:
+async def test_typing_never_takes_a_console_over() -> None:
     now = 0.0
     app = ConsoleApp(clock=lambda: now)
-    async with app.run_test(size=SIZE) as pilot:
-        session = app.attach(ConsoleOutput(b"", state=ConsoleState.OPENING))
+    async with app.run_test(size=(80, 12)) as pilot:
+        session = app.attach(HELD)
         await pilot.pause()
-        app.tell(HELD)
-        await until(pilot, lambda: "Take over" in app.lines[-1])
-        for key in "systemctl y yy":
-            now += 0.5
-            await press(pilot, "space" if key == " " else key)
-        now += 0.5
-        await press(pilot, PREFIX, "pageup", "y")
+        for key in ("y", "e", "s", "enter", "y", "y", "t", "y", "enter"):
+            now += 60
+            await press(pilot, key)
+        assert session.asked == []
+        assert len(app.screen_stack) == 1
+        assert "not attached: keys are dropped" in app.title_line
+        assert session.dropped == b"yes\ryyty\r"
+
+
+async def test_an_open_console_cannot_be_taken_over() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"$ "))
+        await press(pilot, PREFIX, "t")
+        assert len(app.screen_stack) == 1
         assert session.asked == []
 
 
 async def test_a_question_that_came_up_unseen_is_not_answered_at_once() -> None:
     now = 0.0
     app = ConsoleApp(clock=lambda: now)
-    async with app.run_test(size=SIZE) as pilot:
+    async with app.run_test(size=(80, 16)) as pilot:
         session = app.attach(ConsoleOutput(b"$ "))
         app.attach(ConsoleOutput(b"$ "), key=VmKey("h1", "db1"))
         await pilot.pause()
-        app.tell(HELD)
+        app.tell(ended(b"", "closed"))
         await pilot.pause()
         now += 60
-        await press(pilot, PREFIX, "1", "y")
-        assert "Take over" in app.lines[-1]
+        await press(pilot, PREFIX, "1", "enter")
+        assert "Enter reattaches" in app.lines[-1]
         assert session.asked == []
         # Nor where it is seen again, after a look at another console, at the table or at the help.
         for *away, back in ((PREFIX, "2", PREFIX + " 1"), (PREFIX, "tab", ""), (PREFIX, "question_mark", "escape")):
@@ -219,27 +229,59 @@ async def test_a_question_that_came_up_unseen_is_not_answered_at_once() -> None:
                 await press(pilot, *back.split())
             else:
                 app.panel.open(WEB1, "web1")
-            await press(pilot, "y")
+            await press(pilot, "enter")
             assert session.asked == []
         now += 1
-        await press(pilot, "y")
-        assert session.asked == ["take over"]
+        await press(pilot, "enter")
+        assert session.asked == ["reattach"]
 
 
-async def test_a_question_below_a_dialog_is_not_seen() -> None:
-    now = 0.0
-    app = ConsoleApp(clock=lambda: now)
-    async with app.run_test(size=SIZE) as pilot:
-        session = app.attach(ConsoleOutput(b"$ "))
-        await press(pilot, PREFIX, "question_mark")
-        app.tell(HELD)
+async def test_a_first_key_that_cannot_be_sent_is_told_of() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=(80, 12)) as pilot:
+        session = app.attach(ConsoleOutput(b"", state=ConsoleState.WAITING, message="the VM is shut off"))
+        await press(pilot, "r")
+        assert "not attached: keys are dropped" in app.title_line
+        assert (session.written, session.dropped) == (b"", b"r")
+        app.post_message(events.Paste("more"))
         await pilot.pause()
-        now += 60
-        await press(pilot, "escape", "y")
-        assert session.asked == []
-        now += 1
-        await press(pilot, "y")
-        assert session.asked == ["take over"]
+        assert session.written == b""
+
+
+async def test_a_line_whose_beginning_was_lost_is_marked_and_its_dropping_said() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=(80, 12)) as pilot:
+        app.attach(ConsoleOutput(b"$ rm -rf /tmp/"))
+        app.tell(ConsoleOutput(b"", state=ConsoleState.WAITING, message="gone"))
+        await until(pilot, lambda: not app.terminal.live)
+        app.tell(ConsoleOutput(b"x", mark="now on h2: what was typed meanwhile was dropped", drops_line=True))
+        await until(pilot, lambda: app.lines[-1] == "x")
+        assert "[kvmtui: now on h2: what was typed meanwhile was dropped]" in app.lines
+        assert "keys are dropped up to Enter or ^C" in app.title_line
+
+
+async def test_the_progress_of_a_paste_is_told() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=(80, 12)) as pilot:
+        session = app.attach(ConsoleOutput(b"$ "))
+        session.unsent_lines = 2900
+        await pilot.pause()
+        app.panel.bring_up_to_date()
+        assert "pasting: 2900 lines left, ^C stops it" in app.title_line
+
+
+async def test_a_paste_is_shown_before_it_is_sent() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.attach(ConsoleOutput(b"$ "))
+        await pilot.pause()
+        app.post_message(events.Paste("first \x1b[2J line\n" + "more\n" * 20))
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        await pilot.pause()
+        drawn = " ".join(strip.text for strip in app.screen._compositor.render_strips())
+        assert "Paste 21 lines into web1 on h1?" in drawn
+        assert "first \ufffd[2J line" in drawn
+        assert "and 13 more" in drawn
 
 
 async def test_a_console_follows_its_vm() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from kvmtui.engine.console_state import ConsoleOutput, ConsoleState
+from kvmtui.engine.console_state import ConsoleDeed, ConsoleOutput, ConsoleState
 from kvmtui.ui.console_keys import BY_KEY, CONSOLE_KEYS, Command, choices, console_help
 from kvmtui.ui.console_layout import Layout
 from kvmtui.ui.console_log import ConsoleLog
+from kvmtui.ui.screens.ask import MeantScreen
 from kvmtui.ui.screens.help import HelpScreen
 from kvmtui.ui.widgets.console_search import ConsoleSearchField
 from tests.ui.consoles import DB1, PREFIX, WEB1, ConsoleApp, press, until
@@ -32,11 +33,16 @@ def test_no_key_stands_for_two_commands() -> None:
 def test_title_and_help_name_every_command() -> None:
     written = [key for key, _ in choices()] + ["?"]
     assert written == [row.written for row in CONSOLE_KEYS if row.written]
-    assert [keys.strip() for keys, _ in console_help()][1:-1] == written
+    assert [keys.strip() for keys, _ in console_help()][1:-2] == written
     assert {row.command for row in CONSOLE_KEYS if row.written} >= set(Command) - {Command.TAB}
 
 
 # The prefix
+
+
+def shown(app: ConsoleApp) -> str:
+    """Return what the topmost screen shows, on one line."""
+    return " ".join(" ".join(strip.text for strip in app.screen._compositor.render_strips()).split())
 
 
 async def test_while_the_prefix_waits_the_title_shows_the_choices() -> None:
@@ -56,6 +62,7 @@ async def test_another_key_cancels_the_prefix_and_is_not_sent(key: str) -> None:
         session = app.attach(ConsoleOutput(b"$ "))
         await press(pilot, PREFIX, key)
         assert "console of web1 on h1" in app.title_line
+        assert ("does nothing; ^] ? shows all keys" in app.title_line) == (key != "escape")
         assert session.written == b""
         assert len(app.screen_stack) == 1
         await press(pilot, "q")
@@ -102,9 +109,9 @@ async def test_a_hidden_console_goes_on_and_is_shown_again() -> None:
         assert not session.closed
         assert session.written == b""
         assert app.left == 1
-        assert app.tabs == " consoles  1 web1 "
+        assert app.tabs == " 1 console (c on the VM)  1 web1 "
         app.tell(ConsoleOutput(b"news"))
-        await until(pilot, lambda: app.tabs == " consoles  1 web1 ● ")
+        await until(pilot, lambda: app.tabs == " 1 console (c on the VM)  1 web1 ● ")
         app.panel.open(WEB1, "web1")
         await pilot.pause()
         assert app.lines == ["$ news"]
@@ -140,7 +147,7 @@ async def test_the_table_gets_the_keys_and_the_console_stays() -> None:
         assert app.left == 1
         assert session.written == b""
         assert app.lines == ["$"]
-        assert app.title_line.endswith("c types to it")
+        assert app.title_line.endswith("c on web1 types to it")
 
 
 async def test_scrolling_by_key_goes_on_without_the_prefix() -> None:
@@ -190,20 +197,25 @@ async def test_a_break_is_asked_about_and_its_outcome_shown() -> None:
     async with app.run_test(size=SIZE) as pilot:
         session = app.attach(ConsoleOutput(b"$ "))
         await press(pilot, PREFIX, "b")
-        assert app.title_line == " Send a break to web1 on h1? y/N   libvirt then marks the VM tainted"
+        assert isinstance(app.screen, MeantScreen)
+        assert "Send a break to web1 on h1?" in shown(app)
         await press(pilot, "y")
         assert session.asked == [], "typed before the question could be read"
+        await pilot.pause()
+        assert "Typed too soon to be meant" in shown(app)
         now += 1
         await press(pilot, "y")
         assert session.asked == ["break"]
         assert session.written == b""
-        app.tell(ConsoleOutput(b"", message="this hypervisor cannot send a break"))
+        deed = ConsoleDeed("send a break to", done=False, message="not with this hypervisor")
+        app.tell(ConsoleOutput(b"", message="this hypervisor cannot send a break", deeds=(deed,)))
         await until(pilot, lambda: "cannot send a break" in app.title_line)
+        assert app.journal == [("send a break to web1 on h1: failed: not with this hypervisor", "")]
         await press(pilot, "a")
         assert "break" not in app.title_line
 
 
-@pytest.mark.parametrize("key", ["n", "escape", "enter", "c", "b"])
+@pytest.mark.parametrize("key", ["n", "escape", "enter", "q"])
 async def test_another_key_sends_no_break(key: str) -> None:
     now = 0.0
     app = ConsoleApp(clock=lambda: now)
@@ -212,32 +224,52 @@ async def test_another_key_sends_no_break(key: str) -> None:
         await press(pilot, PREFIX, "b")
         now += 60
         await press(pilot, key)
-        assert "Send a break" not in app.title_line
+        assert len(app.screen_stack) == 1
         now += 60
         await press(pilot, "y")
         assert session.asked == []
         assert session.written == b"y"
 
 
-async def test_a_break_is_not_sent_where_the_question_was_left() -> None:
+async def test_typing_on_never_agrees_to_a_break() -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"$ "))
+        await press(pilot, PREFIX, "b")
+        for key in ("y", "e", "s", "tab", "enter", "tab", "tab", "enter", "y"):
+            now += 0.3
+            await press(pilot, key)
+        assert session.asked == []
+
+
+async def test_a_break_is_not_sent_to_a_console_that_was_lost_meanwhile() -> None:
     now = 0.0
     app = ConsoleApp(clock=lambda: now)
     async with app.run_test(size=SIZE) as pilot:
         session = app.attach(ConsoleOutput(b"$ "))
         await press(pilot, PREFIX, "b")
         app.tell(ConsoleOutput(b"", state=ConsoleState.HELD, message="another client"))
-        await until(pilot, lambda: "Send a break" not in app.title_line)
-        app.tell(ConsoleOutput(b""))
-        await until(pilot, lambda: app.terminal.live)
-        await press(pilot, PREFIX, "b")
-        app.query_one("#outside").focus()
-        await pilot.pause()
-        app.pane.focus()
-        await pilot.pause()
         now += 60
         await press(pilot, "y")
         assert session.asked == []
-        assert session.written == b"y"
+
+
+async def test_a_program_that_has_the_whole_screen_is_not_typed_into_unasked() -> None:
+    now = 0.0
+    app = ConsoleApp(clock=lambda: now)
+    async with app.run_test(size=SIZE) as pilot:
+        session = app.attach(ConsoleOutput(b"\x1b[?1049hvi"))
+        await press(pilot, PREFIX, "r")
+        assert session.written == b""
+        assert "whole screen" in shown(app)
+        now += 2
+        await press(pilot, "enter")
+        assert session.written == b"", "it starts on No"
+        await press(pilot, PREFIX, "r")
+        now += 2
+        await press(pilot, "y")
+        assert session.written.startswith(b"stty rows ")
 
 
 async def test_copying_takes_what_is_in_sight() -> None:
@@ -267,7 +299,10 @@ async def test_the_log_has_the_guests_bytes_and_is_its_owners(tmp_path: Path, mo
         app.attach(ConsoleOutput(b"before"))
         await press(pilot, PREFIX, "l")
         folder = tmp_path / "kvmtui" / "consoles"
-        assert f"logging to {folder}/web1-" in app.title_line
+        (log,) = [terminal.log for terminal in [app.terminal]]
+        assert log is not None
+        assert app.title_line.endswith(f"…/{log.path.name}")
+        assert len(app.title_line) <= SIZE[0], "readable to its end"
         await press(pilot, "a")
         assert "· logging ·" in app.title_line.replace("   ", " · ")
         assert list(folder.iterdir()) == [], "nothing has come yet"
@@ -393,7 +428,30 @@ async def test_a_console_that_fills_the_screen_makes_room_for_the_table() -> Non
         app.attach(ConsoleOutput(b"$ "))
         await press(pilot, PREFIX, "v", PREFIX, "tab")
         assert not app.panel.in_sight
-        assert app.tabs == " consoles  1 web1 "
+        assert app.tabs == " 1 console (c on the VM)  1 web1 "
+
+
+async def test_a_small_terminal_is_all_the_consoles() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=(50, 12)) as pilot:
+        app.attach(ConsoleOutput(b"$ "))
+        seen = [app.panel.layout_now]
+        await press(pilot, PREFIX, "v")
+        seen.append(app.panel.layout_now)
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        seen.append(app.panel.layout_now)
+        assert seen == [Layout.FULL, Layout.FULL, Layout.FULL]
+
+
+@pytest.mark.parametrize(("columns", "named"), [(80, "log break"), (120, "log break size view tab table copy")])
+async def test_log_and_break_are_named_where_there_is_room_and_the_help_always(columns: int, named: str) -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=(columns, 24)) as pilot:
+        app.attach(ConsoleOutput(b"$ "))
+        await press(pilot, PREFIX)
+        assert {f" {word}" in app.title_line for word in named.split()} == {True}, app.title_line
+        assert "? all keys" in app.title_line
 
 
 # Tabs
@@ -436,6 +494,22 @@ async def test_a_hidden_tab_is_marked_by_output_and_by_the_bell() -> None:
         assert app.tabs == " 1 web1  2 db1 "
 
 
+async def test_a_tab_keeps_its_number_when_another_is_left() -> None:
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach(ConsoleOutput(b"web1$ "))
+        db1 = app.attach(ConsoleOutput(b"db1$ "), key=DB1)
+        await press(pilot, PREFIX, "1", PREFIX, "q")
+        assert app.tabs == " 1 console (c on the VM)  2 db1 "
+        app.panel.open(DB1, "db1")
+        await press(pilot, PREFIX, "2", "d", PREFIX, "1", "d")
+        assert db1.written == b"dd"
+        app.attach(ConsoleOutput(b"web1$ "))
+        await pilot.pause()
+        assert app.tabs == " 1 web1  2 db1 "
+        assert app.lines == ["web1$"]
+
+
 async def test_leaving_one_of_several_keeps_the_others_and_types_into_none() -> None:
     app = ConsoleApp()
     async with app.run_test(size=SIZE) as pilot:
@@ -445,7 +519,7 @@ async def test_leaving_one_of_several_keeps_the_others_and_types_into_none() -> 
         assert db1.closed
         assert not web1.closed
         assert web1.written == b""
-        assert app.tabs == " consoles  1 web1 "
+        assert app.tabs == " 1 console (c on the VM)  1 web1 "
 
 
 async def test_a_flood_in_a_hidden_console_starves_no_other() -> None:

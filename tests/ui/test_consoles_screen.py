@@ -9,6 +9,8 @@ import pytest
 
 from kvmtui.engine.plans import Plans
 from kvmtui.model.actions import Verb
+from kvmtui.model.plan_run import PlanRun
+from kvmtui.model.plan_run import Stage as PlanStage
 from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.screens.quitting import QuitScreen
 from tests.ui.played_moves import running, waiting
@@ -61,8 +63,7 @@ async def test_quitting_asks_once_and_the_answer_yes_quits() -> None:
 
 async def test_quitting_asks_while_a_vm_is_being_moved() -> None:
     async with dashboard() as stage:
-        moving = replace(stage.main.fleet, pending={stage.key("web1"): "migrating"})
-        stage.main._hand_down(moving)
+        stage.engine.play(running("web1", 0.0))
         await stage.press("q")
         assert stage.line("migrating web1 on h1")
         assert stage.line("not seen here")
@@ -73,8 +74,9 @@ async def test_quitting_asks_while_a_vm_is_being_moved() -> None:
 async def test_quitting_says_what_breaks_off_and_what_is_not_moved_any_more() -> None:
     async with dashboard() as stage:
         stage.engine.play(running("web1", 0.0, peer_to_peer=False), waiting("db2", 1.0))
-        stage.main._hand_down(replace(stage.main.fleet, pending={stage.key("web1"): "migrating"}))
         await stage.press("q")
+        assert stage.line("migrating web1 on h1, carried by kvmtui: aborted")
+        assert stage.line("waiting to migrate db2 on h1: not moved")
         assert stage.line("A move that kvmtui carries itself (managed) breaks off")
         assert stage.line("What has not begun is not moved.")
         assert "not seen here" not in stage.text
@@ -84,8 +86,9 @@ async def test_quitting_says_what_breaks_off_and_what_is_not_moved_any_more() ->
 
 async def test_quitting_asks_while_a_plan_runs_between_two_moves() -> None:
     async with dashboard() as stage:
-        with patch.object(Plans, "running", True):
+        with patch.object(Plans, "run", PlanRun(PlanStage.MEASURING)):
             await stage.press("q")
+            assert stage.line("a plan that runs, 0 more to move: stops")
             assert stage.line("What has not begun is not moved.")
 
 
@@ -187,6 +190,29 @@ async def test_nobody_is_told_to_wake_a_guest_that_is_paused() -> None:
         assert "Enter wakes" not in stage.text
         perform(stage, Verb.RESUME, "batch1")
         await stage.look_until(lambda: "paused" not in stage.line("console of batch1 on h2"))
+
+
+async def test_a_console_of_a_host_that_hangs_says_that_what_is_typed_waits() -> None:
+    async with dashboard() as stage:
+        await open_console(stage, "web1")
+        await stage.press(PREFIX, "v")
+        stage.backend.hang_host(H1)
+        stage.clock.advance(10)
+        stage.main._consoles.bring_up_to_date()
+        await stage.see("console of web1 on h1", "h1 does not answer: what is typed waits")
+        stage.backend.release_host(H1)
+        await stage.look_until(lambda: "does not answer" not in stage.text)
+
+
+async def test_what_is_done_to_a_console_is_in_the_journal() -> None:
+    async with dashboard() as stage:
+        await open_console(stage, "web1")
+        await stage.press(PREFIX, "b")
+        with patch("kvmtui.ui.screens.ask._MEANT_S", 0.0):
+            await stage.press("y")
+        await stage.until(lambda: stage.main._journal)
+        await stage.press(PREFIX, "h", "J")
+        await stage.see("send a break to web1 on h1: done")
 
 
 # Words

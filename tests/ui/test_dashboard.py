@@ -664,7 +664,8 @@ async def test_a_console_that_someone_else_holds_says_so() -> None:
         await stage.put_cursor_on("web1")
         stage.backend.open(H1, read_only=False).open_console(stage.key("web1").uuid, Sink())
         await stage.press("c")
-        await stage.see("Take over the console of web1 on h1? y/N")
+        await stage.see("held by another, ^] t takes over")
+        await stage.see("^] t takes over the console of web1 on h1, ^] q leaves.")
 
 
 async def test_a_paste_of_several_lines_asks_first() -> None:

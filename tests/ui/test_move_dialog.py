@@ -200,6 +200,7 @@ async def test_options_by_keys_change_the_checks_and_the_virsh_line() -> None:
         await stage.press("d", "p", "p", "c")
         assert stage.line("p  carried by", "kvmtui (managed)")
         assert stage.line("c  post-copy", "can be switched to")
+        assert stage.line("needs vm.unprivileged_userfaultfd=1 at h2, which cannot be seen from here")
         assert "--p2p" not in stage.text
         await stage.press("o")
         assert not stage.line("p  carried by")

@@ -10,7 +10,19 @@ from kvmtui.ui.emulator import Emulator
 
 @pytest.mark.parametrize(
     "typed",
-    [*(f"\x1b{key}" for key in ".1905-=<>#/$!'\"|~"), "\x1b\r", "\x1b[15~", "\x1bOP", "\x1b[1;5D", "\x1b[A", "\x01"],
+    [
+        *(f"\x1b{key}" for key in ".1905-=<>#/$!'\"|~"),
+        "\x1bb",
+        "\x1bf",
+        "\x1b\x7f",
+        "\x1b\r",
+        "\x1b[1;5C",
+        "\x1b[15~",
+        "\x1bOP",
+        "\x1b[1;5D",
+        "\x1b[A",
+        "\x01",
+    ],
 )
 def test_alt_function_and_control_keys_arrive_as_they_were_typed(typed: str) -> None:
     teach_alt_keys()

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from kvmtui.model.filter import parse_filter
 from kvmtui.model.host_vms import HostVms
-from kvmtui.model.vm import Job, Memory, MemorySource, VmState
+from kvmtui.model.vm import ARRIVING, Job, Memory, MemorySource, VmState
 from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, Layout, Row, lay_out, natural, state_texts
 from kvmtui.ui.glyphs import ASCII, UNICODE, glyphs_for
 from kvmtui.ui.paint import Tone, fit, fit_runs, runs_width
@@ -126,6 +126,13 @@ def cell_text(column: str, width: int, row: Row) -> str:
     return "".join(text for text, _ in fit_runs(col.cell(row, width), width, right=col.right))
 
 
+STOPPED = {
+    "state": VmState.PAUSED,
+    "reason": "migrating",
+    "job": Job("migration", total_bytes=100, remaining_bytes=57),
+}
+
+
 @pytest.mark.parametrize(
     ("changes", "pending", "stale", "width", "text", "tone"),
     [
@@ -134,6 +141,19 @@ def cell_text(column: str, width: int, row: Row) -> str:
         ({"state": VmState.SHUT_OFF}, "starting", False, 11, "starting…", Tone.BUSY),
         ({"job": Job("migration", total_bytes=100, remaining_bytes=57)}, "", False, 14, "migrating 43 %", Tone.BUSY),
         ({"job": Job("migration", total_bytes=100, remaining_bytes=57)}, "", False, 11, "migr. 43 %", Tone.BUSY),
+        (STOPPED, "migrating", False, 22, "migrating 43 %, paused", Tone.WARNING),
+        (STOPPED, "", False, 18, "migr. 43 %, paused", Tone.WARNING),
+        (STOPPED, "", False, 11, "43 % paused", Tone.WARNING),
+        (STOPPED | {"reason": "post-copy"}, "", False, 20, "migrating 43 %", Tone.BUSY),
+        (
+            STOPPED | {"job": Job(ARRIVING, total_bytes=100, remaining_bytes=57)},
+            "",
+            False,
+            14,
+            "arriving 43 %",
+            Tone.BUSY,
+        ),
+        (STOPPED | {"job": Job(ARRIVING, total_bytes=100, remaining_bytes=57)}, "", False, 11, "arriving", Tone.BUSY),
         ({"job": Job("saving")}, "", False, 11, "saving…", Tone.BUSY),
         ({"monitor_silent_since_s": NOW_S - 42}, "", False, 20, "monitor silent 42 s", Tone.ERROR),
         ({"monitor_silent_since_s": NOW_S - 42}, "", False, 11, "silent 42 s", Tone.ERROR),

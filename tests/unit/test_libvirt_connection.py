@@ -109,6 +109,29 @@ def test_an_event_calls_back() -> None:
         acting.close()
 
 
+class OlderBinding:
+    """The binding as it is, but for names that older ones do not have."""
+
+    lacks = ("VIR_DOMAIN_EVENT_ID_JOB_COMPLETED", "VIR_DOMAIN_EVENT_ID_DEVICE_ADDED")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.lacks:
+            raise AttributeError(name)
+        return getattr(libvirt(), name)
+
+
+def test_what_an_older_binding_does_not_know_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvmtui.hypervisor.libvirt_connection.libvirt", OlderBinding)
+    happened = threading.Event()
+    opened = LibvirtBackend().open("test:///default", read_only=False, on_event=happened.set)
+    try:
+        opened.perform(Verb.PAUSE, opened.light(1.0).vms[0].uuid)
+        assert happened.wait(10)
+        opened.perform(Verb.RESUME, opened.light(1.0).vms[0].uuid)
+    finally:
+        opened.close()
+
+
 def test_a_host_that_does_not_answer_is_a_failed_connection() -> None:
     with pytest.raises(errors.ConnectFailed, match="nonexistent"):
         LibvirtBackend().open("qemu+unix:///system?socket=/nonexistent", read_only=True)

@@ -154,6 +154,42 @@ def test_every_end(
     assert all(repair.consequence and repair.command.startswith("virsh -c qemu://h") for repair in judgement.repairs)
 
 
+@pytest.mark.parametrize(
+    ("case", "source", "destination", "astray"),
+    [
+        (OK, GONE, RUNS, False),
+        (OK, GONE, PAUSED, True),
+        (OK, OFF, RUNS, True),
+        (OK, HALF_SOURCE, RUNS, True),
+        (ERROR, RUNS, GONE, False),
+        (ERROR, RUNS, OFF, False),
+        (COPYING, RUNS, LEFT, False),
+        (ERROR, PAUSED, GONE, True),
+        (ERROR, RUNS, HALF, True),
+        (ERROR, GONE, GONE, True),
+        (ERROR, BROKEN_SOURCE, BROKEN_DESTINATION, True),
+        (ERROR, GONE, BROKEN_DESTINATION, True),
+        (replace(OFFLINE, error=HypervisorError("no")), OFF, GONE, False),
+        (replace(OFFLINE, error=HypervisorError("exists")), OFF, OFF, True),
+        (OFFLINE, GONE, OFF, False),
+        (COPIED, OFF, OFF, False),
+    ],
+)
+def test_a_guest_that_somebody_has_to_see_to(case: Case, source: Told, destination: Told, *, astray: bool) -> None:
+    assert judge(replace(case, settled=True), source, destination).astray is astray
+
+
+@pytest.mark.parametrize(
+    ("case", "source", "destination", "says"),
+    [
+        (OK, OFF, RUNS, "libvirt refuses where it has snapshots"),
+        (OK, GONE, TRANSIENT, "as it runs now; changes meant for"),
+    ],
+)
+def test_what_a_repair_does_not_do_is_said(case: Case, source: Told, destination: Told, says: str) -> None:
+    assert says in judge(case, source, destination).repairs[0].consequence
+
+
 ALL_TOLD = [
     *(GONE, LEFT, OFF, RUNS, TRANSIENT, PAUSED, HALF, HALF_SOURCE, MOVING, BROKEN_SOURCE, BROKEN_DESTINATION),
     *(told(VmState.CRASHED), told(VmState.SUSPENDED), told(VmState.PAUSED, "I/O error")),

@@ -25,6 +25,7 @@ def text(runs: list[Run]) -> str:
 
 QUEUED = running("db2", 0.0, phase=Phase.QUEUED, job=None, progress=None, steers=frozenset({Steer.ABORT}))
 DONE = running("mail", 0.0, phase=Phase.DONE, ended_at_s=200.0, steers=frozenset())
+STOPPED = running("web1", 0.0, progress=Progress(Verdict.EARLY, 0.6, eta_s=18.0))
 ALL = (running("web1", 0.0), not_converging("cache1", 0.0), QUEUED, ended_with_repair("db1", 0.0), DONE)
 
 
@@ -41,13 +42,31 @@ def test_every_row_is_as_wide_as_the_screen(width: int, glyphs: Glyphs) -> None:
 
 
 @pytest.mark.parametrize(
+    ("width", "row"),
+    [
+        (80, "failed: the daemon …; the guest runs at h1 and is not at h2"),
+        (120, "failed: the daemon of h2 went away; the guest runs at h1 and is not at h2"),
+    ],
+)
+def test_of_an_end_the_row_tells_where_the_vm_is(width: int, row: str) -> None:
+    message = "the daemon of h2 went away; the guest runs at h1 and is not at h2"
+    moves = [replace(ended_with_repair("db1", 0.0), message=message), running("web1", 0.0)]
+    layout = lay_out(moves, host_name, width, UNICODE)
+    line = text(row_runs(moves[0], layout, host_name, 42.0, UNICODE, cursor=False, calls=False))
+    assert row in line, line
+
+
+@pytest.mark.parametrize(
     ("move", "words"),
     [
         (running("web1", 0.0), ("web1", "h1 → h2", "60 %", "~18 s", "converging")),
         (not_converging("cache1", 0.0), ("cache1", "41 %", "will not converge at this rate")),
         (QUEUED, ("db2", "waiting its turn")),
         (DONE, ("mail", "moved in 3m 20s")),
-        (ended_with_repair("db1", 0.0), ("db1", "failed: the daemon of h2 went away")),
+        (ended_with_repair("db1", 0.0), ("db1", "failed: the daemon of h2 went away; the guest runs at h1")),
+        (replace(STOPPED, paused_at_s=30.0), ("web1", "60 %", "guest paused for 12 s")),
+        (replace(STOPPED, paused_at_s=30.0, adopted=True), ("guest paused for at least 12 s",)),
+        (replace(STOPPED, paused_at_s=30.0, progress=Progress(Verdict.STALLED)), ("nothing is moving",)),
         (
             replace(QUEUED, phase=Phase.UNKNOWN, message="h2 does not answer"),
             ("is not known: h2 does not",),
@@ -85,6 +104,12 @@ def test_a_move_in_detail() -> None:
     assert "virsh -c demo://h1 migrate cache1 demo://h2 --live" in shown
     sent, dirtied = (next(line for line in shown.splitlines() if line.startswith(word)) for word in ("sent", "dirtied"))
     assert 0 < sent.count("━") < dirtied.count("━"), "both on one scale"
+
+
+def test_of_a_guest_that_stands_still_the_verdict_says_so() -> None:
+    said = detail(replace(STOPPED, paused_at_s=30.0))
+    assert "guest paused for 12 s: it goes on at h2 when the rest is there" in said
+    assert "too early" not in said
 
 
 def test_rates_over_time_where_there_is_room() -> None:

@@ -1,18 +1,30 @@
 """Migrations on the demo hosts: queue, steering, adoption, ends that are proven, and repairs that are safe."""
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
+from kvmtui.engine import adoption
+from kvmtui.engine.adoption import Adoption
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.migration_end import look_at_source
+from kvmtui.engine.migration_flight import Flight
+from kvmtui.hypervisor.demo.connection import DemoConnection
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
 from kvmtui.hypervisor.errors import HypervisorError, InvalidState
+from kvmtui.hypervisor.lanes import Call
+from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.actions import BY_ID, ActionRequest, Verb
+from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
-from kvmtui.model.migration_progress import Verdict
-from kvmtui.model.vm import VmKey, VmState
+from kvmtui.model.migration_progress import ProgressTracker, Verdict
+from kvmtui.model.vm import Job, VmKey, VmState
+from kvmtui.ui.widgets.migration_lines import standing
 from tests.unit.test_engine import Bench, bench
 
 __all__ = ["bench"]
@@ -73,6 +85,35 @@ def test_two_at_once_and_the_others_wait_their_turn(bench: Bench) -> None:
     assert order[:2] == [("web2", Phase.RUNNING), ("mail", Phase.RUNNING)]
     assert order[2:] == [("web1", Phase.DONE), ("cache1", Phase.CANCELLED)]
     assert keys[2] not in bench.engine.fleet.pending
+
+
+def test_what_has_not_ended_when_kvmtui_does_is_told_the_audit(bench: Bench) -> None:
+    keys = [ask(bench, name, SLOW) for name in ("web1", "web2", "cache1")]
+    keys.append(ask(bench, "build3", replace(SLOW, peer_to_peer=False)))
+    for key in (keys[0], keys[3]):
+        see(bench, key, running)
+    bench.engine.stop()
+    told = {each.vm: f"{each.result}: {each.message}" for each in bench.engine.audit.read().result(10) if each.result}
+    assert told == {
+        "web1": "unknown: kvmtui ended while it was under way: the hosts go on by themselves",
+        "web2": "unknown: kvmtui ended while it was under way: the hosts go on by themselves",
+        "cache1": "cancelled: kvmtui ended before its turn came: it was not moved",
+        "build3": "unknown: kvmtui ended while it was under way: it breaks off with it",
+    }
+
+
+def test_a_guest_that_is_paused_on_the_way_stands_still_since_then(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    assert see(bench, key, running).paused_at_s is None
+    bench.engine.steer(key, Steer.PAUSE_GUEST)
+    one = see(bench, key, lambda one: one.paused_at_s is not None)
+    for _ in range(5):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert now(bench, key).paused_at_s == one.paused_at_s
+    assert standing(now(bench, key), (one.paused_at_s or 0.0) + 12)[0] == "guest paused for 12 s"
+    bench.engine.steer(key, Steer.BANDWIDTH, 0)
+    see(bench, key, lambda one: one.phase is Phase.DONE)
 
 
 def test_a_combination_that_libvirt_refuses_is_not_tried(bench: Bench) -> None:
@@ -151,6 +192,29 @@ def test_a_broken_post_copy_goes_on_by_its_repair(bench: Bench) -> None:
     assert len(bench.engine.migrations) == 1
     assert state(bench, H1, key) is VmState.RUNNING
     assert state(bench, H2, key) is None
+
+
+def test_a_post_copy_that_kvmtui_managed_goes_on_the_same_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    ways: list[object] = []
+    does = DemoConnection.repair
+
+    def repair(connection: DemoConnection, uuid: str, kind: RepairKind, to: str = "", *, peer_to_peer: bool) -> None:
+        ways.append(peer_to_peer)
+        does(connection, uuid, kind, to, peer_to_peer=peer_to_peer)
+
+    monkeypatch.setattr(DemoConnection, "repair", repair)
+    key = ask(bench, "build3", MigrationOptions(post_copy=True, bandwidth_mib_per_s=1, peer_to_peer=False))
+    see(bench, key, running)
+    bench.engine.steer(key, Steer.POST_COPY)
+    see(bench, key, lambda one: one.progress and one.progress.verdict is Verdict.POST_COPY)
+    bench.demo.host_down(H1)
+    bench.demo.host_up(H1)
+    one = see(bench, key, lambda one: ended(one) and one.repairs)
+    assert "--postcopy-resume" in one.repairs[0].command
+    assert "--p2p" not in one.repairs[0].command
+    bench.engine.repair(key, RepairKind.RECOVER_POST_COPY)
+    assert see(bench, key, lambda one: one.phase is Phase.DONE)
+    assert ways == [False]
 
 
 def test_a_guest_that_was_paused_to_get_it_over_goes_on_there(bench: Bench) -> None:
@@ -326,12 +390,51 @@ def test_an_end_that_could_not_be_known_is_not_told_by_a_later_move(bench: Bench
     assert [one.phase for one in bench.engine.migrations] == [Phase.DONE, Phase.UNKNOWN]
 
 
+def test_a_host_that_is_away_is_not_asked_how_it_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H2)
+    assert see(bench, key, ended).phase is Phase.UNKNOWN
+    bench.tick_until(lambda: bench.engine.fleet.hosts[H2].link is Link.DOWN, "the link to be down")
+    asked: list[str] = []
+    lanes = bench.engine._pollers[H2].lanes
+    starts = lanes.start
+
+    def start(kind: str, call: Callable[[Connection], object]) -> Call:
+        asked.append(kind)
+        return starts(kind, call)
+
+    monkeypatch.setattr(lanes, "start", start)
+    for _ in range(60):
+        bench.clock.advance(1)
+        bench.engine.tick()
+    assert "jobs" not in asked
+    bench.demo.host_up(H2)
+    assert see(bench, key, lambda one: one.phase is not Phase.UNKNOWN).phase is Phase.FAILED
+
+
+def test_a_probe_follows_no_other_job_than_its_own(bench: Bench) -> None:
+    key = bench.vm("db2").key
+    bench.submit("save", "db2")
+    bench.tick_until(lambda: (job := bench.vm("db2").job) is not None and job.total_bytes, "the save as a job")
+    told: set[Job | None] = set()
+
+    def over() -> bool:
+        told.add(migrating.poll())
+        return migrating.over
+
+    saving, migrating = (JobProbe(bench.engine._pollers[key.host], key.uuid, what) for what in ("saving", "migration"))
+    bench.wait_until(lambda: saving.poll() is not None, "the save")
+    bench.wait_until(over, "no migration")
+    assert told == {None}
+
+
 def test_another_job_of_a_vm_is_not_taken_for_its_migration(bench: Bench) -> None:
     key = bench.vm("db2").key
     bench.submit("save", "db2")
     bench.tick_until(lambda: bench.vm("db2").job is not None, "the save as a job")
     connection = bench.demo.open(key.host, read_only=True)
-    assert connection.job(key.uuid)
+    bench.wait_until(lambda: connection.job(key.uuid), "the save at the host")
     assert look_at_source(connection, key.uuid).job is None
     connection.close()
 
@@ -363,6 +466,95 @@ def test_what_another_started_is_adopted_steered_and_proven(bench: Bench) -> Non
         other.stop()
     # Whoever started it learns of it.
     assert see(bench, key, ended).phase is Phase.CANCELLED
+
+
+def test_a_question_that_hangs_does_not_keep_one_from_being_adopted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    released, told, opens = threading.Event(), DemoConnection.job, bench.demo.open
+    hangs = [released]
+    opened: list[DemoConnection] = []
+
+    def open_it(uri: str, *, read_only: bool, on_event: Callable[[], None] | None = None) -> DemoConnection:
+        opened.append(opens(uri, read_only=read_only, on_event=on_event))
+        return opened[-1]
+
+    def job(connection: DemoConnection, uuid: str) -> Job | None:
+        # The first question of the other kvmtui to the source.
+        if hangs and connection in opened and connection._host.vm(uuid).job is not None:
+            hangs.pop().wait(60)
+        return told(connection, uuid)
+
+    monkeypatch.setattr(bench.demo, "open", open_it)
+    monkeypatch.setattr(DemoConnection, "job", job)
+    monkeypatch.setattr(adoption, "_DEADLINE_S", 0.2)
+    other = Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+    try:
+
+        def found() -> bool:
+            bench.clock.advance(1)
+            other.tick()
+            return bool(other.migrations)
+
+        bench.wait_until(found, "not found")
+        assert not hangs
+    finally:
+        released.set()
+        other.stop()
+
+
+def test_what_has_ended_is_looked_after_no_more(bench: Bench) -> None:
+    key = ask(bench, "web1")
+    see(bench, key, ended)
+    aftermath = bench.engine._moves()._aftermath
+    bench.tick_until(lambda: not aftermath.restless, "restless")
+    assert [flight.view.phase for flight in aftermath.ended] == [Phase.DONE]
+
+
+def test_one_that_another_is_moving_already_is_refused_at_once(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    other = Bench(clock=bench.clock)
+    other.demo, other.engine = bench.demo, Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+    try:
+        with patch.object(Adoption, "look"):
+            other.engine.tick()
+            asked_at_s = bench.clock()
+            ask(other, "web1")
+            one = see(other, key, ended)
+        assert (one.phase, one.message) == (Phase.FAILED, "it is already being moved: w shows the move")
+        assert bench.clock() - asked_at_s < 5
+        see(other, key, lambda one: one.adopted)
+    finally:
+        other.engine.stop()
+    assert now(bench, key).phase is Phase.RUNNING
+
+
+def test_one_that_another_has_moved_already_is_not_called_moved(bench: Bench) -> None:
+    bench.demo.add_vm(H1, "idle9", state=VmState.SHUT_OFF)
+    bench.engine.tick()
+    key = bench.vm("idle9").key
+    bench.demo.remove_vm(H1, key.uuid)
+    bench.demo.add_vm(H2, "idle9", state=VmState.SHUT_OFF, uuid=key.uuid)
+    bench.engine.migrate(MigrationRequest(key, "idle9", -1, H2, MigrationOptions(offline=True)))
+    one = see(bench, key, ended)
+    assert (one.phase, one.message) == (Phase.FAILED, "nothing was done: it is not at the source any more")
+
+
+def test_nobody_has_to_wait_for_a_host_that_does_not_tell_how_it_ended(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H2)
+    one = see(bench, key, lambda one: one.phase is Phase.VERIFYING)
+    assert one.steers == {Steer.ABORT}
+    asked_at_s = bench.clock()
+    bench.engine.steer(key, Steer.ABORT)
+    one = see(bench, key, ended)
+    assert one.phase is Phase.UNKNOWN
+    assert "destination does not answer" in one.message
+    assert bench.clock() - asked_at_s < 5
 
 
 def test_an_adopted_one_that_arrives_is_done(bench: Bench) -> None:
@@ -411,6 +603,22 @@ def test_a_second_way_is_tried_unless_one_was_asked_for(bench: Bench, peer_to_pe
     bench.demo.fail("migrate", HypervisorError("cannot connect to remote libvirt URI"))
     key = ask(bench, "web2", MigrationOptions(peer_to_peer=peer_to_peer))
     assert see(bench, key, ended).phase is phase
+
+
+def test_whether_it_was_paused_is_asked_before_the_first_try_alone(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    request = MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions())
+    flight = Flight(Migration(request, Phase.STARTING, 0.0), None, ProgressTracker(None))
+    connection = bench.demo.open(H1, read_only=False)
+    destination = bench.engine._pollers[H2]
+    for peer_to_peer in (True, False):
+        bench.demo.fail("migrate", HypervisorError("no luck"))
+        with pytest.raises(HypervisorError, match="no luck"):
+            flight.carry(connection, destination, peer_to_peer=peer_to_peer)
+        flight.show(Phase.STARTING, peer_to_peer=False)
+        connection.perform(Verb.PAUSE, vm.key.uuid)
+    assert (flight.was_paused, flight.persistent) == (False, True)
+    connection.close()
 
 
 def test_a_guest_that_another_forced_off_is_said_to_be_nowhere(bench: Bench) -> None:

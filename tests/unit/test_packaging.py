@@ -1,5 +1,6 @@
 """What is shipped, and who may import what."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -59,3 +60,14 @@ def test_a_layer_loads_only_what_is_below_it(package: str, own: set[str], others
     assert ours <= own
     foreign = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"kvmtui"}
     assert {name.removeprefix("_").removesuffix("_linux") for name in foreign} <= others
+
+
+def test_every_test_that_the_readme_names_exists() -> None:
+    named = re.findall(r"`(\w+/test_\w+\.py)::(test_\w+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not re.search(rf"^(async )?def {name}\(", (ROOT / "tests" / file).read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len(named) > 25
+    assert missing == []

@@ -10,9 +10,11 @@ import pytest
 
 from kvmtui.engine import move_check
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.plan_runner import PlanRunner
 from kvmtui.engine.plans import Plans
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
+from kvmtui.hypervisor.demo.migration import HALFWAY, RESUME
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Phase
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
@@ -114,6 +116,35 @@ def test_a_plan_evens_the_hosts_out_and_touches_nothing_by_itself(bench: Bench) 
     bench.watch(30)
     assert bench.where("web1") == H1
     assert bench.engine.migrations == ()
+
+
+def test_nothing_is_done_about_plans_before_one_is_asked_for(bench: Bench) -> None:
+    assert bench.plans.run is None
+    bench.plans.discard()
+    bench.watch(3)
+    assert bench.plans._thread is None
+    bench.look()
+    assert bench.plans._thread is not None
+
+
+def test_after_a_defect_no_move_is_said_to_be_under_way(
+    bench: Bench, checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = bench.look(H1).steps[0].move.name
+    bench.plans.go()
+    bench.wait_until(lambda: bench.run.stage is Stage.MOVING, "it does not begin")
+
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(PlanRunner, "follow", defect)
+        bench.tick_until(lambda: not bench.plans.running, "it does not come to rest")
+    assert bench.run.current is None
+    assert bench.step(first).outcome is Outcome.UNKNOWN
+    bench.plans.go()
+    bench.tick_until(lambda: bench.plans.running, "it does not begin again")
+    assert bench.run.current not in (None, bench.step(first))
 
 
 def test_who_is_pinned_stays(bench: Bench) -> None:
@@ -246,6 +277,26 @@ def test_a_move_that_fails_does_not_end_an_evacuation(bench: Bench, checks: Chec
     bench.tick_until(lambda: bench.step(first).outcome is not Outcome.PLANNED, "it does not begin")
     bench.tick_until(lambda: not bench.plans.running, "it does not end")
     assert list(outcomes(bench.run).values()).count(Outcome.DONE) >= 4
+
+
+@pytest.mark.parametrize(
+    ("failures", "outcome"), [((HALFWAY, RESUME), Outcome.FAILED), ((RESUME,), Outcome.DONE), ((HALFWAY,), None)]
+)
+def test_a_move_that_leaves_a_guest_paused_stops_the_plan(
+    bench: Bench, checks: Checks, failures: tuple[str, ...], outcome: Outcome | None
+) -> None:
+    first = bench.look(H1).steps[0].move.name
+    for failure in failures:
+        bench.demo.fail(failure, HypervisorError("Unable to write to socket"))
+    run = bench.run_to_the_end()
+    if outcome is None:
+        # It goes on where it was: that does not end an evacuation.
+        assert list(outcomes(run).values()).count(Outcome.DONE) >= 4
+        return
+    assert bench.step(first).outcome is outcome
+    assert run.message.startswith(f"stopped: {first} has to be seen to first: ")
+    assert "paused" in run.message
+    assert len(run.left) == 4
 
 
 def test_stop_lets_the_move_under_way_end(bench: Bench, checks: Checks) -> None:

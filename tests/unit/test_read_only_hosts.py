@@ -53,7 +53,7 @@ def test_no_lane_writes_to_it(everywhere: bool) -> None:
         here, there = (next(iter(hosts[uri].vms.values())) for uri in (H1, H2))
         reason = "kvmtui was started with --read-only" if everywhere else "the configuration has rack 1 read-only"
         for action in ACTIONS:
-            assert acting.refusal(action, here, hosts[H1], read_only=engine.read_only) == reason
+            assert acting.refusal(action, here, engine.fleet, read_only=engine.read_only) == reason
         # Even if a key got through: the connection itself cannot.
         for vm in (here, there):
             engine.submit(

@@ -39,6 +39,10 @@ def test_deep() -> None:
     assert vm.disk_write_bytes == {"vda": 10, "sda": 0}
 
 
+def test_a_clock_that_is_behind_the_hosts_makes_no_age_below_zero() -> None:
+    assert deep_vm("u", 5.0, 0.0, STATS).memory_age_s == 0.0
+
+
 def test_what_a_busy_domain_leaves_out_is_unknown() -> None:
     vm = deep_vm("u", 5.0, 1002.5, {"balloon.current": 196608, "vcpu.current": 2})
     assert vm.ready_ns is None

@@ -204,7 +204,7 @@ class DemoConnection:
         with self._call(writes=True) as now:
             migration.steer(self._world, self._host, self._host.vm(uuid), what, value or 0, now)
 
-    def repair(self, uuid: str, kind: RepairKind, destination: str = "") -> None:
+    def repair(self, uuid: str, kind: RepairKind, destination: str = "", *, peer_to_peer: bool = True) -> None:
         """Mend what a migration left."""
         from kvmtui.hypervisor.demo import migration
 

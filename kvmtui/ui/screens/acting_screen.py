@@ -80,6 +80,8 @@ class ActingScreen(Screen[None]):
         from kvmtui.ui.screens.menu import MenuScreen
 
         targets, offered = self.targets, self.offered
+        if len(targets) == 1 and not offered and self.show_move(targets[0].key):
+            return
         if not targets or not offered:
             self.note(f"nothing can be done: {self._why_nothing(targets)}", "$text-warning")
             return
@@ -203,5 +205,4 @@ class ActingScreen(Screen[None]):
     def _why_nothing(self, vms: Sequence[Vm]) -> str:
         if not vms:
             return "no VM is selected"
-        host = self.shown_fleet.hosts.get(vms[0].key.host)
-        return acting.refusal(ACTIONS[0], vms[0], host, read_only=self._engine.read_only) or ""
+        return acting.refusal(ACTIONS[0], vms[0], self.shown_fleet, read_only=self._engine.read_only) or ""

@@ -12,11 +12,15 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Button, Label
 
+from kvmtui.model.clean import clean
 from kvmtui.ui.screens.too_small import make_fit
 
 T = TypeVar("T")
 _EXPIRES_S = 60.0
 _LISTED = 8
+_PASTED_CHARACTERS = 60
+_MEANT_S = 1.0
+"""How long no key must have come before one is taken for an answer to what has come up meanwhile."""
 # Timers stand still while the machine sleeps; this clock does not, where there is one.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -122,8 +126,31 @@ class ConfirmScreen(ExpiringScreen[bool]):
         self.answer(event.button.id == "yes")
 
 
+class MeantScreen(ConfirmScreen):
+    """A question that comes up where somebody types: what is typed right behind is no consent."""
+
+    def __init__(self, question: str, consequence: str, clock: Callable[[], float]) -> None:
+        super().__init__(question, (), consequence, destructive=True)
+        self._clock = clock
+        self._quiet_since_s = clock()
+        self._typed_ahead = False
+
+    def on_key(self) -> None:
+        """Note whether a key follows others so soon that it cannot be an answer to what was read."""
+        now_s = self._clock()
+        self._typed_ahead, self._quiet_since_s = now_s - self._quiet_since_s < _MEANT_S, now_s
+
+    def answer(self, result: bool | None) -> None:
+        """Close with an answer, unless it was typed ahead and says yes."""
+        if result and self._typed_ahead:
+            self.query_one(".hint", Label).update("Typed too soon to be meant. y yes · n or Esc no")
+        else:
+            super().answer(result)
+
+
 def ask_paste(app: App[Any], where: str, text: str, agreed: Callable[[bool | None], None]) -> None:
     """Ask whether lines shall be pasted into a guest's console; `where` is "web1 on h1"."""
-    lines = len(text.splitlines())
-    question = f"Paste {lines} line{'' if lines == 1 else 's'} into {where}?"
-    app.push_screen(ConfirmScreen(question, (), "The guest's shell runs each line.", destructive=False), agreed)
+    lines = text.splitlines()
+    question = f"Paste {len(lines)} line{'' if len(lines) == 1 else 's'} into {where}?"
+    shown = [clean(line, _PASTED_CHARACTERS) for line in lines]
+    app.push_screen(ConfirmScreen(question, shown, "The guest's shell runs each line.", destructive=False), agreed)

@@ -22,7 +22,7 @@ from kvmtui.ui.screens.reading import ReadingScreen
 
 _LOOK_S = 0.05
 _SLOW_S = 2.0
-_TONES = {"done": Tone.GOOD, "failed": Tone.ERROR, "unknown": Tone.ERROR}
+_TONES = {"done": Tone.GOOD, "failed": Tone.ERROR, "unknown": Tone.ERROR, "ended": Tone.TEXT}
 _INDENT = 21
 """The time and what parts it from the rest."""
 _WORDS = re.compile(r"[^ ]+ *| +")

@@ -34,6 +34,7 @@ class ConsolesScreen(ActingScreen):
                 self._console_changed,
                 # What is done next at the table is meant for the VM whose console is in sight.
                 table.select,
+                self.note,
             ),
             glyphs,
         )
@@ -58,23 +59,18 @@ class ConsolesScreen(ActingScreen):
 
     def quit(self) -> None:
         """Quit; where that ends sessions, or leaves a migration to itself, only when the user agrees."""
-        from kvmtui.ui.screens.quitting import quit_or_ask
+        from kvmtui.ui.screens.quitting import Unfinished, quit_or_ask
 
-        moving = [key for key, doing in self.shown_fleet.pending.items() if doing == "migrating"]
-        names = [
-            acting.where(vm.name, key.host, self.shown_fleet)
-            for key in moving
-            if (vm := self.shown_fleet.vm(key)) is not None
-        ]
-        moves = [move for move in self._engine.migrations if not move.phase.ended and not move.adopted]
-        queued = any(move.phase is Phase.QUEUED for move in moves)
-        quit_or_ask(
-            self.app,
-            self._consoles.sessions,
-            names,
-            managed=any(not move.peer_to_peer and move.phase is not Phase.QUEUED for move in moves),
-            waits=queued or self._engine.plans.running,
-        )
+        moves: dict[str, list[str]] = {"waiting": [], "carried": [], "going": []}
+        for move in self._engine.migrations:
+            if not move.phase.ended:
+                carried = "going" if move.peer_to_peer or move.adopted else "carried"
+                request = move.request
+                name = acting.where(request.vm_name, request.key.host, self.shown_fleet)
+                moves["waiting" if move.phase is Phase.QUEUED else carried].append(name)
+        run = self._engine.plans.run
+        plan = len(run.left) if run is not None and run.stage.running else None
+        quit_or_ask(self.app, Unfinished(self._consoles.sessions, **moves, plan=plan))
 
     def divide_height(self) -> None:
         """Divide the height of the screen anew."""
@@ -107,7 +103,9 @@ class ConsolesScreen(ActingScreen):
             self._consoles.open(key, name, device, devices)
 
     def _stands_still(self, key: VmKey) -> str:
-        vm = self.shown_fleet.vm(key)
+        vm, host = self.shown_fleet.vm(key), self.shown_fleet.hosts.get(key.host)
+        if host is not None and host.stale(self._engine.clock()):
+            return f"{host.name} does not answer: what is typed waits"
         return f"the VM is {vm.state}" if vm is not None and vm.state.active and not vm.state.executing else ""
 
     def _console_changed(self) -> None:

@@ -280,6 +280,10 @@ class DestinationScreen(ExpiringScreen[Destination]):
         return None if options.highlighted is None else options.get_option_at_index(options.highlighted).id
 
     @property
+    def _host_name(self) -> str:
+        return "the destination" if self._host is None else self._hosts[self._host].name
+
+    @property
     def _heading(self) -> str:
         return f"Move {self._subject(self._vms)} to"
 
@@ -342,7 +346,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self.query_one("#columns", Static).update(titles(names))
         lines = self._finding_lines(inner)
         if self._options_open:
-            lines = option_lines(self._options(), self._actives, inner, self._disks_words())
+            lines = option_lines(self._options(), self._actives, inner, self._host_name, self._disks_words())
         self.query_one("#lines", Static).update(Content("\n").join(lines))
         below = self._show_choice(inner + 1)
         room = self.app.size.height - _AROUND - min(_LISTED, len(self._hosts)) - below

@@ -204,6 +204,9 @@ class MainScreen(PlanningScreen, ConsolesScreen):
     @on(TroubleCame)
     def _trouble_came(self, message: TroubleCame) -> None:
         self.note(message.text, "$text-warning")
+        # The next outcome takes the status line.
+        modes = ("read-only" if self._engine.read_only else "", "trouble: see J")
+        self.query_one(TitleBar).mode = " · ".join(filter(None, modes))
 
     def show_note(self, note: Note) -> None:
         """Say something in the line at the bottom, also of the moves where they are in sight instead."""

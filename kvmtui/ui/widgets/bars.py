@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Link
+from kvmtui.model.vm import ARRIVING
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class TitleBar(Widget):
         hosts = fleet.hosts.values()
         # Of a host that is down nobody knows what runs there now.
         running = sum(host.running for host in hosts if host.link is not Link.DOWN)
-        vms = sum(len(host.vms) for host in hosts)
+        vms = sum(len(host.vms) for host in hosts) - _arriving(fleet)
         self.counts = (len(hosts), vms, running, sum(host.link is Link.DOWN for host in hosts))
 
     def tick(self, now: datetime, *, seconds: bool = True) -> None:
@@ -122,6 +123,15 @@ def keys_line(keys: Sequence[tuple[str, str]], pinned: Sequence[tuple[str, str]]
 
 def _key(key: str, label: str) -> Content:
     return Content.assemble((key, "bold $text-primary"), (f" {label}" if label else "", "dim"))
+
+
+def _arriving(fleet: Fleet) -> int:
+    """Return how many VMs are there twice, because they are on their way from one host to another."""
+    hosts = fleet.hosts.values()
+    arriving = [(host, uuid) for host in hosts for uuid, job in host.vms.jobs.items() if job.operation == ARRIVING]
+    return sum(
+        uuid in host.vms and any(uuid in other.vms for other in hosts if other is not host) for host, uuid in arriving
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -14,17 +14,19 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.timer import Timer
 
+from kvmtui.engine.console_state import ConsoleState
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.console_keys import (
     BY_KEY,
     PINNED_CHOICES,
+    PREFIX,
     PREFIX_KEY,
     SEARCH_BY_KEY,
     Command,
     SearchCommand,
     choices,
 )
-from kvmtui.ui.console_layout import Layout, Surroundings
+from kvmtui.ui.console_layout import NOT_ATTACHED, Layout, Surroundings
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.messages import ConsoleWoke
 from kvmtui.ui.open_consoles import OpenConsoles, OpenSession, pause_after
@@ -46,8 +48,6 @@ class _NextKey(Enum):
     """The prefix came."""
     REPEAT = auto()
     """A command that repeats was the last; every other key is as usual."""
-    BREAK = auto()
-    """Whether a break shall be sent is asked."""
 
 
 class ConsolePanel(Vertical):
@@ -77,15 +77,16 @@ class ConsolePanel(Vertical):
             Command.LEAVE: lambda terminal, _: self._leave(terminal),
             Command.HIDE: lambda *_: self._hide(),
             Command.TABLE: lambda *_: self._to_table(),
-            Command.TAB: lambda _, number: self._choose(*self._consoles.all[number - 1 : number]),
+            Command.TAB: lambda _, number: self._choose(self._consoles.numbered(number)),
             Command.STEP: lambda _, steps: self._choose(self._consoles.neighbour(steps)),
             Command.LAYOUT: lambda *_: self._next_layout(),
             Command.SEARCH: lambda terminal, _: self._search(terminal),
             Command.SCROLL: lambda _, pages: self.pane.scroll_pages(pages),
             Command.COPY: lambda terminal, _: self._copy(terminal, terminal.copy_text()),
-            Command.RESIZE: lambda terminal, _: terminal.tell_size(),
+            Command.RESIZE: lambda terminal, _: self._tell_size(terminal),
             Command.LOG: lambda terminal, _: terminal.toggle_log(),
             Command.BREAK: lambda terminal, _: self._ask_break(terminal),
+            Command.TAKE_OVER: lambda terminal, _: self._ask_take_over(terminal),
             Command.HELP: lambda *_: self._help(),
         }
 
@@ -108,8 +109,8 @@ class ConsolePanel(Vertical):
 
     @property
     def layout_now(self) -> Layout:
-        """Where the console in sight is: beside the table only where there is room."""
-        return self._layout.in_columns(self.screen.size.width)
+        """Where the console in sight is: not where there is no room for it."""
+        return self._layout.within(*self.screen.size)
 
     @property
     def sessions(self) -> list[str]:
@@ -167,11 +168,21 @@ class ConsolePanel(Vertical):
         self._frame_timer = None
         start_s = self._clock()
         busy = self._consoles.feed()
+        self._tell_deeds()
         self._draw()
         if busy:
             # The next frame looks at the sessions whether or not they woke us meanwhile: no wake-up can be lost.
             pause_s = pause_after(self._clock() - start_s, in_sight=self._in_sight)
             self._frame_timer = self.set_timer(pause_s, self._frame)
+
+    def _tell_deeds(self) -> None:
+        """Have the journal take up what was done to guests."""
+        for terminal in self._consoles.all:
+            while terminal.deeds:
+                deed = terminal.deeds.pop(0)
+                came = f"{'done' if deed.done else 'failed'}{f': {deed.message}' if deed.message else ''}"
+                tone = "$text-success" if deed.done else "$text-error"
+                self._around.done(f"{deed.what} {self._where(terminal)}: {came}", tone, deed.command)
 
     # Drawing
 
@@ -191,7 +202,7 @@ class ConsolePanel(Vertical):
 
     def _tab_clicked(self, number: int) -> None:
         self._next_key = _NextKey.GUEST
-        for terminal in self._consoles.all[number - 1 : number]:
+        if (terminal := self._consoles.numbered(number)) is not None:
             self._choose(terminal)
             self._bring_up(terminal)
 
@@ -202,7 +213,7 @@ class ConsolePanel(Vertical):
         """Draw what has changed."""
         if not (self._consoles.all or self.display):
             return
-        from kvmtui.ui.console_words import break_question, notice, tabs_line, title_line
+        from kvmtui.ui.console_words import notice, tabs_line, title_line
 
         shown, question, title = self._consoles.chosen, "", Content("")
         if shown is not None and self._in_sight:
@@ -211,18 +222,14 @@ class ConsolePanel(Vertical):
             question = notice(shown, where)
             self.pane.tell(question)
             self.pane.draw()
-            if self._next_key is _NextKey.BREAK and not shown.live:
-                self._next_key = _NextKey.GUEST
             if self._next_key is _NextKey.COMMAND:
                 title = keys_line(choices(), PINNED_CHOICES, self.size.width)
-            elif self._next_key is _NextKey.BREAK:
-                question = break_question(where)
-                title = Content.styled(f" {question}", "bold $text-warning")
             else:
                 shown.see_remark()
                 title = title_line(
                     shown,
                     where,
+                    self.size.width,
                     stands_still=self._around.stands_still(shown.key),
                     has_keys=self.has_keys,
                     repeats=self._next_key is _NextKey.REPEAT,
@@ -234,7 +241,7 @@ class ConsolePanel(Vertical):
         for terminal in self._consoles.all:
             terminal.ask(question if seen and terminal is shown else "")
         tabs = tabs_line(self._consoles.all, shown, in_sight=self._in_sight, glyphs=self._glyphs)
-        highlighted = self._next_key in (_NextKey.COMMAND, _NextKey.BREAK)
+        highlighted = self._next_key is _NextKey.COMMAND
         self._heads.say(title, tabs, highlighted=highlighted, searching=self._field.display)
         self._place_parts()
 
@@ -262,24 +269,29 @@ class ConsolePanel(Vertical):
                 if row.repeats:
                     self._next_key = _NextKey.REPEAT
                 self._commands[row.command](terminal, row.argument)
+            elif event.key != "escape":
+                key = event.character if event.is_printable and event.character else event.key
+                terminal.remark = f"{PREFIX} {key} does nothing; {PREFIX} ? shows all keys"
         elif event.key == PREFIX_KEY:
             self._next_key = _NextKey.COMMAND
-        elif taken_for is _NextKey.BREAK:
-            self._answer_break(terminal, event.key, meant=meant)
         elif terminal.search is not None:
             self._search_key(terminal, SEARCH_BY_KEY.get(event.key))
         elif terminal.live:
             terminal.remark, terminal.skipped_bytes = "", 0
             terminal.type(event)
         else:
-            terminal.answer(event.key, meant=meant)
+            terminal.answer(event, meant=meant)
             self.wake()
         self._draw()
 
     def _pasted(self, text: str) -> None:
         """Send one line at once; ask about more than that, or a line end that would run it."""
         terminal, self._next_key = self._consoles.chosen, _NextKey.GUEST
-        if terminal is None or not terminal.live or terminal.search is not None:
+        if terminal is None or terminal.search is not None:
+            return
+        if not terminal.live:
+            terminal.remark = NOT_ATTACHED
+            self._draw()
             return
         if "\n" not in text and "\r" not in text:
             terminal.paste(text)
@@ -298,7 +310,8 @@ class ConsolePanel(Vertical):
     # Commands
 
     def _leave(self, terminal: "ConsoleTerminal") -> None:
-        # Back to the table also where there are other consoles: what is typed next is meant for none of them.
+        # Back to the table also where there are other consoles: what is typed next is meant for none of them. The line
+        # that stays tells how many are open.
         self._in_sight = False
         self._consoles.close(terminal)
         self.pane.show(self._consoles.chosen)
@@ -318,7 +331,7 @@ class ConsolePanel(Vertical):
         self._around.left()
 
     def _next_layout(self) -> None:
-        self._layout = self._layout.after(self.screen.size.width)
+        self._layout = self._layout.after(*self.screen.size)
         self._around.changed()
 
     def _copy(self, terminal: "ConsoleTerminal", text: str) -> None:
@@ -329,16 +342,40 @@ class ConsolePanel(Vertical):
         lines = text.count("\n") + 1
         terminal.remark = f"{lines} line{'' if lines == 1 else 's'} copied, where the terminal allows it"
 
+    def _ask(self, question: str, consequence: str, do: Callable[[], None]) -> None:
+        """Ask in a dialog, and do it if the user agrees."""
+        from kvmtui.ui.screens.ask import MeantScreen
+
+        def answered(agreed: bool | None) -> None:
+            if agreed:
+                do()
+            self.wake()
+
+        self.app.push_screen(MeantScreen(question, consequence, self._clock), answered)
+
     def _ask_break(self, terminal: "ConsoleTerminal") -> None:
         # A break and a key are a command to a kernel (SysRq), and a crash is one of them.
         if terminal.live:
-            self._next_key = _NextKey.BREAK
+            consequence = "libvirt then calls the VM tainted, for QEMU's monitor is used."
+            self._ask(f"Send a break to {self._where(terminal)}?", consequence, terminal.send_break)
+        else:
+            terminal.remark = "not attached: no break can be sent"
 
-    def _answer_break(self, terminal: "ConsoleTerminal", key: str, *, meant: bool) -> None:
-        if key == "y" and meant:
-            terminal.send_break()
-        elif key == "y":
-            self._next_key = _NextKey.BREAK
+    def _ask_take_over(self, terminal: "ConsoleTerminal") -> None:
+        if terminal.state is ConsoleState.HELD:
+            consequence = "The other client's session ends; libvirt does not tell whose it is."
+            self._ask(f"Take over the console of {self._where(terminal)}?", consequence, terminal.take_over)
+        else:
+            terminal.remark = "no other client is known to have it"
+
+    def _tell_size(self, terminal: "ConsoleTerminal") -> None:
+        if not terminal.live:
+            terminal.remark = NOT_ATTACHED
+        elif terminal.emulator.on_alternate_screen:
+            consequence = "A program has the whole screen (an editor, a pager): it takes that for keys of its own."
+            self._ask(f"Type stty into {self._where(terminal)}?", consequence, terminal.tell_size)
+        else:
+            terminal.tell_size()
 
     def _help(self) -> None:
         from kvmtui.ui.screens.help import HelpScreen

@@ -15,7 +15,7 @@ from kvmtui.ui.moves import Trace
 from kvmtui.ui.paint import Run, Tone, fit, fit_runs
 from kvmtui.ui.steering import DEFAULT_DOWNTIME_MS
 from kvmtui.ui.widgets.graph import area, columns_per_cell, meter, nice_maximum
-from kvmtui.ui.widgets.migration_lines import HostName, route, span, standing
+from kvmtui.ui.widgets.migration_lines import HostName, route, span, standing, stands_still_s
 
 _LABEL, _FIGURE = 11, 9
 _GRAPH_LEAST, _GRAPH_MOST = 3, 12
@@ -72,7 +72,9 @@ def _verdict(detail: MoveDetail, width: int) -> list[Line]:
     said = [stands]
     progress = move.progress
     if move.phase is Phase.RUNNING and progress is not None:
-        if progress.why:
+        if stands_still_s(move, detail.now_s) is not None:
+            said = [f"{stands}: it goes on at {detail.host_name(move.request.destination)} when the rest is there"]
+        elif progress.why:
             said = [f"{stands}: {progress.why}"]
         if progress.fallen_to is not None:
             said.append(f"it had reached {percent(progress.fraction)} and fell back to {percent(progress.fallen_to)}")

@@ -7,7 +7,7 @@ from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.migration_progress import Progress, Verdict
 from kvmtui.ui.format import duration, percent
 from kvmtui.ui.glyphs import Glyphs
-from kvmtui.ui.paint import Run, Tone, fit, fit_runs
+from kvmtui.ui.paint import Run, Tone, cells, fit, fit_runs, runs_width
 
 HostName = Callable[[str], str]
 """From a host's key to what it is called."""
@@ -27,10 +27,13 @@ PHASE_TONES = {
     Phase.FAILED: Tone.ERROR,
     Phase.UNKNOWN: Tone.ERROR,
 }
+_OF_A_GUEST_THAT_RUNS = (Verdict.EARLY, Verdict.CONVERGING, Verdict.NOT_CONVERGING)
 _SIGNS, _GAP = 2, 2
 _PERCENT, _LEFT = 5, 7
 _BAR = (6, 24)
 _STANDS = 30
+_FIRST_LEAST = 20
+"""What is kept of libvirt's own words, the phase before them included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +89,17 @@ def row_runs(
         (fit(route(move, host_name, glyphs), layout.route, glyphs.ellipsis), Tone.MUTED if ended else Tone.TEXT),
         gap,
     ]
+    if ended:
+        # There is nothing left to measure: how it ended has all the room.
+        room = layout.width - runs_width(runs)
+        return fit_runs([*runs, (squeezed(stands, room, glyphs.ellipsis), tone)], layout.width, glyphs.ellipsis)
     if layout.bar:
-        runs += [*progress_bar(move.progress, layout.bar, glyphs, ended=ended), (" ", Tone.TEXT)]
+        runs += [*progress_bar(move.progress, layout.bar, glyphs), (" ", Tone.TEXT)]
     now, eta = stands_at(move.progress), move.progress.eta_s if move.progress else None
     done = glyphs.unknown if now is None else str(percent(now))
     left = glyphs.unknown if eta is None else f"~{span(eta)}"
-    runs.append((fit("" if ended else done, _PERCENT, right=True), Tone.TEXT))
-    runs += [gap, (fit("" if ended else left, _LEFT, glyphs.ellipsis, right=True), Tone.TEXT), gap, (stands, tone)]
+    runs.append((fit(done, _PERCENT, right=True), Tone.TEXT))
+    runs += [gap, (fit(left, _LEFT, glyphs.ellipsis, right=True), Tone.TEXT), gap, (stands, tone)]
     return fit_runs(runs, layout.width, glyphs.ellipsis)
 
 
@@ -101,12 +108,22 @@ def standing(move: Migration, now_s: float) -> tuple[str, Tone]:
     tone = PHASE_TONES.get(move.phase, Tone.BUSY)
     if move.phase is Phase.DONE:
         return f"moved in {span((move.ended_at_s or now_s) - move.started_at_s)}", tone
+    if (paused_s := stands_still_s(move, now_s)) is not None:
+        return f"guest paused for {'at least ' if move.adopted else ''}{span(paused_s)}", Tone.WARNING
     if move.phase is Phase.RUNNING and move.progress is not None:
         return move.progress.verdict.value, VERDICT_TONES[move.progress.verdict]
     words = {Phase.UNKNOWN: "how it ended is not known", Phase.VERIFYING: "asking both hosts"}
     stands = words.get(move.phase, move.phase.value)
     told = move.message if move.phase in (Phase.FAILED, Phase.UNKNOWN) else ""
     return f"{stands}{': ' if told else ''}{told}", tone
+
+
+def stands_still_s(move: Migration, now_s: float) -> float | None:
+    """Return for how long the guest has been paused on the way; None where it is not, or other words say more."""
+    told = move.progress.verdict if move.progress is not None else Verdict.EARLY
+    if move.phase is not Phase.RUNNING or move.paused_at_s is None:
+        return None
+    return now_s - move.paused_at_s if told in _OF_A_GUEST_THAT_RUNS else None
 
 
 def stands_at(progress: Progress | None) -> float | None:
@@ -116,10 +133,26 @@ def stands_at(progress: Progress | None) -> float | None:
     return progress.fraction if progress.fallen_to is None else progress.fallen_to
 
 
-def progress_bar(progress: Progress | None, width: int, glyphs: Glyphs, *, ended: bool = False) -> list[Run]:
+def squeezed(text: str, room: int, ellipsis: str) -> str:
+    """Return a text of clauses in so many cells: the first is what libvirt said, and is cut for those that follow.
+
+    They tell where the VM is.
+    """
+    first, *others = text.split("; ")
+    if cells(text) <= room:
+        return text
+    for kept in range(len(others), 0, -1):
+        more = f"; {ellipsis}" if kept < len(others) else ""
+        rest = "; ".join(["", *others[:kept]]) + more
+        if (left := room - cells(rest)) >= min(cells(first), _FIRST_LEAST):
+            return fit(first, min(cells(first), left), ellipsis) + rest
+    return text
+
+
+def progress_bar(progress: Progress | None, width: int, glyphs: Glyphs) -> list[Run]:
     """Return a bar up to the most that was reached; what has been lost of it again is drawn apart."""
-    if ended or progress is None or progress.fraction is None:
-        return [((" " if ended else glyphs.track) * width, Tone.MUTED)]
+    if progress is None or progress.fraction is None:
+        return [(glyphs.track * width, Tone.MUTED)]
     reached = max(0, min(width, round(progress.fraction * width)))
     now = reached if progress.fallen_to is None else max(0, min(reached, round(progress.fallen_to * width)))
     lost = "=" if glyphs.ascii else "╍"
