@@ -376,9 +376,9 @@ class Console:
 
     def _failed(self, attachment: Attachment, error: HypervisorError) -> None:
         self._failures += 1
-        self._record.failed(self._broke(attachment), self._key, str(error))
         with self._lock:
             self._knocking = self._knocking and attachment is not self._attachment
+        self._record.failed(self._broke(attachment), self._key, str(error))
         # With a connection that is there a guest is attached to as soon as it starts, or the other client leaves.
         connected = False
         if isinstance(error, InvalidState):

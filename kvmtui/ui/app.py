@@ -11,14 +11,17 @@ from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 
+from rich.segment import Segment
 from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
 from kvmtui.ui.changed_cells import ChangedCellsApp
 from kvmtui.ui.closed_screens import ClosedScreensApp
-from kvmtui.ui.glyphs import Glyphs, glyphs_for
+from kvmtui.ui.glyphs import Glyphs, glyphs_for, in_ascii
 from kvmtui.ui.key_order import OrderedKeysApp
 from kvmtui.ui.keymap import VIEW_KEYS
 from kvmtui.ui.quiet_driver import QuietDriverApp
@@ -33,6 +36,14 @@ _SWITCH_INTERVAL_S = 0.0002
 """How long a lane that converts a big sample may hold the interpreter lock while a key waits for it."""
 _STARTED_S = 0.3
 """How long after the first picture the program is taken for started."""
+
+
+class AsciiFilter(LineFilter):
+    """Draws borders, signs and texts of all widgets with what the terminal has."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return the segments of a line in ASCII."""
+        return [Segment(in_ascii(text), style, control) for text, style, control in segments]
 
 
 class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], ClosedScreensApp[int]):
@@ -68,6 +79,8 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], 
         super().__init__()
         self.engine = engine
         glyphs = replace(glyphs or glyphs_for(sys.stdout.encoding or "", os.environ), graphs=not low_bandwidth)
+        if glyphs.ascii:
+            self._filters.append(AsciiFilter())
         self.main_screen = MainScreen(engine, glyphs, wall_clock=wall_clock)
         self.register_theme(THEME)
         # Setting `theme` itself would have all styles read and applied twice.

@@ -170,6 +170,8 @@ class ConsoleTerminal:
         if self.log is not None and (data or output.skipped_bytes):
             try:
                 self.log.write(data, output.skipped_bytes)
+                if self.log.dropped_bytes:
+                    self.remark = f"the log's folder does not answer: {self.log.dropped_bytes} bytes are not logged"
             except OSError as error:
                 self.stop_log(f"the log has ended: {error.strerror}")
             except LogFull:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
@@ -66,6 +68,38 @@ ASCII = Glyphs(
     thumb="|",
     mark="|",
 )
+
+_IN_ASCII = str.maketrans(
+    {
+        **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
+        **dict.fromkeys("─━═╌╶╴", "-"),
+        **dict.fromkeys("│┃║", "|"),
+        **dict.fromkeys("▁▂▃▄▅▆▇▔▏▎▍▌▋▊▉▕▐", " "),
+        "█": "#",
+        "·": "|",
+        "→": ">",
+        "←": "<",
+        "↑": "^",
+        "↓": "v",
+        "▸": ">",
+        "●": "*",
+        "▲": "^",
+        "▼": "v",
+        "–": "-",
+        "…": "~",
+        "×": "x",
+        "≥": ">",
+        "≤": "<",
+    }
+)
+
+
+def in_ascii(text: str) -> str:
+    """Return `text` for a terminal that has no other characters, in as many cells."""
+    if text.isascii():
+        return text
+    text = text.translate(_IN_ASCII)
+    return "".join(sign if sign.isascii() else "?" * cell_len(sign) for sign in text)
 
 
 def glyphs_for(encoding: str, environ: Mapping[str, str]) -> Glyphs:

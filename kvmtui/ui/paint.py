@@ -15,7 +15,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from kvmtui.ui.glyphs import Glyphs
+from kvmtui.ui.glyphs import Glyphs, in_ascii
 
 
 class Tone(StrEnum):
@@ -96,11 +96,6 @@ def fit_runs(runs: Sequence[Run], width: int, ellipsis: str = "…", right: bool
     return fitted
 
 
-def _to_ascii(text: str) -> str:
-    """Return `text` for a terminal that has no other characters, in as many cells."""
-    return "".join(sign if sign.isascii() else "?" * cell_len(sign) for sign in text)
-
-
 def _filter(widget: Widget, palettes: Iterable[dict[Tone, Style]]) -> None:
     """Pass styles through Textual's line filters: once here, instead of at every line that is drawn."""
     background = widget.background_colors[1]
@@ -162,8 +157,8 @@ class Palette:
         for text, tone in runs:
             if not text:
                 continue
-            if self._ascii and not text.isascii():
-                text = _to_ascii(text)
+            if self._ascii:
+                text = in_ascii(text)
             used += cells(text)
             tone_style = styles[tone]
             # A space looks the same in every tone, so it joins the run before it.

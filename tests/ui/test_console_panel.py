@@ -2,7 +2,9 @@
 
 import os
 import stat
+import threading
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -306,6 +308,7 @@ async def test_the_log_has_the_guests_bytes_and_is_its_owners(tmp_path: Path, mo
         assert list(folder.iterdir()) == [], "nothing has come yet"
         app.tell(ConsoleOutput(b"\x1b[31mraw\xff\r\n"))
         await press(pilot, PREFIX, "h")
+        await until(pilot, lambda: list(folder.iterdir()))
         (path,) = folder.iterdir()
         app.tell(ConsoleOutput(b"hidden", skipped_bytes=7))
         await until(pilot, lambda: path.read_bytes() == b"\x1b[31mraw\xff\r\n\r\n[kvmtui: 7 bytes skipped]\r\nhidden")
@@ -689,8 +692,35 @@ def test_a_log_is_never_where_a_vms_name_says(tmp_path: Path) -> None:
     log.close()
     assert log.path.parent == tmp_path / "logs"
     assert log.path.name == "_.._-x___reboot__" + "y" * 43 + "-20260314-120431.log"
+    again = ConsoleLog(tmp_path / "logs", "../../-x;$(reboot)\u202e" + "y" * 300, datetime(2026, 3, 14, 12, 4, 31))
+    again.write(b"y", 0)
+    again.close()
     with pytest.raises(FileExistsError):
-        ConsoleLog(tmp_path / "logs", "../../-x;$(reboot)\u202e" + "y" * 300, datetime(2026, 3, 14, 12, 4, 31)).write(
-            b"x", 0
-        )
+        again.write(b"y", 0)
+    assert log.path.read_bytes() == b"x"
     assert os.listdir(tmp_path) == ["logs"]
+
+
+async def test_a_home_that_hangs_stops_no_console_and_what_is_not_logged_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("kvmtui.ui.console_log._WAITING_BYTES", 100)
+    answers = threading.Event()
+    real = os.open
+    monkeypatch.setattr("kvmtui.ui.console_log.os.open", lambda *asked: answers.wait(20) and real(*asked))
+    app = ConsoleApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.attach()
+        await press(pilot, PREFIX, "l")
+        for output in (b"a" * 60, b"b" * 60, b"c" * 60):
+            app.tell(ConsoleOutput(output + b"\r\n"))
+            shown = output.decode()[:9]
+            await until(pilot, partial(lambda shown: shown in "".join(app.lines), shown))
+        await until(pilot, lambda: "124 bytes are not logged" in app.title_line)
+        answers.set()
+        (folder,) = (tmp_path / "kvmtui").iterdir()
+        await until(pilot, lambda: any(path.read_bytes() for path in folder.iterdir()))
+        app.tell(ConsoleOutput(b"d"))
+        (path,) = folder.iterdir()
+        await until(pilot, lambda: path.read_bytes().endswith(b"\r\n[kvmtui: 124 bytes skipped]\r\nd"))

@@ -20,6 +20,7 @@ from kvmtui.model.vm import VmKey, VmState
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.config_reader import ConfigReader
 from kvmtui.ui.emulator import EmulatorUnavailable
+from kvmtui.ui.glyphs import ASCII
 from kvmtui.ui.keymap import VIEW_KEYS
 from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.destination import DestinationScreen
@@ -28,6 +29,7 @@ from kvmtui.ui.screens.menu import MenuScreen
 from kvmtui.ui.theme import THEME
 from kvmtui.ui.widgets.console_pane import ConsolePane
 from kvmtui.ui.widgets.filter_field import FilterField
+from tests.ui.played_moves import running
 from tests.ui.stage import H1, H2, Stage, dashboard
 
 ALL = "batch1 build3 cache1 ci7 db1 db2 dev2 mail old web1 web2 win1".split()  # noqa: SIM905
@@ -847,3 +849,21 @@ async def test_without_an_emulator_and_virsh_it_says_so(
         await stage.says("no console: pyghostty is not installed", words)
         assert stage.app.focused is stage.table
         assert stage.line("HOST", "PRESSURE")
+
+
+@pytest.mark.parametrize("keys", ["m", "mo", "B", "E", "w", "J", "A", "?", "K", "enter", ":", "c"])
+async def test_a_terminal_with_ascii_alone_gets_nothing_else(keys: str) -> None:
+    async with dashboard(glyphs=ASCII) as stage:
+        stage.watch_for(60)
+        await stage.look()
+        stage.engine.play(running("web1", 0.0))
+        await stage.put_cursor_on("db1")
+        assert stage.text.isascii()
+        await stage.press(*([keys] if keys == "enter" else keys))
+        assert stage.pilot is not None
+        await stage.pilot.pause()
+        strange = [line for line in stage.text.splitlines() if not line.isascii()]
+        assert not strange
+        assert "?" * 3 not in stage.text
+        if keys in ("m", "K", "B"):
+            assert stage.line("+---", "---+")

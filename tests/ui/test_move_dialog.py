@@ -6,6 +6,7 @@ from unittest.mock import patch
 import pytest
 
 from kvmtui.hypervisor.errors import CallTimedOut
+from kvmtui.model.host import Link
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.preflight import Check
 from kvmtui.model.vm import VmState
@@ -460,3 +461,53 @@ async def test_a_destination_that_may_not_be_asked_says_so() -> None:
         await stage.press("m")
         await stage.see("h2", "can take it, 3 unknown")
         assert stage.line("?", "machine type", "is not known")
+
+
+async def test_a_host_that_goes_down_cannot_take_it_any_more() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks())
+        assert stage.line("h2", "can take it")
+        fleet = stage.engine.fleet
+        h2 = fleet.hosts[H2]
+        down = replace(fleet, hosts={**fleet.hosts, H2: replace(h2, link=Link.DOWN)})
+        stage.main._hand_down(down)
+        await stage.see("h2", "not connected")
+        await stage.press("enter")
+        assert stage.count(DestinationScreen) == 1
+        assert stage.engine.submitted == []
+        stage.main._hand_down(fleet)
+        await stage.see("h2", "can take it")
+        await stage.press("home", "enter")
+        assert await _moved(stage) == ["migrate db1"]
+
+
+async def test_a_host_that_comes_back_says_that_it_was_not_looked_at() -> None:
+    async with dashboard(vms=THREE_HOSTS) as stage:
+        vm = next(vm for vm in stage.main.fleet.vms() if vm.key.host == H1 and vm.state.executing)
+        fleet = stage.engine.fleet
+        down = replace(fleet, hosts={**fleet.hosts, H2: replace(fleet.hosts[H2], link=Link.DOWN)})
+        await stage.put_cursor_on(vm.name)
+        with patch.object(type(stage.engine), "fleet", down):
+            await open_dialog(stage, vm.name, h3=shared_disks())
+        assert stage.line("h2", "not connected")
+        # The screen had it connected all the time.
+        stage.main._hand_down(down)
+        stage.main._hand_down(fleet)
+        await stage.see("h2", "1 warning")
+
+
+async def test_a_host_that_goes_down_under_the_last_question_gets_nothing() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        await open_dialog(stage, "db1", h2=local_disks(MEMORY))
+        await stage.press("enter")
+        assert stage.count(ConfirmScreen)
+        fleet = stage.engine.fleet
+        stage.main._hand_down(replace(fleet, hosts={**fleet.hosts, H2: replace(fleet.hosts[H2], link=Link.DOWN)}))
+        await stage.press("y")
+        await stage.until(lambda: not stage.count(ConfirmScreen))
+        assert stage.engine.submitted == []
+        await stage.see("h2 is not connected any more: nothing was moved")

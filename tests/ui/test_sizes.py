@@ -97,3 +97,15 @@ async def test_a_covered_question_that_runs_out_is_gone_when_it_is_uncovered(mon
         await resize(stage, (120, 40))
         await stage.until(lambda: stage.app.screen is stage.main)
         assert stage.engine.submitted == []
+
+
+@pytest.mark.parametrize("width", range(50, 84, 3))
+async def test_a_question_is_whole_at_any_width(width: int) -> None:
+    words = [f"word{number}" for number in range(24)]
+    async with dashboard(size=(width, 40)) as stage:
+        await stage.app.push_screen(
+            ConfirmScreen(" ".join(words[:12]) + "?", [" ".join(words[:11])], " ".join(words), destructive=False)
+        )
+        await stage.see("y yes")
+        question, subject = (" ".join(words[:count]) for count in (12, 11))
+        await stage.until(lambda: f"{question}? {subject} {' '.join(words)} No" in flat(stage))

@@ -19,6 +19,7 @@ from kvmtui.ui.widgets.vm_table import VmTable
 
 if TYPE_CHECKING:
     from kvmtui.ui.screens.ask import ConfirmScreen
+    from kvmtui.ui.screens.destination import DestinationScreen
     from kvmtui.ui.screens.journal import Entry
 
 _JOURNAL = 500
@@ -37,6 +38,8 @@ class ActingScreen(Screen[None]):
         self._table = table
         self._wall_clock = wall_clock
         self._journal: deque[Entry] = deque(maxlen=_JOURNAL)
+        self._question: DestinationScreen | None = None
+        """Where VMs shall go, as it was asked last."""
         self._gone: tuple[str, float] | None = None
         """The VM that vanished from under the cursor, and when (engine's clock)."""
 
@@ -116,6 +119,11 @@ class ActingScreen(Screen[None]):
         """Say something in the line at the bottom."""
         self.query_one(StatusLine).note = note
 
+    def tell_question(self, fleet: Fleet) -> None:
+        """Let the question where to move VMs know which hosts there are now."""
+        if self._question is not None:
+            self._question.take_hosts([*fleet.hosts.values()])
+
     def cursor_lost(self, name: str) -> None:
         """Take note that the VM under the cursor is not in the table any more, and the cursor stands on another."""
         self._gone = (name, self._engine.clock())
@@ -158,7 +166,7 @@ class ActingScreen(Screen[None]):
 
             keys = {request.key for request in plan.requests}
             chosen = [vm for vm in vms if vm.key in keys]
-            choose_destination(self, self._engine, chosen, partial(self.note, tone="$text-warning"))
+            self._question = choose_destination(self, self._engine, chosen, partial(self.note, tone="$text-warning"))
         elif plan.action is BY_ID["console"]:
             self.open_console(plan.requests[0].key, plan.requests[0].vm_name)
         elif plan.asks or out_of_sight:

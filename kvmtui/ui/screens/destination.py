@@ -111,6 +111,23 @@ class DestinationScreen(ExpiringScreen[Destination]):
         """Wrap the lines anew."""
         self._show()
 
+    def take_hosts(self, hosts: Sequence[Host]) -> None:
+        """Follow the fleet: a host that went down cannot take anything, one that is back can be asked."""
+        links, before = {host.key: host.link for host in hosts}, {key: host.link for key, host in self._hosts.items()}
+        if all(links.get(key, host.link) is host.link for key, host in self._hosts.items()):
+            return
+        self._hosts |= {host.key: host for host in hosts if host.key in self._hosts}
+        looked_at = {key for key, _ in self.looks}
+        back = [key for key, was in before.items() if was is not Link.UP and links.get(key) is Link.UP]
+        unseen = Look(problem="it was not connected when this was asked: ask again to have it looked at")
+        new = {(key, vm.key): unseen for key in back if key not in looked_at for vm in self._vms}
+        self.looks = {**self.looks, **new}
+        if self.is_mounted and self.is_running:
+            options = self.query_one(OptionList)
+            for key, host in self._hosts.items():
+                (options.enable_option if host.link is Link.UP else options.disable_option)(key)
+            self._say("")
+
     def watch_looks(self) -> None:
         """Show what has been found out, many answers at once; what was said before may be so no more."""
         if not self._told:
@@ -171,6 +188,9 @@ class DestinationScreen(ExpiringScreen[Destination]):
         host = self._host
         if host is None or self._left_out():
             return
+        if self._hosts[host].link is not Link.UP:
+            self._say(f"{self._hosts[host].name} is not connected any more", "$text-error")
+            return
         judged = self._judged(host)
         refused = move_options.refusals(self._options(), self._actives)
         failing = [one for one in judged if one.grade is Grade.FAIL]
@@ -215,6 +235,9 @@ class DestinationScreen(ExpiringScreen[Destination]):
     def _go(self, host: str) -> None:
         # It may have been asked about for a while.
         if self._left_out():
+            return
+        if self._hosts[host].link is not Link.UP:
+            self._say(f"{self._hosts[host].name} is not connected any more: nothing was moved", "$text-error")
             return
         self.answer(Destination(host, {vm.key: self._options_of(host, vm) for vm in self._vms}))
 

@@ -173,6 +173,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         self._detail.set_reactive(VmDetail.now_s, now_s)
         self.fleet = fleet
         self._count_shown()
+        self.tell_question(fleet)
         hosts = fleet.hosts.values()
         if (divided := (len(hosts), sum(len(host.vms) for host in hosts))) != self._divided:
             self._divided = divided

@@ -25,18 +25,20 @@ _log = logging.getLogger(__name__)
 _DEADLINE_S = 10.0
 
 
-def choose_destination(screen: Screen[None], engine: Engine, vms: Sequence[Vm], note: Callable[[str], None]) -> None:
-    """Ask for a destination for `vms`, all as they are now, and start their migrations."""
+def choose_destination(
+    screen: Screen[None], engine: Engine, vms: Sequence[Vm], note: Callable[[str], None]
+) -> DestinationScreen | None:
+    """Ask for a destination for `vms`, all as they are now, and start their migrations; return the question."""
     sources = {vm.key.host for vm in vms}
     if len(sources) > 1:
         note("migrate: the marked VMs are on several hosts; mark those of one")
-        return
+        return None
     fleet = engine.fleet
     others = [host for host in fleet.hosts.values() if host.key not in sources]
     up = [host.key for host in others if host.link is Link.UP]
     if not up:
         note("migrate: there is no other connected host; give kvmtui a second -c URI")
-        return
+        return None
 
     def subject(vms: Sequence[Vm]) -> str:
         return where(vms[0].name if len(vms) == 1 else f"{len(vms)} VMs", vms[0].key.host, fleet)
@@ -58,6 +60,7 @@ def choose_destination(screen: Screen[None], engine: Engine, vms: Sequence[Vm], 
     screen.app.push_screen(question, chosen)
     for vm in vms:
         screen.app.run_worker(_look_at(engine, vm, up, question), exit_on_error=False)
+    return question
 
 
 def _why_not(vm: Vm, now: Vm | None) -> str:
