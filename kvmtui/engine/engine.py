@@ -167,6 +167,8 @@ class Engine:
 
     def refresh(self) -> None:
         """Look at every host soon."""
+        if self._health is not None:
+            self._health.look()
         for poller in self._pollers.values():
             poller.retry()
 

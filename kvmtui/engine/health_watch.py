@@ -1,6 +1,6 @@
 """The health of all hosts: each is looked at once a minute, and all are judged every few seconds."""
 
-import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -14,7 +14,6 @@ from kvmtui.model.health import HostHealth, VmHealth
 from kvmtui.model.host import Link
 from kvmtui.model.vm import VmKey
 
-_log = logging.getLogger(__name__)
 _EVERY_S = 60.0
 _JUDGE_EVERY_S = 5.0
 _GOOD_FOR_S = 900.0
@@ -29,7 +28,7 @@ class Standing:
     """How all hosts stand."""
 
     findings: tuple[Finding, ...] = ()
-    """Worst first, with what is fine and what is not known."""
+    """Worst first, down to notes."""
     since_s: Mapping[tuple[str, ...], float] = field(default_factory=lambda: MappingProxyType({}))
     """When each finding was first seen (monotonic), by key; that it is older is possible."""
     silenced: frozenset[tuple[str, ...]] = frozenset()
@@ -78,6 +77,7 @@ class HealthWatch:
         """VMs that seemed to run twice at the last judgement: a migration looks so for a moment."""
         self._silenced: dict[tuple[str, ...], float] = {}
         """Until when."""
+        self._lock = threading.Lock()
 
     def watch(self, uri: str) -> None:
         """Begin or go on with the look at a host, and judge when it is time; called after every tick of a host."""
@@ -108,9 +108,14 @@ class HealthWatch:
             looked.due_at_s = float("-inf")
 
     def silence(self, key: tuple[str, ...], seconds: float) -> None:
-        """Do not count a finding for so long; 0: count it again."""
-        self._silenced[key] = self._clock() + seconds
-        self._judged_at_s = float("-inf")
+        """Do not count a finding for so long; 0: count it again. Any thread may say so."""
+        with self._lock:
+            self._silenced[key] = self._clock() + seconds
+            self._publish(self.standing.findings, self._clock())
+
+    def everything(self) -> tuple[Finding, ...]:
+        """Judge now, and return also what is fine or not told; any thread may ask."""
+        return self._believed(self._judgement(self._clock(), Severity.FINE))
 
     def _take(self, looked: _Looked, found: HostHealth, now_s: float) -> None:
         """Take a look in: VMs that it had no time for are as they were."""
@@ -130,20 +135,30 @@ class HealthWatch:
 
     def _judge(self, now_s: float) -> None:
         self._judged_at_s = now_s
+        found = self._judgement(now_s, Severity.NOTE)
+        twice = frozenset(each.key for each in found if each.rule == _TWICE)
+        found = self._believed(found)
+        self._twice = twice
+        with self._lock:
+            self._publish(found, now_s)
+
+    def _believed(self, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        return tuple(each for each in found if each.rule != _TWICE or each.key in self._twice)
+
+    def _judgement(self, now_s: float, least: Severity) -> tuple[Finding, ...]:
         looks = {uri: looked.now for uri, looked in self._looked.items() if looked.now is not None}
         before = {uri: looked.before for uri, looked in self._looked.items() if looked.before is not None}
-        found = judge(self._fleet().hosts.values(), looks, before, now_s, self._limits)
-        twice = frozenset(each.key for each in found if each.rule == _TWICE)
-        found = tuple(each for each in found if each.rule != _TWICE or each.key in self._twice)
-        self._twice = twice
+        return judge(self._fleet().hosts.values(), looks, before, now_s, self._limits, least)
+
+    def _publish(self, found: tuple[Finding, ...], now_s: float) -> None:
         self._silenced = {key: until_s for key, until_s in self._silenced.items() if until_s > now_s}
-        silenced = frozenset(self._silenced)
-        old = self.standing
-        since_s = {each.key: old.since_s.get(each.key, now_s) for each in found if each.severity > Severity.FINE}
+        silenced, old = frozenset(self._silenced), self.standing
+        if found == old.findings and silenced == old.silenced:
+            return
+        since_s = {each.key: old.since_s.get(each.key, now_s) for each in found}
         marks: dict[VmKey, Severity] = {}
         for each in found:
             if each.vm is not None and each.severity.wrong and each.key not in silenced:
                 marks[each.vm] = max(each.severity, marks.get(each.vm, Severity.FINE))
-        if found != old.findings or silenced != old.silenced:
-            self.standing = Standing(found, MappingProxyType(since_s), silenced, MappingProxyType(marks))
-            self._changed()
+        self.standing = Standing(found, MappingProxyType(since_s), silenced, MappingProxyType(marks))
+        self._changed()

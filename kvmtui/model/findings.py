@@ -80,18 +80,22 @@ def judge(
     before: Mapping[str, HostHealth],
     now_s: float,
     limits: Limits,
+    least: Severity = Severity.FINE,
 ) -> tuple[Finding, ...]:
-    """Return what all rules say of all hosts, worst first; `healths` and the looks before are by key of the host."""
+    """Return what all rules say of all hosts, worst first, down to `least`.
+
+    `healths` and the looks before are by key of the host.
+    """
     hosts = tuple(hosts)
     found: list[Finding] = []
     for host in hosts:
-        found += judge_host(Basis(host, healths.get(host.key), before.get(host.key), now_s, limits))
+        found += judge_host(Basis(host, healths.get(host.key), before.get(host.key), now_s, limits), least)
     found += _between(hosts, limits)
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
 
-def judge_host(basis: Basis) -> Iterator[Finding]:
-    """Return what the rules say of one host."""
+def judge_host(basis: Basis, least: Severity = Severity.FINE) -> Iterator[Finding]:
+    """Return what the rules say of one host, down to `least`."""
     host = basis.host
     if host.link is not Link.UP:
         if _LINK[0] not in basis.limits.ignore:
@@ -107,8 +111,9 @@ def judge_host(basis: Basis) -> Iterator[Finding]:
         told = False
         for found in (missing,) if missing is not None else row.look(basis):
             told = True
-            yield _finding((row.id, row.title), host, found)
-        if not told:
+            if found.severity >= least:
+                yield _finding((row.id, row.title), host, found)
+        if not told and least is Severity.FINE:
             yield _finding((row.id, row.title), host, Found(Severity.FINE, ""))
 
 

@@ -43,7 +43,7 @@ def test_limits_of_health() -> None:
         ("[health]\nready_percent = nan", "line 2: 'ready_percent' of [health] must be a number of percent"),
         ("[health]\nready_percent = '5'", "line 2: 'ready_percent' of [health] must be a number of percent"),
         ("[health]\nignore = 'iommu'", "line 2: 'ignore' of [health] must be a list of rules"),
-        ("[health]\nignore = ['x']", "line 2: 'ignore' of [health] has 'x', which is no rule; the rules are cgroups, clock"),
+        ("[health]\nignore = ['x']", "line 2: 'ignore' of [health] has 'x', which is no rule; the rules are cg"),
         ("[health]\nignore = [[1]]", "line 2: 'ignore' of [health] has '[1]', which is no rule"),
         ("interval = 3\n\ninterval = 4\n", "f: Cannot overwrite a value (at line 3"),
         ("interval =", "f: Invalid value (at end of document)"),

@@ -31,6 +31,8 @@ class TitleBar(Widget):
     """Hosts, VMs, those that run, and hosts that are down."""
     shown: reactive[int | None] = reactive(None)
     """How many VMs a filter lets through; None: there is none."""
+    wrong: reactive[tuple[str, str]] = reactive(("", ""))
+    """How much is wrong, and the tone of that."""
     moves: reactive[tuple[str, str]] = reactive(("", ""))
     """What is on its way or needs somebody, and the tone of that."""
     clock: reactive[str] = reactive("")
@@ -61,8 +63,9 @@ class TitleBar(Widget):
         ]
         if down:
             parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))
-        if self.moves[0]:
-            parts.append(Content.styled(f" · {self.moves[0]}", self.moves[1]))
+        for text, tone in (self.wrong, self.moves):
+            if text:
+                parts.append(Content.styled(f" · {text}", tone))
         if self.plan:
             parts.append(Content.styled(f" · {self.plan}", "$text-accent"))
         if self.mode:
