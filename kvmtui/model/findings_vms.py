@@ -11,7 +11,7 @@ _OWED_S = 30.0
 _BALLOON_LATE_S = 60.0
 _LOST_SHARE, _LOST_LEAST = 0.01, 100
 _SHOWN = 3
-_READY_CRITICAL = 2
+_READY_CRITICAL = 4
 BAD_ENDS = {
     "I/O error": (Severity.CRITICAL, "free or mend its storage, then: virsh resume"),
     "watchdog": (Severity.CRITICAL, "its guest hung and the watchdog stopped it: see its console, then virsh resume"),
@@ -101,7 +101,7 @@ def ready(basis: Basis) -> Rule:
         told = True
         if deep.ready_fraction >= limit:
             yield Found(
-                Severity.CRITICAL if deep.ready_fraction >= 2 * _READY_CRITICAL * limit else Severity.WARNING,
+                Severity.CRITICAL if deep.ready_fraction >= _READY_CRITICAL * limit else Severity.WARNING,
                 f"its vCPUs waited {deep.ready_fraction:.1%} of the time for a host CPU (its guest sees steal)",
                 "move it, or others, away (key B)",
                 uuid=uuid,
