@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import io
 import logging
 import os
 import sys
@@ -380,7 +381,13 @@ def _check(given: argparse.Namespace) -> int:
 
     gc.enable()
     wanted = CheckSettings(names, given.timeout, given.json, given.nagios, given.all)
-    return report_check(backend, wanted, settings.limits or Limits())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever the terminal or the pipe can show: monitoring often runs without a locale.
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        return report_check(backend, wanted, settings.limits or Limits())
+    except (BrokenPipeError, KeyboardInterrupt):
+        return _CHECK_FAILED
 
 
 def _balance(given: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ _GOOD_FOR_S = 900.0
 """How long a look at a VM counts, where there are too many for one round."""
 _AGAIN_S = 300.0
 """After how long what hung is asked again."""
-_TWICE = "vm-twice"
+_TWICE, _TWICE_FOR_S = "vm-twice", 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class HealthWatch:
         self._clock = clock
         self._looked = {uri: _Looked() for uri in pollers}
         self._judged_at_s = float("-inf")
-        self._twice: frozenset[tuple[str, ...]] = frozenset()
-        """VMs that seemed to run twice at the last judgement: a migration looks so for a moment."""
+        self._twice: dict[tuple[str, ...], float] = {}
+        """Since when VMs have seemed to run twice, which a migration does for a moment."""
         self._silenced: dict[tuple[str, ...], float] = {}
         """Until when."""
         self._lock = threading.Lock()
@@ -115,7 +115,8 @@ class HealthWatch:
 
     def everything(self) -> tuple[Finding, ...]:
         """Judge now, and return also what is fine or not told; any thread may ask."""
-        return self._believed(self._judgement(self._clock(), Severity.FINE))
+        now_s = self._clock()
+        return self._believed(self._judgement(now_s, Severity.FINE), now_s)
 
     def _take(self, looked: _Looked, found: HostHealth, now_s: float) -> None:
         """Take a look in: VMs that it had no time for are as they were."""
@@ -136,14 +137,13 @@ class HealthWatch:
     def _judge(self, now_s: float) -> None:
         self._judged_at_s = now_s
         found = self._judgement(now_s, Severity.NOTE)
-        twice = frozenset(each.key for each in found if each.rule == _TWICE)
-        found = self._believed(found)
-        self._twice = twice
+        self._twice = {each.key: self._twice.get(each.key, now_s) for each in found if each.rule == _TWICE}
         with self._lock:
-            self._publish(found, now_s)
+            self._publish(self._believed(found, now_s), now_s)
 
-    def _believed(self, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
-        return tuple(each for each in found if each.rule != _TWICE or each.key in self._twice)
+    def _believed(self, found: tuple[Finding, ...], now_s: float) -> tuple[Finding, ...]:
+        seen_s, sure_s = self._twice, now_s - _TWICE_FOR_S
+        return tuple(each for each in found if each.rule != _TWICE or seen_s.get(each.key, now_s) <= sure_s)
 
     def _judgement(self, now_s: float, least: Severity) -> tuple[Finding, ...]:
         looks = {uri: looked.now for uri, looked in self._looked.items() if looked.now is not None}

@@ -125,7 +125,7 @@ def pressure(basis: Basis) -> Rule:
             yield Found(
                 Severity.CRITICAL if share >= min(2 * limit, 0.9) else Severity.WARNING,
                 f"in {share:.0%} of the last minute tasks waited for {_WAITS.get(name, name)}",
-                "move VMs away (key B), or find who takes it: kvmtui, sorted by that",
+                "move VMs away (key B); sorted by CPU, memory or disk, the table shows who takes it",
                 subject=name,
             )
 

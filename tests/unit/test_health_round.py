@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -107,6 +108,17 @@ def test_a_silenced_finding_is_not_loud_until_the_time_is_over(bench: Bench) -> 
     bench.look_until(lambda: key in bench.standing.silenced)
     assert key not in [each.key for each in bench.standing.loud]
     bench.look_until(lambda: key in [each.key for each in bench.standing.loud])
+
+
+def test_a_vm_that_seems_to_run_twice_for_a_moment_is_on_its_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.look_until(lambda: bench.of("pool-full"))
+    one = bench.of("pool-full")[0]
+    twice = (replace(one, rule="vm-twice", severity=Severity.CRITICAL),)
+    monkeypatch.setattr("kvmtui.engine.health_watch.judge", lambda *_: twice)
+    bench.health._judge(bench.clock())
+    bench.health._judge(bench.clock())
+    assert not bench.of("vm-twice")
+    bench.look_until(lambda: bench.of("vm-twice"))
 
 
 def test_nobody_is_told_when_nothing_has_changed(bench: Bench) -> None:

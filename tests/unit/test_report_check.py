@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -111,3 +114,33 @@ def test_wrong_arguments_are_unknown_and_not_critical(
     assert printed.out == ""
     assert says in printed.err
     assert printed.err.count("\n") == 1
+
+
+def test_a_reader_that_has_gone_and_a_plain_locale_end_without_a_traceback() -> None:
+    command = [sys.executable, "-m", "kvmtui", "check", "--demo"]
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    ended = subprocess.run(command, capture_output=True, env=plain, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (WARNING, b"")
+    assert b"vCPUs 4 ? 6" in ended.stdout
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    finally:
+        os.close(writer)
+    assert (gone.returncode, gone.stderr) == (UNKNOWN, b"")
+
+
+def test_control_c_ends_it() -> None:
+    command = [sys.executable, "-c", _INTERRUPTED]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.stderr) == ("3\n", "")
+
+
+_INTERRUPTED = """
+from kvmtui import cli
+from kvmtui.report import check
+def interrupt(*_): raise KeyboardInterrupt
+check.report_check = interrupt
+print(cli.run(["check", "--demo"]))
+"""
