@@ -8,6 +8,9 @@ from kvmtui.ui.screens.findings import FindingsScreen
 from kvmtui.ui.widgets.bars import TitleBar
 from kvmtui.ui.widgets.vm_table import VmTable
 
+_FOUND_S = 15.0
+"""For how long what is found is taken for what was there already."""
+
 
 class HealthOnScreen:
     """Shows how the hosts stand on a main screen; made when there is first something to show."""
@@ -19,6 +22,7 @@ class HealthOnScreen:
         self._list: FindingsScreen | None = None
         self._announced: set[tuple[str, ...]] = set()
         """What was said to be critical: once, although it may come and go."""
+        self._began_s: float | None = None
 
     def open_list(self) -> None:
         """List what is wrong."""
@@ -56,6 +60,11 @@ class HealthOnScreen:
             self._list.follow()
         new = [each for each in critical if each.key not in self._announced]
         self._announced.update(each.key for each in new)
+        now_s = self._engine.clock()
+        self._began_s = now_s if self._began_s is None else self._began_s
+        if now_s - self._began_s < _FOUND_S:
+            # It was so before kvmtui came, and the title counts it.
+            return
         if len(new) == 1:
             self._main.note(f"{new[0].where}: {new[0].evidence}; ! says what to do", "$text-error")
         elif new:
