@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import io
 import logging
 import os
 import sys
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 from kvmtui import __version__
 from kvmtui.config import (
     BalanceSettings,
+    CheckSettings,
     ConfigError,
     FileSettings,
     HostSetting,
     Settings,
     check_demo,
     check_interval,
+    check_timeout,
     check_uri,
     check_watch,
     config_file,
@@ -30,6 +33,7 @@ from kvmtui.model.uris import risks, without_secrets
 
 if TYPE_CHECKING:
     from kvmtui.engine.engine import Engine
+    from kvmtui.hypervisor.protocol import Backend
 
 T = TypeVar("T")
 
@@ -37,7 +41,9 @@ _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
 _DEMO_VMS = 12
-_BALANCE = "balance"
+_BALANCE, _CHECK = "balance", "check"
+_CHECK_FAILED = 3
+"""What monitoring takes for unknown; 2 would be a critical host."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -57,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Return the exit code of a run with these arguments."""
+    check = bool(arguments) and arguments[0] == _CHECK
     try:
+        if check:
+            return _check(_check_parser().parse_args(arguments[1:]))
         if arguments and arguments[0] == _BALANCE:
             return _balance(_balance_parser().parse_args(arguments[1:]))
         settings = _settings(_parser().parse_args(arguments))
@@ -69,7 +78,7 @@ def run(arguments: Sequence[str]) -> int:
         # Over the line that said that kvmtui is starting.
         clear = _CLEAR_LINE if _are_terminals(sys.stderr) else ""
         print(f"{clear}kvmtui: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201
-        return _USAGE_ERROR
+        return _CHECK_FAILED if check else _USAGE_ERROR
 
 
 def _are_terminals(*streams: TextIO | None) -> bool:
@@ -102,7 +111,7 @@ def _parser() -> _Parser:
         prog="kvmtui",
         description="Watch KVM hosts and act on their VMs from one terminal screen.",
         epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default. "
-        'Without a screen: "kvmtui balance", see "kvmtui balance --help".',
+        'Without a screen: "kvmtui check" and "kvmtui balance", each with --help.',
         allow_abbrev=False,
     )
     _add_common(parser)
@@ -146,6 +155,30 @@ def _balance_parser() -> _Parser:
         default=BalanceSettings().watch_s,
         type=_checked(check_watch, float),
         help="watch the hosts for S seconds first (default 10): the longer, the surer is what they need",
+    )
+    return parser
+
+
+def _check_parser() -> _Parser:
+    parser = _Parser(
+        prog="kvmtui check",
+        description="Look once at the hosts, over reading connections, and say what is wrong.",
+        epilog="Exit code: 0 fine, 1 warning, 2 critical, 3 unknown (a host did not answer, or did not tell what it "
+        "should; also for wrong arguments). Limits, and rules to leave out, stand in the configuration file.",
+        allow_abbrev=False,
+    )
+    _add_common(parser)
+    parser.set_defaults(read_only=True, interval=None, low_bandwidth=False)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print everything as JSON, also what is fine")
+    form.add_argument("--nagios", action="store_true", help="print one line with figures, as monitoring plugins do")
+    form.add_argument("--all", action="store_true", help="print also what is fine, and what such hosts do not tell")
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        default=CheckSettings().timeout_s,
+        type=_checked(check_timeout, float),
+        help="end after S seconds, with what has answered by then (default 10)",
     )
     return parser
 
@@ -210,6 +243,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         demo_vms=given.demo,
         log=given.log,
         trust_uris=given.trust_uris,
+        limits=file.limits,
     )
 
 
@@ -288,10 +322,29 @@ def _engine(settings: Settings) -> "Engine":
         from kvmtui.hypervisor.demo import DemoBackend
 
         demo = DemoBackend(settings.demo_vms)
-        engine = Engine(demo, demo.uris, interval_s=settings.interval_s, read_only=settings.read_only)
+        engine = Engine(
+            demo, demo.uris, interval_s=settings.interval_s, read_only=settings.read_only, limits=settings.limits
+        )
         # All its hosts live in this process: more of them would take the time that the first picture needs.
         engine.tick(demo.uris[:1])
         return engine
+    engine = Engine(
+        _libvirt(settings),
+        [host.uri for host in settings.hosts],
+        interval_s=settings.interval_s,
+        read_only=settings.read_only,
+        read_only_hosts={host.uri for host in settings.hosts if host.read_only},
+        names={host.uri: host.name for host in settings.hosts if host.name},
+        audited=True,
+        limits=settings.limits,
+    )
+    # Hosts answer while Textual is being imported.
+    engine.start()
+    return engine
+
+
+def _libvirt(settings: Settings) -> "Backend":
+    """Return libvirt's backend, once the URIs are agreed to; raises `ConfigError`."""
     _confirm(settings)
     from kvmtui.hypervisor.errors import LibraryMissing
     from kvmtui.hypervisor.library import libvirt
@@ -301,18 +354,33 @@ def _engine(settings: Settings) -> "Engine":
         libvirt()
     except LibraryMissing as error:
         raise ConfigError(str(error)) from error
-    engine = Engine(
-        LibvirtBackend(),
-        [host.uri for host in settings.hosts],
-        interval_s=settings.interval_s,
-        read_only=settings.read_only,
-        read_only_hosts={host.uri for host in settings.hosts if host.read_only},
-        names={host.uri: host.name for host in settings.hosts if host.name},
-        audited=True,
-    )
-    # Hosts answer while Textual is being imported.
-    engine.start()
-    return engine
+    return LibvirtBackend()
+
+
+def _check(given: argparse.Namespace) -> int:
+    settings = _settings(given)
+    _start_log(settings.log)
+    names = {host.uri: host.name for host in settings.hosts}
+    if settings.demo_vms is not None:
+        from kvmtui.hypervisor.demo import DemoBackend
+
+        demo = DemoBackend(settings.demo_vms)
+        backend: Backend = demo
+        names = dict.fromkeys(demo.uris, "")
+    else:
+        backend = _libvirt(settings)
+    from kvmtui.model.findings import Limits
+    from kvmtui.report.check import report_check
+
+    gc.enable()
+    wanted = CheckSettings(names, given.timeout, given.json, given.nagios, given.all)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever the terminal or the pipe can show: monitoring often runs without a locale.
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        return report_check(backend, wanted, settings.limits or Limits())
+    except (BrokenPipeError, KeyboardInterrupt):
+        return _CHECK_FAILED
 
 
 def _balance(given: argparse.Namespace) -> int:

@@ -4,16 +4,20 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kvmtui.model.clean import clean, clean_message
 
+if TYPE_CHECKING:
+    from kvmtui.model.findings import Limits
+
 _SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?", re.ASCII)
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.2, 60.0
 MIN_WATCH_S, MAX_WATCH_S = 2.0, 600.0
+MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1.0, 600.0
 _MAX_DEMO_VMS = 20_000
 _MAX_FILE_BYTES = 1024 * 1024
 _MAX_NAME = 60
@@ -40,6 +44,8 @@ class FileSettings:
     hosts: tuple[HostSetting, ...] = ()
     interval_s: float | None = None
     low_bandwidth: bool = False
+    limits: "Limits | None" = None
+    """From where on something is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class Settings:
     log: Path | None = None
     trust_uris: bool = False
     """Whether URIs that do more than connect are used without asking."""
+    limits: "Limits | None" = None
+    """From where on something is wrong; None: the usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,19 @@ class BalanceSettings:
     """Empty a host although others come to be over their limits."""
     watch_s: float = 10.0
     """For how long the hosts are watched before anything is said of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """What `kvmtui check` shall do."""
+
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """What each host is called, by URI; empty: as it calls itself."""
+    timeout_s: float = 10.0
+    as_json: bool = False
+    nagios: bool = False
+    everything: bool = False
+    """Whether what is fine is printed, too."""
 
 
 def check_uri(text: str) -> str:
@@ -102,6 +123,13 @@ def check_watch(seconds: float) -> float:
     """Return a time to watch hosts for that makes sense; raises `ConfigError`."""
     if not MIN_WATCH_S <= seconds <= MAX_WATCH_S:
         raise ConfigError(f"the time to watch must be between {MIN_WATCH_S:.0f} and {MAX_WATCH_S:.0f} seconds")
+    return seconds
+
+
+def check_timeout(seconds: float) -> float:
+    """Return a time after which to end that makes sense; raises `ConfigError`."""
+    if not MIN_TIMEOUT_S <= seconds <= MAX_TIMEOUT_S:
+        raise ConfigError(f"the timeout must be between {MIN_TIMEOUT_S:.0f} and {MAX_TIMEOUT_S:.0f} seconds")
     return seconds
 
 
@@ -202,7 +230,7 @@ def parse_config(text: str, where: str) -> FileSettings:
         problem = clean_message(str(error)) if isinstance(error, ValueError) else "it is nested too deeply"
         raise ConfigError(f"{where}: {problem}") from error
     top = _Table(text, where, told, None)
-    top.allow("hosts", "interval", "low_bandwidth")
+    top.allow("hosts", "interval", "low_bandwidth", "health")
     listed = told.get("hosts", [])
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         raise top.error("hosts", "must be tables: write [[hosts]], and below it uri, name and read_only of one host")
@@ -216,7 +244,40 @@ def parse_config(text: str, where: str) -> FileSettings:
     except ConfigError as error:
         raise top.error("interval", f"cannot be used: {error}") from error
     low_bandwidth = top.get("low_bandwidth", bool, "true or false")
-    return FileSettings(hosts, None if interval_s is None else float(interval_s), bool(low_bandwidth))
+    told_health = top.get("health", dict, "a table: write [health], and below it its keys")
+    limits = None if told_health is None else _limits(_Table(text, where, told_health, None, "health"))
+    return FileSettings(hosts, None if interval_s is None else float(interval_s), bool(low_bandwidth), limits)
+
+
+_PERCENT, _NUMBER, _DAYS = "a number of percent, from 1 to 100", "a number from 1 to 1000", "a number of days"
+_LIMITS = {
+    "pool_full_percent": ("pool_full", 0.01, 1, 100, _PERCENT),
+    "ready_percent": ("ready", 0.01, 1, 100, _PERCENT),
+    "pressure_percent": ("pressure", 0.01, 1, 100, _PERCENT),
+    "vcpus_per_cpu": ("vcpus_per_cpu", 1, 1, 1000, _NUMBER),
+    "snapshot_days": ("snapshot_days", 1, 0, 100_000, _DAYS),
+}
+"""Of each key of [health]: the limit it sets, what a 1 stands for, the least and the most, and what it shall be."""
+
+
+def _limits(table: "_Table") -> "Limits":
+    from kvmtui.model.findings import RULE_IDS, Limits  # noqa: PLC0415 - most starts have no such table
+
+    table.allow(*_LIMITS, "ignore")
+    given: dict[str, float] = {}
+    for key, (name, unit, least, most, wanted) in _LIMITS.items():
+        value = table.get(key, (int, float), wanted)
+        if value is None:
+            continue
+        if not least <= value <= most:
+            raise table.error(key, f"must be {wanted}")
+        given[name] = value * unit
+    ignore = table.get("ignore", list, 'a list of rules, such as ["iommu", "vm-agent"]') or []
+    for rule in ignore:
+        if not isinstance(rule, str) or rule not in RULE_IDS:
+            known = ", ".join(sorted(RULE_IDS))
+            raise table.error("ignore", f"has {clean(str(rule), 40)!r}, which is no rule; the rules are {known}")
+    return Limits(**given, ignore=frozenset(ignore))
 
 
 def _host(table: "_Table") -> HostSetting:
@@ -243,7 +304,8 @@ class _Table:
     where: str
     values: dict[str, Any]
     number: int | None
-    """Which of the [[hosts]], from 0; None: the top of the file."""
+    """Which of the [[hosts]], from 0; None: the top of the file, or the table `name`."""
+    name: str = ""
 
     def allow(self, *keys: str) -> None:
         """Refuse every key but these."""
@@ -263,12 +325,14 @@ class _Table:
         """Return an error that says where."""
         line = self._line(key)
         place = self.where if line is None else f"{self.where}, line {line}"
-        owner = "" if self.number is None else f" of host {self.number + 1}"
+        owner = f" of [{self.name}]" if self.name else "" if self.number is None else f" of host {self.number + 1}"
         return ConfigError(f"{place}: {clean(key, _MAX_NAME)!r}{owner} {problem}")
 
     def _line(self, key: str) -> int | None:
         """Return where the key stands, as far as that can be told without a parser."""
         number, host_line = None, None
+        if self.name:
+            return self._line_of_named(key)
         for count, line in enumerate(self.text.splitlines(), 1):
             header = re.match(r"\s*\[+\s*[\"']?([^\]\"']*?)[\"']?\s*\]", line)
             if header:
@@ -280,3 +344,12 @@ class _Table:
             elif number == self.number and re.match(rf"""\s*["']?{re.escape(key)}["']?\s*=""", line):
                 return count
         return host_line
+
+    def _line_of_named(self, key: str) -> int | None:
+        header = ""
+        for count, line in enumerate(self.text.splitlines(), 1):
+            if found := re.match(r"\s*\[+\s*[\"']?([^\]\"']*?)[\"']?\s*\]", line):
+                header = found.group(1)
+            elif header == self.name and re.match(rf"""\s*["']?{re.escape(key)}["']?\s*=""", line):
+                return count
+        return None

@@ -31,15 +31,19 @@ if TYPE_CHECKING:
     from kvmtui.engine.actions import Actions
     from kvmtui.engine.audit import Audit
     from kvmtui.engine.consoles import Console, Consoles
+    from kvmtui.engine.health_watch import HealthWatch, Standing
     from kvmtui.engine.migrations import Migrations
     from kvmtui.engine.plans import Plans
     from kvmtui.engine.preflights import Preflights
     from kvmtui.engine.unevenness import Unevenness
+    from kvmtui.model.findings import Limits
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
 
 T = TypeVar("T")
 _FLUSH_S = 0.5
 _EVENNESS_EVERY_S = 60.0
+_HEALTH_AFTER_S = 2.0
+"""How long after the start health is first looked at: the first pictures come first."""
 
 
 class Engine:
@@ -55,11 +59,14 @@ class Engine:
         read_only_hosts: Collection[str] = (),
         names: Mapping[str, str] = MappingProxyType({}),
         audited: bool = False,
+        limits: "Limits | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` is monotonic seconds; all times in the fleet are of this clock.
 
         `read_only` holds for all hosts, `read_only_hosts` has some by URI; `names` is what hosts are called on screen.
+        `limits` say from where on something is wrong; None: the usual.
+
         With `audited` what is done is kept in the user's audit and the system's log, and not in memory alone.
         """
         self.clock = clock
@@ -103,6 +110,9 @@ class Engine:
         self._plans: Plans | None = None
         self._unevenness: Unevenness | None = None
         self._evenness_due_s = clock() + _EVENNESS_EVERY_S
+        self._limits = limits
+        self._health: HealthWatch | None = None
+        self._health_from_s = float("inf")
         self._store.on_change(self._fleet_changed)
 
     @property
@@ -126,6 +136,7 @@ class Engine:
         """Start watching all hosts, if it has not been done."""
         if not self._started:
             self._started = True
+            self._health_from_s = self.clock() + _HEALTH_AFTER_S
             self._watch.start(self._pollers.values())
 
     def stop(self) -> None:
@@ -152,6 +163,8 @@ class Engine:
 
     def refresh(self) -> None:
         """Look at every host soon."""
+        if self._health is not None:
+            self._health.look()
         for poller in self._pollers.values():
             poller.retry()
 
@@ -235,6 +248,28 @@ class Engine:
     def uneven(self) -> str:
         """In which way hosts have been uneven for minutes: "CPU 22-84 %"; empty where they have not."""
         return "" if self._unevenness is None else self._unevenness.reason
+
+    @property
+    def health(self) -> "HealthWatch":
+        """What is wrong with hosts and VMs."""
+        with self._making:
+            if self._health is None:
+                from kvmtui.engine.health_watch import HealthWatch
+                from kvmtui.model.findings import Limits
+
+                self._health = HealthWatch(
+                    self._pollers,
+                    lambda: self.fleet,
+                    lambda: self.listeners.health_changed(),
+                    self._limits or Limits(),
+                    self.clock,
+                )
+            return self._health
+
+    @property
+    def standing(self) -> "Standing | None":
+        """How all hosts stand; None before anybody looked."""
+        return None if self._health is None else self._health.standing
 
     def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
         """Open a VM's serial console, the first or a `device` of its `VmConfig.consoles`.
@@ -331,6 +366,8 @@ class Engine:
         if self._preflights is not None:
             self._preflights.watch(uri)
         self._watch_evenness()
+        if self._health is not None or self.clock() >= self._health_from_s:
+            self.health.watch(uri)
         self._pollers[uri].lanes.close_idle("act", "jobs", "preflight", "plans")
 
     def _watch_evenness(self) -> None:

@@ -17,3 +17,4 @@ class Listeners:
     trouble: Callable[[str], None] = field(default=lambda text: None)
     """Something of kvmtui's own does not work; the text is one cleaned line."""
     plans_changed: Callable[[], None] = field(default=lambda: None)
+    health_changed: Callable[[], None] = field(default=lambda: None)

@@ -28,6 +28,7 @@ def openers(backend: Backend, uri: str, *, read_only: bool, woken: Callable[[], 
         "probe": reading,
         "act": lambda: backend.open(uri, read_only=read_only),
         "plans": reading,
+        "health": reading,
         "preflight": as_much_as_allowed,
     }
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kvmtui.hypervisor import definition, guest, migrate
@@ -26,6 +27,8 @@ from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import Job, VmConfig
 
 if TYPE_CHECKING:
+    from kvmtui.hypervisor.health import HealthReader
+    from kvmtui.hypervisor.health_book import HealthBook
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
     from kvmtui.model.sharing import Mark
 
@@ -38,8 +41,13 @@ _SILENT_AFTER_S = 1.0
 class LibvirtConnection:
     """A `Connection` to libvirt."""
 
-    def __init__(self, connection: Any, on_event: Callable[[], None] | None, *, local: bool) -> None:
+    def __init__(
+        self, connection: Any, on_event: Callable[[], None] | None, *, local: bool, root: Path = Path("/")
+    ) -> None:
+        """`root` is where /proc, /sys and /dev are, which tell of a host that is this machine."""
         self._module = libvirt()
+        self._root = root
+        self._health: HealthReader | None = None
         self._connection = connection
         self._local = local
         self._light = LightSampler(connection, QemuFinder() if local else None)
@@ -148,6 +156,18 @@ class LibvirtConnection:
             if state == _CONTROL_ERROR or (state != _CONTROL_OK and since_ms / 1000 >= _SILENT_AFTER_S):
                 owing[uuid] = since_ms / 1000
         return owing
+
+    def health(self, book: "HealthBook") -> None:
+        """Read into the book what the host's health is judged by."""
+        if self._health is None:
+            from kvmtui.hypervisor.health import HealthReader
+
+            self._health = HealthReader(self._connection, local=self._local, root=self._root)
+            number = self._health.subscribe()
+            if number is not None:
+                self._callbacks.append(number)
+        with translated(self._connection):
+            self._health.read(book)
 
     def config(self, uuid: str) -> VmConfig:
         """Return what the VM's definition says, with its addresses by the DHCP leases."""

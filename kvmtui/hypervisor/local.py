@@ -36,10 +36,13 @@ def read_pressure(folder: Path = Path("/proc/pressure")) -> Pressure | None:
     return Pressure(*shares)
 
 
-def parse_pressure(text: str) -> float:
-    """Return `some avg10` of a /proc/pressure file as a share, 0 to 1; raises ValueError or KeyError otherwise."""
+def parse_pressure(text: str, average: str = "avg10") -> float:
+    """Return `some avg10` of a /proc/pressure file, or another average, as a share, 0 to 1.
+
+    Raises ValueError or KeyError where it is not there.
+    """
     for line in text.splitlines():
         kind, *fields = line.split()
         if kind == "some":
-            return float(dict(field.split("=", 1) for field in fields)["avg10"]) / 100
+            return float(dict(field.split("=", 1) for field in fields)[average]) / 100
     raise ValueError("no line 'some'")

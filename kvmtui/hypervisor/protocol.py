@@ -11,6 +11,7 @@ from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import Job, VmConfig
 
 if TYPE_CHECKING:
+    from kvmtui.hypervisor.health_book import HealthBook
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
     from kvmtui.model.sharing import Mark
 
@@ -64,6 +65,9 @@ class Connection(Protocol):
 
     def silent(self, uuids: Sequence[str]) -> Mapping[str, float]:
         """Return those VMs whose QEMU owes libvirt an answer, with the seconds it has owed it; never blocks on QEMU."""
+
+    def health(self, book: "HealthBook") -> None:
+        """Read into the book, item by item, what the host's health is judged by; asks no QEMU."""
 
     def config(self, uuid: str) -> VmConfig:
         """Return what the VM's definition says."""

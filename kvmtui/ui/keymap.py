@@ -48,6 +48,7 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("enter", "menu", "what can be done with the VM", "Act", "Enter, x"),
     ViewKey("x", "menu", "", "Act"),
     ViewKey("colon", "app.command_palette", "find a command by name", "Act", ": ^p"),
+    ViewKey("exclamation_mark", "health", "what is wrong with hosts and VMs, and what to do", "View", "!"),
     ViewKey("w", "moves", "moves under way", "View"),
     ViewKey("B", "balance", "balance: which VMs to move so that hosts are even, and why", "Hosts"),
     ViewKey("E", "evacuate", "empty a host: move all its VMs to the others", "Hosts"),

@@ -36,6 +36,14 @@ class PlansChanged(Message):
         return isinstance(message, PlansChanged)
 
 
+class HealthChanged(Message):
+    """Something else is wrong than before."""
+
+    def can_replace(self, message: Message) -> bool:
+        """One of several waiting is enough."""
+        return isinstance(message, HealthChanged)
+
+
 @dataclass
 class ActionFinished(Message):
     """An action has ended."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from kvmtui.hypervisor.errors import NotSupported
+from kvmtui.hypervisor.health_book import HealthBook
 from kvmtui.hypervisor.protocol import ConsoleSink, ConsoleStream
 from kvmtui.hypervisor.samples import DeepVm, Flags, Identity, LightColumns, LightSample, NodeSample
 from kvmtui.hypervisor.sampling import deep_vm
@@ -128,6 +129,9 @@ class ReplayConnection:
         taken_at_s = time.monotonic()
         columns = self._host.light()
         return LightSample(taken_at_s, 0.001, False, columns._replace(cpu_at_s=(taken_at_s,) * len(columns.uuid)))
+
+    def health(self, book: HealthBook) -> None:
+        """Read nothing: what is measured is the watching."""
 
     def flags(self) -> Flags:
         """Return that all are persistent and nothing else."""

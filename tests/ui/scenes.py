@@ -201,6 +201,15 @@ async def _emptying(stage: Stage) -> None:
     await stage.see("win1 on h1", "pinned")
 
 
+async def _findings(stage: Stage) -> None:
+    """Both hosts have been looked at; no time passes meanwhile, so that the figures stay."""
+    assert stage.engine.health.standing.findings == ()
+    await stage.look_until(lambda: stage.line("kvmtui", "2 wrong: !"), seconds=0)
+    await stage.press("exclamation_mark")
+    await stage.see("warning", "h2: pool backup")
+    await stage.see("rule vm-ready")
+
+
 SCENES = {
     "dashboard": Scene(120, 40, _nothing),
     "busy": Scene(200, 60, _busy),
@@ -223,6 +232,8 @@ SCENES = {
     "console": Scene(100, 30, _console),
     "consoles": Scene(160, 40, _consoles),
     "search": Scene(80, 24, _search),
+    "findings": Scene(120, 40, _findings),
+    "findings_small": Scene(80, 24, _findings),
     "plan": Scene(120, 40, _emptying),
     "plan_small": Scene(80, 24, _plan),
 }

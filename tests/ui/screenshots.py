@@ -20,6 +20,7 @@ PICTURES = {
     "moves": "moves",
     "console": "console",
     "plan": "plan",
+    "findings": "findings",
 }
 """File name to scene."""
 _FONTS = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, "Liberation Mono", monospace'

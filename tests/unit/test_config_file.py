@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kvmtui.config import ConfigError, FileSettings, HostSetting, config_file, parse_config, read_config
+from kvmtui.model.findings import Limits
 
 H1 = 'uri = "qemu+ssh://h1/system"'
 
@@ -21,14 +22,34 @@ def test_what_it_may_say() -> None:
     assert parse_config("", "f") == FileSettings()
 
 
+def test_limits_of_health() -> None:
+    text = """
+    [health]
+    pool_full_percent = 80
+    ready_percent = 2.5
+    vcpus_per_cpu = 8
+    ignore = ["iommu", "vm-agent"]
+    """
+    found = parse_config(text, "f").limits
+    assert found == Limits(pool_full=0.8, ready=0.025, vcpus_per_cpu=8, ignore=frozenset({"iommu", "vm-agent"}))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("health = 1", "f, line 1: 'health' must be a table: write [health]"),
+        ("[health]\npool = 1", "f, line 2: 'pool' of [health] is not known; known here: pool_full_percent"),
+        ("[health]\n\nready_percent = 0", "f, line 3: 'ready_percent' of [health] must be a number of percent"),
+        ("[health]\nready_percent = nan", "line 2: 'ready_percent' of [health] must be a number of percent"),
+        ("[health]\nready_percent = '5'", "line 2: 'ready_percent' of [health] must be a number of percent"),
+        ("[health]\nignore = 'iommu'", "line 2: 'ignore' of [health] must be a list of rules"),
+        ("[health]\nignore = ['x']", "line 2: 'ignore' of [health] has 'x', which is no rule; the rules are cg"),
+        ("[health]\nignore = [[1]]", "line 2: 'ignore' of [health] has '[1]', which is no rule"),
         ("interval = 3\n\ninterval = 4\n", "f: Cannot overwrite a value (at line 3"),
         ("interval =", "f: Invalid value (at end of document)"),
         ("a = " + "[" * 100_000, "f: it is nested too deeply"),
         ("a = " + "1" * 10_000, "f: "),
-        ("colour = 1", "f, line 1: 'colour' is not known; known here: hosts, interval, low_bandwidth"),
+        ("colour = 1", "f, line 1: 'colour' is not known; known here: hosts, interval, low_bandwidth, health"),
         ("\n[theme]\nx = 1", "f, line 2: 'theme' is not known"),
         ('"in\\u202everted" = 1', "f: 'in\ufffdverted' is not known"),
         ("interval = true", "f, line 1: 'interval' must be a number of seconds"),

@@ -195,6 +195,13 @@ class DemoBackend:
         with self._world.transact():
             self._world.hosts[uri].volumes.add(path)
 
+    def hang_item(self, uri: str, item: str, *, hangs: bool = True) -> None:
+        """Let a look at a host's health hang in an item, such as "pool backup", or answer again."""
+        with self._world.transact():
+            hanging = self._world.hosts[uri].hanging
+            hanging.add(item) if hangs else hanging.discard(item)
+            self._world.wake()
+
     def deny_writes(self, uri: str, *, denied: bool = True) -> None:
         """Let a host refuse connections for writing, and writes on those that are open."""
         with self._world.transact():

@@ -30,6 +30,7 @@ from kvmtui.model.vm import Job, VmConfig
 if TYPE_CHECKING:
     from kvmtui.hypervisor.demo.console import DemoConsole
     from kvmtui.hypervisor.demo.transfer import Transfer
+    from kvmtui.hypervisor.health_book import HealthBook
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
     from kvmtui.model.sharing import Mark
 
@@ -105,6 +106,20 @@ class DemoConnection:
         with self._call() as now:
             owing = {uuid: vm.owed_since_s for uuid in uuids if (vm := self._host.vms.get(uuid)) is not None}
             return {uuid: max(0.0, now - since) for uuid, since in owing.items() if since is not None}
+
+    def health(self, book: "HealthBook") -> None:
+        """Read into the book what the host's health is judged by."""
+        from kvmtui.hypervisor.demo import health
+
+        for item in health.items(self._host):
+            if book.wants(item):
+                with book.item(item):
+                    self._world.wait_until(partial(self._answers, item))
+                    with self._call() as now:
+                        health.read(self._world, self._host, item, book, now)
+
+    def _answers(self, item: str) -> bool:
+        return item not in self._host.hanging or self._broken() is not None
 
     def config(self, uuid: str) -> VmConfig:
         """Return what the definition says."""

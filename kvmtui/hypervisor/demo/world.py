@@ -57,6 +57,8 @@ class DemoHost:
         self.writes_denied = False
         self.lacks: frozenset[str] = frozenset()
         """Networks, pools and machine types that it does not have, by name."""
+        self.hanging: set[str] = set()
+        """What of its health hangs when it is looked at: "pool nfs1"."""
         self.volumes: set[str] = set()
         """Paths of volumes that belong to no VM: what a migration has left."""
         self.cut_off = False

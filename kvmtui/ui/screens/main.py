@@ -29,6 +29,7 @@ from kvmtui.ui.messages import (
     ActionFinished,
     CursorSettled,
     FleetChanged,
+    HealthChanged,
     MigrationChanged,
     PlansChanged,
     TimePassed,
@@ -46,6 +47,7 @@ from kvmtui.ui.widgets.vm_table import VmTable
 
 if TYPE_CHECKING:
     from kvmtui.ui.screens.cockpit import CockpitScreen
+    from kvmtui.ui.screens.health import HealthOnScreen
 
 _log = logging.getLogger(__name__)
 _TICK_S, _SLOW_TICK_S = 1.05, 5.0
@@ -78,6 +80,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         """A VM that moved while it was selected: where it will appear."""
         self._cockpit: CockpitScreen | None = None
         self._moves = Moves(lambda: engine.migrations)
+        self._health_shown: HealthOnScreen | None = None
         self._told = False
         """Whether a fleet was published that is not taken yet."""
         self._divided: tuple[int, ...] = ()
@@ -104,6 +107,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         listeners.migration_changed = lambda migration: self._tell(MigrationChanged(migration))
         listeners.trouble = lambda text: self._tell(TroubleCame(text))
         listeners.plans_changed = lambda: self._tell(PlansChanged())
+        listeners.health_changed = lambda: self._tell(HealthChanged())
         self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
         self.focus_table()
         self._tick()
@@ -117,7 +121,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
             if due is not None:
                 due.cancel()
 
-    def _tell(self, message: ActionFinished | MigrationChanged | PlansChanged | TroubleCame) -> None:
+    def _tell(self, message: ActionFinished | HealthChanged | MigrationChanged | PlansChanged | TroubleCame) -> None:
         """Post a message from a foreign thread; after the end of the app there is nobody to tell."""
         if self.is_running:
             self.post_message(message)
@@ -200,6 +204,18 @@ class MainScreen(PlanningScreen, ConsolesScreen):
             self._follow_moved(migration)
         elif migration.message and news:
             self.show_note(Note(text, tone))
+
+    @property
+    def _health(self) -> "HealthOnScreen":
+        if self._health_shown is None:
+            from kvmtui.ui.screens.health import HealthOnScreen
+
+            self._health_shown = HealthOnScreen(self._engine, self, self._table)
+        return self._health_shown
+
+    @on(HealthChanged)
+    def _health_changed(self) -> None:
+        self._health.follow()
 
     @on(TroubleCame)
     def _trouble_came(self, message: TroubleCame) -> None:
@@ -316,6 +332,10 @@ class MainScreen(PlanningScreen, ConsolesScreen):
     def action_sort_by(self, column: str) -> None:
         """Sort by a column."""
         self._table.sort_by(column)
+
+    def action_health(self) -> None:
+        """List what is wrong."""
+        self._health.open_list()
 
     def action_moves(self) -> None:
         """Show the moves of this run."""

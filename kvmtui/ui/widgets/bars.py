@@ -32,6 +32,8 @@ class TitleBar(Widget):
     """Hosts, VMs, those that run, and hosts that are down."""
     shown: reactive[int | None] = reactive(None)
     """How many VMs a filter lets through; None: there is none."""
+    wrong: reactive[tuple[str, str]] = reactive(("", ""))
+    """How much is wrong, and the tone of that."""
     moves: reactive[tuple[str, str]] = reactive(("", ""))
     """What is on its way or needs somebody, and the tone of that."""
     clock: reactive[str] = reactive("")
@@ -64,8 +66,9 @@ class TitleBar(Widget):
             parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))
         if self.mode:
             parts.append(Content.styled(f" · {self.mode}", "$warning"))
-        if self.moves[0]:
-            parts.append(Content.styled(f" · {self.moves[0]}", self.moves[1]))
+        for text, tone in (self.wrong, self.moves):
+            if text:
+                parts.append(Content.styled(f" · {text}", tone))
         if self.plan:
             parts.append(Content.styled(f" · {self.plan}", "$text-accent"))
         left = Content("").join(parts)

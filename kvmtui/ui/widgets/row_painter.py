@@ -9,7 +9,7 @@ from textual.widget import Widget
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui.columns import Layout, Row, lay_out
 from kvmtui.ui.glyphs import Glyphs
-from kvmtui.ui.paint import Palette, Run
+from kvmtui.ui.paint import Palette, Run, Tone
 from kvmtui.ui.widgets.vm_lines import header_runs, row_runs, seen, volatile
 
 _SPARE = 100
@@ -22,6 +22,8 @@ class Look(NamedTuple):
     cursor: bool
     marked: bool
     thumb: bool
+    wrong: Tone | None = None
+    """How bad it is what is wrong with the VM; None: nothing is."""
 
 
 class _Drawn(NamedTuple):

@@ -35,13 +35,11 @@ def header_runs(layout: Layout, sort_column: str, reverse: bool, glyphs: Glyphs)
     return runs
 
 
-def row_runs(row: Row, layout: Layout, cursor: bool, marked: bool, thumb: bool) -> list[Run]:
-    """Return the line of one VM."""
+def row_runs(row: Row, layout: Layout, cursor: bool, marked: bool, thumb: bool, wrong: Tone | None = None) -> list[Run]:
+    """Return the line of one VM; with a sign in the tone `wrong` where something is."""
     glyphs = row.glyphs
-    runs: list[Run] = [
-        (glyphs.cursor if cursor else " ", Tone.TEXT),
-        (glyphs.marked if marked else " ", Tone.MARKED),
-    ]
+    sign = (glyphs.marked, Tone.MARKED) if marked else (" ", Tone.MARKED) if wrong is None else (glyphs.problem, wrong)
+    runs: list[Run] = [(glyphs.cursor if cursor else " ", Tone.TEXT), sign]
     used = 2
     gap = ""
     for column, width in layout.columns:

@@ -1,6 +1,6 @@
 """The table of VMs: draws only the lines that are visible, and of those only the ones that changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, lay_out
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.key_order import TakesKeys
 from kvmtui.ui.keymap import MOVE_KEYS, move_bindings
-from kvmtui.ui.paint import TONE_CLASSES
+from kvmtui.ui.paint import TONE_CLASSES, Tone
 from kvmtui.ui.rows import RowOrder
 from kvmtui.ui.widgets.row_painter import Look, RowPainter
 from kvmtui.ui.widgets.vm_lines import empty_text
@@ -46,6 +46,8 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
     sort_reversed: reactive[bool] = reactive(False, repaint=False)
     filter: reactive[Filter | None] = reactive(None, repaint=False)
     marked: reactive[frozenset[VmKey]] = reactive(frozenset(), repaint=False)
+    wrong: reactive[Mapping[VmKey, Tone]] = reactive(dict, repaint=False)
+    """Of the VMs with which something is wrong, how bad it is."""
 
     @dataclass
     class CursorMoved(Message):
@@ -174,6 +176,10 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
         if self.is_mounted:
             self.post_message(self.MarksChanged(marked))
             self._repaint()
+
+    def watch_wrong(self) -> None:
+        """Draw the signs."""
+        self._repaint()
 
     def notify_style_update(self) -> None:
         """Forget what was drawn in the styles of before."""
@@ -335,7 +341,7 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
         # Asked for some thirty lines a tick: what is the same for all is looked up once.
         fleet, now_s, marked, painter, keys = self.fleet, self.now_s, self.marked, self._painter, self._rows.keys
         stale = {key: host.stale(now_s) for key, host in fleet.hosts.items()}
-        thumb, top = self._thumb(), round(self.scroll_y) - _HEADER
+        thumb, top, wrong = self._thumb(), round(self.scroll_y) - _HEADER, self.wrong
         strips = []
         for y in lines:
             if y < _HEADER:
@@ -343,7 +349,7 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
             elif y + top < len(keys):
                 key = keys[y + top]
                 host = fleet.hosts[key.host]
-                look = Look(key == self._cursor, key in marked, y in thumb)
+                look = Look(key == self._cursor, key in marked, y in thumb, wrong.get(key))
                 pending = fleet.pending.get(key, "")
                 strips.append(painter.row(host.vms[key.uuid], host.name, pending, stale[key.host], now_s, look))
             else:

@@ -1,0 +1,251 @@
+"""The rules for VMs: what happened to them, and what will."""
+
+from collections.abc import Iterator
+
+from kvmtui.model.findings_values import Basis, Found, Rule, Severity, untold
+from kvmtui.model.health import VmHealth
+from kvmtui.model.vm import MemorySource
+
+_DAY_S = 86400.0
+_OWED_S = 30.0
+_BALLOON_LATE_S = 60.0
+_LOST_SHARE, _LOST_LEAST = 0.01, 100
+_SHOWN = 3
+_READY_CRITICAL = 4
+BAD_ENDS = {
+    "I/O error": (Severity.CRITICAL, "free or mend its storage, then: virsh resume"),
+    "watchdog": (Severity.CRITICAL, "its guest hung and the watchdog stopped it: see its console, then virsh resume"),
+    "guest crashed": (Severity.CRITICAL, "its guest's kernel crashed: see its console (c), then virsh reset"),
+    "panicked": (Severity.CRITICAL, "its guest's kernel crashed: virsh start"),
+    "crashed": (Severity.CRITICAL, "its QEMU crashed: /var/log/libvirt/qemu/ says why; virsh start"),
+    "post-copy failed": (Severity.CRITICAL, "half its memory is elsewhere: see the moves (w) for what can be done"),
+    "API error": (Severity.CRITICAL, "an action on it failed half-way: virsh resume"),
+    "failed to start": (Severity.WARNING, "virsh start says why"),
+}
+"""Reasons of a state that nobody asked for."""
+
+
+def ended(basis: Basis) -> Rule:
+    """Whether a VM stands still, or is off, for a reason that nobody asked for."""
+    vms = basis.host.vms
+    if BAD_ENDS.keys().isdisjoint(vms.reasons):
+        return
+    for uuid, at in vms.index.items():
+        if (found := BAD_ENDS.get(vms.reasons[at])) is not None:
+            severity, advice = found
+            yield Found(severity, f"it is {vms.states[at]}: {vms.reasons[at]}", advice, uuid=uuid)
+
+
+def silent(basis: Basis) -> Rule:
+    """Whether a QEMU does not answer."""
+    host, seen = basis.host, set()
+    for uuid, since_s in host.vms.silent.items():
+        seen.add(uuid)
+        yield _silent(uuid, f"its monitor has been silent for {basis.now_s - since_s:.0f} s", since_s)
+    for uuid, vm in _looked_at(basis):
+        if uuid in seen:
+            continue
+        if vm.owed_s is not None and vm.owed_s >= _OWED_S:
+            looked_at_s = basis.now_s if basis.health is None else basis.health.taken_at_s
+            evidence = f"its QEMU has owed libvirt an answer for {vm.owed_s:.0f} s"
+            yield _silent(uuid, evidence, looked_at_s - vm.owed_s)
+        elif vm.process:
+            yield _silent(uuid, f"its QEMU process {vm.process}", None)
+
+
+def _silent(uuid: str, evidence: str, since_s: float | None) -> Found:
+    advice = "is its storage reachable? A stopped process goes on by kill -CONT; if nothing helps: virsh destroy"
+    return Found(Severity.CRITICAL, evidence, advice, uuid=uuid, since_s=since_s)
+
+
+def autostart(basis: Basis) -> Rule:
+    """Whether a VM that should run with the host does not."""
+    vms = basis.host.vms
+    if vms.autostart is None:
+        yield untold("which VMs start with the host is not told yet")
+        return
+    for uuid in vms.autostart & vms.index.keys():
+        at = vms.index[uuid]
+        if not vms.states[at].active:
+            reason = f" ({vms.reasons[at]})" if vms.reasons[at] else ""
+            yield Found(
+                Severity.WARNING,
+                f"it is set to start with the host, and is {vms.states[at]}{reason}",
+                "start it (s), or take the setting away (a): virsh autostart --disable",
+                uuid=uuid,
+            )
+
+
+def saved(basis: Basis) -> Rule:
+    """Whether a managed save waits that somebody may have forgotten."""
+    vms = basis.host.vms
+    if vms.saved is None:
+        yield untold("which VMs have a saved run is not told yet")
+        return
+    for uuid in vms.saved & vms.index.keys():
+        runs = vms.states[vms.index[uuid]].active
+        yield Found(
+            Severity.WARNING if runs else Severity.NOTE,
+            "it runs, and an image of an earlier run is kept" if runs else "its next start resumes a saved run",
+            "virsh managedsave-remove drops it" if runs else "start it (s), or virsh managedsave-remove for a boot",
+            uuid=uuid,
+        )
+
+
+def ready(basis: Basis) -> Rule:
+    """Whether vCPUs wait for a host CPU."""
+    limit, told = basis.limits.ready, False
+    for uuid, deep in basis.host.vms.deep.items():
+        if deep.ready_fraction is None:
+            continue
+        told = True
+        if deep.ready_fraction >= limit:
+            yield Found(
+                Severity.CRITICAL if deep.ready_fraction >= _READY_CRITICAL * limit else Severity.WARNING,
+                f"its vCPUs waited {deep.ready_fraction:.1%} of the time for a host CPU (its guest sees steal)",
+                "move it, or others, away (key B)",
+                uuid=uuid,
+            )
+    if not told and basis.host.running:
+        yield untold("it takes two looks")
+
+
+def balloon(basis: Basis) -> Rule:
+    """Whether a guest has stopped telling its memory."""
+    deep = basis.host.vms.deep
+    for uuid, vm in _looked_at(basis):
+        period_s = vm.balloon_period_s
+        memory = deep[uuid].memory if uuid in deep else None
+        if not period_s or memory is None or memory.source is not MemorySource.BALLOON:
+            continue
+        age_s = deep[uuid].taken_at_s - memory.taken_at_s
+        if age_s > max(_BALLOON_LATE_S, 3 * period_s) and _executes(basis, uuid):
+            yield Found(
+                Severity.NOTE,
+                f"its guest last told its memory {age_s:.0f} s ago; it should every {period_s} s",
+                "is its balloon driver loaded, and its guest alive? See its console (c)",
+                uuid=uuid,
+                since_s=memory.taken_at_s,
+            )
+
+
+def agent(basis: Basis) -> Rule:
+    """Whether a guest agent that was provided for is not there."""
+    for uuid, vm in _looked_at(basis):
+        if vm.agent is False and _executes(basis, uuid):
+            yield Found(
+                Severity.NOTE,
+                "it has a channel for the guest agent, and no agent is connected",
+                "in the guest: systemctl enable --now qemu-guest-agent",
+                uuid=uuid,
+            )
+
+
+def emulated(basis: Basis) -> Rule:
+    """Whether a VM is emulated although the host has KVM."""
+    offer = basis.health.offer if basis.health is not None else None
+    if offer is None or not offer.kvm:
+        return
+    for uuid, vm in _looked_at(basis):
+        if vm.emulated:
+            yield Found(
+                Severity.WARNING,
+                "it is emulated (TCG), and this host has KVM: it could be many times faster",
+                "virsh edit: domain type='kvm'; then shut it down and start it",
+                uuid=uuid,
+            )
+
+
+def tainted(basis: Basis) -> Rule:
+    """Whether libvirt says that a VM does something unsupported or deprecated."""
+    told = basis.health is None or not basis.health.vms
+    for uuid, vm in _looked_at(basis):
+        told = told or vm.messages is not None
+        if vm.messages:
+            more = f" and {len(vm.messages) - _SHOWN} more" if len(vm.messages) > _SHOWN else ""
+            yield Found(
+                Severity.NOTE,
+                "; ".join(vm.messages[:_SHOWN]) + more,
+                "virsh dominfo shows all messages; virsh edit mends what they are about",
+                uuid=uuid,
+            )
+    if not told:
+        yield untold("this host's libvirt has no messages (it takes 7.1)")
+
+
+def waiting(basis: Basis) -> Rule:
+    """Whether a VM's configuration was changed and waits for a restart."""
+    for uuid, vm in _looked_at(basis):
+        if vm.waiting:
+            yield Found(
+                Severity.NOTE,
+                f"changed and not in force: {', '.join(vm.waiting)}",
+                "shut it down and start it: a reboot inside the guest is not enough",
+                uuid=uuid,
+            )
+
+
+def snapshots(basis: Basis) -> Rule:
+    """Whether snapshots are so old that nobody will want to go back."""
+    health, days = basis.health, basis.limits.snapshot_days
+    for uuid, vm in _looked_at(basis):
+        if health is None or not vm.snapshots or vm.oldest_snapshot_at_s is None:
+            continue
+        age_s = health.wall_s - vm.oldest_snapshot_at_s
+        if age_s >= days * _DAY_S:
+            count = "one snapshot" if vm.snapshots == 1 else f"{vm.snapshots} snapshots, the oldest"
+            yield Found(
+                Severity.NOTE,
+                f"{count} of {age_s / _DAY_S:.0f} days ago",
+                "virsh snapshot-list --tree; virsh snapshot-delete",
+                uuid=uuid,
+                since_s=health.taken_at_s - age_s,
+            )
+
+
+def disk_errors(basis: Basis) -> Rule:
+    """Whether a disk of a VM had I/O errors."""
+    for uuid, vm in _looked_at(basis):
+        for disk in vm.disk_errors:
+            yield Found(
+                Severity.WARNING,
+                "QEMU told of an I/O error within the last hour",
+                "virsh domblkerror; dmesg on the host says whether its storage fails",
+                uuid=uuid,
+                subject=disk,
+            )
+
+
+def packets(basis: Basis) -> Rule:
+    """Whether packets of a VM get lost."""
+    before = basis.before
+    if before is None:
+        yield untold("it takes two looks")
+        return
+    for uuid, vm in _looked_at(basis):
+        old = before.vms.get(uuid)
+        if old is None or old.run != vm.run or None in (vm.packets, vm.lost_packets, old.packets, old.lost_packets):
+            continue
+        lost = (vm.lost_packets or 0) - (old.lost_packets or 0)
+        whole = (vm.packets or 0) - (old.packets or 0) + lost
+        if lost >= _LOST_LEAST and lost >= _LOST_SHARE * whole:
+            yield Found(
+                Severity.WARNING,
+                f"{lost:,} of {whole:,} packets were dropped or broken since the look before",
+                "virsh domifstat says on which side; more queues, or vhost, take more packets",
+                uuid=uuid,
+            )
+
+
+def _looked_at(basis: Basis) -> Iterator[tuple[str, VmHealth]]:
+    """Iterate over the VMs that were looked at in the run that they are in."""
+    vms = basis.host.vms
+    for uuid, vm in basis.health.vms.items() if basis.health is not None else ():
+        at = vms.index.get(uuid)
+        if at is not None and vms.ids[at] == vm.run:
+            yield uuid, vm
+
+
+def _executes(basis: Basis, uuid: str) -> bool:
+    vms = basis.host.vms
+    return vms.states[vms.index[uuid]].executing

@@ -1,0 +1,217 @@
+"""What can be provoked on real hosts is found, and gone when it is mended."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvmtui.engine.checkup import Checked, check_up
+from kvmtui.hypervisor.health_machine import read_machine
+from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
+from kvmtui.model.findings import Finding, Limits, Severity
+from tests.lab.conftest import GuestFactory, TinyFactory, connected
+from tests.lab.guests import tiny_xml
+from tests.lab.lab import Host, Lab, wait_until
+from tests.lab.population import remove
+
+ROOT = Path(__file__).parents[2]
+TMPFS = "/run/kvmtui-small"
+
+
+def look(*hosts: Host, backend: LibvirtBackend | None = None, timeout_s: float = 10.0) -> Checked:
+    """Look once, over the sockets of those who may only look."""
+    return check_up(backend or LibvirtBackend(), [host.ro_uri for host in hosts], Limits(), timeout_s, {})
+
+
+def found(checked: Checked, rule: str, least: Severity = Severity.NOTE) -> list[Finding]:
+    return [each for each in checked.findings if each.rule == rule and each.severity >= least]
+
+
+def see(host: Host, rule: str, here: Callable[[list[Finding]], object], what: str) -> list[Finding]:
+    """Look until a rule says what it shall."""
+    last: list[Finding] = []
+
+    def says() -> object:
+        last[:] = found(look(host), rule)
+        return here(last)
+
+    wait_until(says, f"{rule} to say {what}")
+    return last
+
+
+@pytest.fixture
+def small_pool(lab: Lab) -> Iterator[Host]:
+    """A pool on a file system of 8 MiB on h1."""
+    lab.h1.inside("mkdir", "-p", TMPFS)
+    lab.h1.inside("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", TMPFS)
+    lab.h1.virsh("pool-define-as", "small", "dir", "--target", TMPFS)
+    lab.h1.virsh("pool-start", "small")
+    lab.h1.virsh("pool-autostart", "small")
+    yield lab.h1
+    if "small" in lab.h1.virsh("pool-list", "--name").split():
+        lab.h1.virsh("pool-destroy", "small")
+    lab.h1.virsh("pool-undefine", "small")
+    lab.h1.inside("umount", TMPFS)
+
+
+def test_pools_full_and_down(small_pool: Host) -> None:
+    host = small_pool
+    assert not found(look(host), "pool-full")
+    host.inside("dd", "if=/dev/zero", f"of={TMPFS}/big", "bs=1M", "count=8")
+    host.virsh("pool-refresh", "small")
+    full = found(look(host), "pool-full")
+    assert [(each.subject, each.severity) for each in full] == [("pool small", Severity.CRITICAL)]
+    assert "100% full" in full[0].evidence
+    host.inside("rm", f"{TMPFS}/big")
+    host.virsh("pool-refresh", "small")
+    assert not found(look(host), "pool-full")
+    host.virsh("pool-destroy", "small")
+    down = found(look(host), "pool-down")
+    assert [(each.subject, each.advice) for each in down] == [("pool small", "virsh pool-start small")]
+    host.virsh("pool-start", "small")
+    assert not found(look(host), "pool-down")
+
+
+def test_a_network_that_is_down(lab: Lab) -> None:
+    lab.h2.virsh("net-destroy", "default")
+    try:
+        assert [each.subject for each in found(look(lab.h2), "network-down")] == ["network default"]
+    finally:
+        lab.h2.virsh("net-start", "default")
+    assert not found(look(lab.h2), "network-down")
+
+
+def test_what_befalls_a_vm(lab: Lab, tiny: TinyFactory) -> None:
+    (name,) = tiny(lab.h1, 1)
+    host = lab.h1
+    # A change that waits for a restart.
+    host.virsh("setvcpus", name, "2", "--maximum", "--config")
+    host.virsh("setvcpus", name, "2", "--config")
+    waiting = found(look(host), "vm-waiting")
+    assert [(each.vm_name, "vCPUs 1 → 2" in each.evidence) for each in waiting] == [(name, True)]
+    host.virsh("autostart", name)
+    assert not found(look(host), "vm-autostart")
+    host.virsh("destroy", name)
+    checked = look(host)
+    assert [each.vm_name for each in found(checked, "vm-autostart")] == [name]
+    assert not found(checked, "vm-waiting")
+    host.virsh("start", name, "--paused")
+    checked = look(host)
+    assert not found(checked, "vm-autostart")
+    assert not found(checked, "vm-waiting")
+    host.virsh("autostart", name, "--disable")
+
+
+def test_a_qemu_that_stands_still_is_named_and_holds_nobody_up(lab: Lab, guest: GuestFactory) -> None:
+    hung = guest(lab.h1, "hung1", wait=False)
+    pid = lab.h1.qemu_pid(hung.name)
+    assert not found(look(lab.h1), "vm-silent")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        checked = look(lab.h1, lab.h2)
+        assert [(each.vm_name, each.severity) for each in found(checked, "vm-silent")] == [("hung1", Severity.CRITICAL)]
+        assert "SIGSTOP" in found(checked, "vm-silent")[0].evidence
+        # Everything was told, for QEMU was not asked.
+        assert checked.took_s < 5
+        assert not [each for each in checked.findings if each.severity is Severity.UNKNOWN]
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    see(lab.h1, "vm-silent", lambda told: not told, "nothing")
+
+
+def test_a_vm_that_runs_twice(lab: Lab) -> None:
+    xml = tiny_xml("twice1")
+    try:
+        for host in lab.hosts:
+            with connected(host) as connection:
+                connection.defineXML(xml).create()
+        twice = found(look(*lab.hosts), "vm-twice")
+        assert [(each.vm_name, each.host_name, each.severity) for each in twice] == [
+            ("twice1", "h1", Severity.CRITICAL),
+            ("twice1", "h2", Severity.CRITICAL),
+        ]
+        lab.h2.virsh("destroy", "twice1")
+        assert not found(look(*lab.hosts), "vm-twice")
+    finally:
+        for host in lab.hosts:
+            with connected(host) as connection:
+                remove(connection, "twice1")
+
+
+def test_a_machine_that_swaps_and_waits(lab: Lab, tmp_path: Path) -> None:
+    files = {
+        "proc/meminfo": "SwapTotal: 1000 kB\nSwapFree: 50 kB\n",
+        "proc/pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+        "proc/pressure/memory": "some avg10=0.00 avg60=31.00 avg300=0.00 total=0\n",
+        "proc/pressure/io": "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    backend = LibvirtBackend()
+    backend.root = tmp_path
+    checked = look(lab.h1, backend=backend)
+    assert "95% of swap" in found(checked, "swap", Severity.CRITICAL)[0].evidence
+    assert [each.subject for each in found(checked, "pressure", Severity.WARNING)] == ["memory"]
+    (tmp_path / "proc/meminfo").write_text("SwapTotal: 1000 kB\nSwapFree: 900 kB\n")
+    (tmp_path / "proc/pressure/memory").write_text(files["proc/pressure/io"])
+    checked = look(lab.h1, backend=backend)
+    assert not found(checked, "swap")
+    assert not found(checked, "pressure")
+
+
+def test_a_host_that_hangs_and_one_that_is_not_there(lab: Lab) -> None:
+    nobody = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
+    command = [sys.executable, "-m", "kvmtui", "check", "--json", "--timeout", "2", "-c", nobody]
+    for host in lab.hosts:
+        command += ["-c", host.ro_uri]
+    pid = lab.h2.libvirtd_pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began_s = time.monotonic()
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+        assert time.monotonic() - began_s < 10
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    told: dict[str, Any] = json.loads(ended.stdout)
+    assert [host["answered"] for host in told["hosts"]] == [False, True, False]
+    links = {each["host_uri"]: each["evidence"] for each in told["findings"] if each["rule"] == "link"}
+    assert "Failed to connect socket" in links[nobody]
+    assert "no answer for 2 s" in links[lab.h2.ro_uri]
+    assert told["exit_code"] == ended.returncode
+    assert ended.returncode in (2, 3)
+
+
+_SHARED = {
+    "hardware virtualization": "virtualisation",
+    "device /dev/vhost-net": "vhost-net",
+    "device /dev/net/tun": "tun",
+    "device assignment IOMMU": "iommu",
+    "secure guest": "secure-guests",
+    "/dev/kvm": "kvm-device",
+    "cgroup": "cgroups",
+}
+
+
+def test_it_agrees_with_virt_host_validate(lab: Lab) -> None:
+    validated = subprocess.run(["virt-host-validate", "qemu"], capture_output=True, text=True, check=False)
+    checked = look(lab.h1)
+    ours = {rule: max(each.severity for each in found(checked, rule, Severity.FINE)) for rule in _SHARED.values()}
+    # It says of each cgroup controller what we say of all.
+    theirs: dict[str, list[bool]] = {}
+    for line in validated.stdout.splitlines():
+        rule = next((rule for words, rule in _SHARED.items() if words in line), None)
+        if rule is not None:
+            theirs.setdefault(rule, []).append(": PASS" in line)
+    assert {"virtualisation", "vhost-net", "tun", "cgroups"} <= theirs.keys(), validated.stdout
+    for rule, passes in theirs.items():
+        assert all(passes) is (ours[rule] is Severity.FINE), (rule, validated.stdout, ours)
+    # On this machine nothing is left out.
+    assert read_machine().cgroups is not None
