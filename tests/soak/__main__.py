@@ -4,6 +4,7 @@ import argparse
 import random
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.lab.__main__ import Signalled, end_on_signals, no_signals
 from tests.lab.image import cache_folder, get_image
 from tests.lab.lab import check_machine, start_lab, stop_process
 from tests.lab.tools import LabError
+from tests.soak.deeds import warm_up
 from tests.soak.field import COLUMNS, ROWS, Field, ProgramEnded, furnish
 from tests.soak.report import judge, print_report
 from tests.soak.storm import Storm
@@ -57,6 +59,9 @@ def _soak(seconds: float, seed: int, kept_log: Path | None) -> int:
                 try:
                     for name in specs:
                         terminal.see(name, seconds=60)
+                    _say("warming up")
+                    warm_up(field)
+                    field.began_s = time.monotonic()
                     storm.run(seconds)
                     field.until(lambda: all(one.outcomes for one in field.written().values()), _END_S)
                 except ProgramEnded:

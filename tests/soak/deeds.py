@@ -168,6 +168,30 @@ def _help(field: Field, pick: Random) -> bool:
     return True
 
 
+#: Enough of each that caches are full and the heap is as large as it gets: else what fills them looks like a leak.
+WARM_UP = 40
+
+
+def warm_up(field: Field) -> None:
+    """Use everything that opens and closes again, and does nothing to a VM."""
+    for number in range(WARM_UP):
+        field.terminal.press("?")
+        field.pump(0.1)
+        home(field)
+        if select(field, field.real[number % len(field.real)]) is None:
+            continue
+        for key in ("K", "m"):
+            field.terminal.press(key)
+            field.pump(0.1)
+            field.terminal.press(ESCAPE)
+            field.pump(0.3)
+        field.terminal.press("c")
+        if field.until(lambda: _CONSOLE in field.terminal.screen, PATIENCE_S):
+            field.terminal.press("\r")
+            field.pump(0.1)
+        home(field)
+
+
 def _pick(field: Field, pick: Random, *states: str) -> view.Row | None:
     """Put the cursor on one of the VMs that boot and are shown in one of these states; None where there is none."""
     shown = [

@@ -9,7 +9,7 @@ from tests.soak.vitals import Slope, Vitals, history_mb_per_h, slope
 from tests.soak.witness import CALLS, judge_actions
 
 MEMORY_MB_PER_H = 5.0
-_WARM_UP_S = 180.0
+_WARM_UP_S = 60.0
 _MORE_THREADS, _MORE_FILES = 6, 16
 """What may be open at a calm beyond the first third of them: lanes come and go as they are needed."""
 
