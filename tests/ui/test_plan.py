@@ -206,6 +206,8 @@ async def test_what_a_plan_does_not_do_by_itself_is_allowed_by_a_key() -> None:
         run = stage.engine.plans.run
         assert run is not None
         assert run.allowed == Allowed(copy_disks=True, over_limits=True)
-        await stage.press("o", "c")
+        await stage.press("o")
+        await stage.see("over limits")
+        await stage.press("c")
         await stage.until(lambda: (run := stage.engine.plans.run) is not None and run.allowed == Allowed())
         assert stage.engine.submitted == []
