@@ -91,7 +91,7 @@ async def test_a_plan_that_runs_goes_on_while_it_is_out_of_sight() -> None:
         await stage.press("home", "enter")
         await stage.see("5 moves proposed")
         await stage.press("R", "y")
-        await stage.until(lambda: stage.engine.plans.running)
+        await stage.until(lambda: (run := stage.engine.plans.run) is not None and run.current is not None)
         await stage.press("escape")
         await stage.look()
         await stage.see("kvmtui", "plan: 0 of 5 moved (B)")
