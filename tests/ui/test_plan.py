@@ -128,7 +128,7 @@ async def test_a_plan_that_runs_goes_on_while_it_is_out_of_sight() -> None:
         await stage.press("home", "enter")
         await stage.see("5 moves proposed")
         await stage.press("R", "y")
-        await stage.until(lambda: stage.engine.plans.running)
+        await stage.until(lambda: (run := stage.engine.plans.run) is not None and run.current is not None)
         await stage.press("escape")
         await stage.look()
         await stage.see("kvmtui", "plan: 0 of 5 moved (B)")
@@ -243,6 +243,8 @@ async def test_what_a_plan_does_not_do_by_itself_is_allowed_by_a_key() -> None:
         run = stage.engine.plans.run
         assert run is not None
         assert run.allowed == Allowed(copy_disks=True, over_limits=True)
-        await stage.press("o", "c")
+        await stage.press("o")
+        await stage.see("over limits")
+        await stage.press("c")
         await stage.until(lambda: (run := stage.engine.plans.run) is not None and run.allowed == Allowed())
         assert stage.engine.submitted == []

@@ -155,7 +155,7 @@ def test_after_a_defect_no_move_is_said_to_be_under_way(
     assert bench.run.current is None
     assert bench.step(first).outcome is Outcome.UNKNOWN
     bench.plans.go()
-    bench.tick_until(lambda: bench.plans.running, "it does not begin again")
+    bench.tick_until(lambda: bench.run.current is not None, "it does not begin again")
     assert bench.run.current not in (None, bench.step(first))
 
 

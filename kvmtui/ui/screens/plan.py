@@ -279,7 +279,7 @@ class PlanScreen(ModalScreen[None]):
     def action_allow(self, what: str) -> None:
         """Plan again with something allowed that a plan does not do by itself, or no more."""
         run = self._plans.run
-        if run is None or run.stage is not Stage.READY or (what == "over_limits" and not run.evacuating):
+        if run is None or run.stage.running or (what == "over_limits" and not run.evacuating):
             return
         self._plans.look(run.evacuating, replace(run.allowed, **{what: not getattr(run.allowed, what)}))
 
