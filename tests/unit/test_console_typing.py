@@ -291,7 +291,13 @@ def test_whoever_has_it_while_the_host_may_not_have_let_go_is_not_guessed(
     seen.wait(ConsoleState.OPEN)
     if by == "another":
         hold(bench, key, force=True)
-        bench.tick_until(lambda: "or the host has not let go" in seen.look().message, "the words")
+
+        def told() -> bool:
+            # No time passes while an answer is waited for: the words are those of the first seconds.
+            bench.wait_until(lambda: seen.look().state is not ConsoleState.OPENING, "an answer")
+            return "or the host has not let go" in seen.look().message
+
+        bench.tick_until(told, "the words")
     else:
         attachment = seen.console._attachment
         assert attachment is not None
