@@ -263,11 +263,9 @@ async def test_what_a_failed_move_left_is_mended() -> None:
         await stage.look_until(lambda: not stage.line("1  resume"))
 
 
-async def test_the_bandwidth_asked_for_on_the_way_is_offered_again() -> None:
+async def test_the_present_bandwidth_is_offered() -> None:
     async with dashboard() as stage:
-        await _open(stage, running("web1", 0.0))
-        await stage.press("b", *"80", "enter")
-        await _answered(stage)
+        await _open(stage, replace(running("web1", 0.0), bandwidth_mib_per_s=80))
         await stage.press("b")
         assert stage.app.screen.query_one(Input).value == "80"
 
