@@ -34,6 +34,7 @@ _RELIED: Final[tuple[Relied, ...]] = (
         "start_application_mode",
         {"Thread", "_run_input_thread", "_key_thread", "start", "attrs_before", "WriterThread", "_writer_thread"},
     ),
+    (LinuxDriver, "_sigcont_application", {"resume_application_mode"}),
     (LinuxDriver, "_run_input_thread", {"run_input_thread"}),
     (LinuxDriver, "run_input_thread", {"XTermParser", "feed", "tick", "fileno", "exit_event", "_debug"}),
     (LinuxDriver, "disable_input", {"_key_thread", "exit_event", "join"}),
@@ -81,6 +82,11 @@ class QuietDriver(LinuxDriver):
             self._decode = getincrementaldecoder("utf-8")(errors="replace").decode
             # In a context of its own, for messages that are posted while the app prevents some must not be lost.
             contextvars.Context().run(self._loop.add_reader, self.fileno, self._readable)
+
+    def _sigcont_application(self, *_: object) -> None:
+        # In the loop's own time: a signal may interrupt its own handler, which would then wait for itself.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(super()._sigcont_application)
 
     def disable_input(self) -> None:
         """Stop listening."""

@@ -75,7 +75,10 @@ def test_stopped_and_continued_it_goes_on_and_leaves_the_terminal_as_it_was() ->
             starts = watched.output.getvalue().count(ENTERS_ALTERNATE_SCREEN)
             # Not ^Z: of this signal the program hears nothing.
             os.kill(terminal.process.pid, signal.SIGSTOP)
-            os.kill(terminal.process.pid, signal.SIGCONT)
+            # One comes while the one before is dealt with.
+            for _ in range(20):
+                os.kill(terminal.process.pid, signal.SIGCONT)
+                terminal.read(0.001)
             terminal.wait(
                 lambda starts=starts: watched.output.getvalue().count(ENTERS_ALTERNATE_SCREEN) > starts,  # type: ignore[misc]
                 "the screen set up anew",
@@ -91,7 +94,7 @@ def test_stopped_and_continued_it_goes_on_and_leaves_the_terminal_as_it_was() ->
         assert terminal.end() == 0
         watched.assert_sane()
         written = watched.output.getvalue()
-        assert len(re.findall(rb"\x1b\[>\d+u", written)) == written.count(b"\x1b[<u") == 6
+        assert len(re.findall(rb"\x1b\[>\d+u", written)) == written.count(b"\x1b[<u")
 
 
 HANGING = """
