@@ -143,6 +143,13 @@ def _remove(lab: Lab, guests: list[tuple[str, str | None]]) -> None:
                     os.kill(pid, signal.SIGKILL)
         if not find_processes(host.pid, "libvirtd --daemon"):
             host.start_libvirtd()
-        with connected(host) as connection:
-            for name, volume in guests:
-                population.remove(connection, name, volume)
+        if not _removed(host, guests):
+            # A post-copy that broke off can hold its domain's lock for as long as the daemon runs.
+            host.restart_libvirtd()
+            assert _removed(host, guests), f"{guests} cannot be removed from {host.name}"
+
+
+def _removed(host: Host, guests: list[tuple[str, str | None]]) -> bool:
+    with connected(host) as connection:
+        left = [name for name, volume in guests if not population.remove(connection, name, volume)]
+    return not left

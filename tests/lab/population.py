@@ -112,8 +112,8 @@ def add_tiny(host: Host, count: int) -> list[str]:
     return names
 
 
-def remove(connection: Any, name: str, volume: str | None = None) -> None:
-    """Destroy and undefine a domain with all it has left, and delete its volume; fine when there is none."""
+def remove(connection: Any, name: str, volume: str | None = None) -> bool:
+    """Destroy and undefine a domain with all it has left, and delete its volume; return whether it is gone."""
     with contextlib.suppress(libvirt.libvirtError):
         connection.lookupByName(name).destroy()
     flags = (
@@ -128,3 +128,4 @@ def remove(connection: Any, name: str, volume: str | None = None) -> None:
         pool.refresh()
         with contextlib.suppress(libvirt.libvirtError):
             pool.storageVolLookupByName(volume).delete()
+    return name not in [domain.name() for domain in connection.listAllDomains()]
