@@ -41,7 +41,7 @@ _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
 _DEMO_VMS = 12
-_BALANCE, _CHECK = "balance", "check"
+_BALANCE, _CHECK, _REPLAY = "balance", "check", "replay"
 _CHECK_FAILED = 3
 """What monitoring takes for unknown; 2 would be a critical host."""
 
@@ -69,6 +69,8 @@ def run(arguments: Sequence[str]) -> int:
             return _check(_check_parser().parse_args(arguments[1:]))
         if arguments and arguments[0] == _BALANCE:
             return _balance(_balance_parser().parse_args(arguments[1:]))
+        if arguments and arguments[0] == _REPLAY:
+            return _replay(_replay_parser().parse_args(arguments[1:]))
         settings = _settings(_parser().parse_args(arguments))
         _start_log(settings.log)
         return _dashboard(settings)
@@ -111,7 +113,7 @@ def _parser() -> _Parser:
         prog="kvmtui",
         description="Watch KVM hosts and act on their VMs from one terminal screen.",
         epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default. "
-        'Without a screen: "kvmtui check" and "kvmtui balance", each with --help.',
+        'Without a screen: "kvmtui check" and "kvmtui balance"; what was recorded: "kvmtui replay"; each with --help.',
         allow_abbrev=False,
     )
     _add_common(parser)
@@ -123,7 +125,24 @@ def _parser() -> _Parser:
         help=f"seconds between looks (default 1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f})",
     )
     parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
+    parser.add_argument(
+        "--record", metavar="FILE", type=Path, help='record what is seen to FILE, for "kvmtui replay FILE"'
+    )
     parser.add_argument("--version", action="version", version=f"kvmtui {__version__}")
+    return parser
+
+
+def _replay_parser() -> _Parser:
+    parser = _Parser(
+        prog="kvmtui replay",
+        description="Show what was recorded with --record, as it was on the screen; no host is contacted.",
+        epilog="Keys: space plays and pauses; press ? inside. Exit code: 2 where FILE cannot be read.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="a recording, also one that is being written")
+    parser.add_argument("--at", metavar="TIME", help='begin there: "03:12", or with its date "2026-03-14 03:12"')
+    parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: draw no graphs")
+    parser.add_argument("--log", metavar="FILE", type=Path, help="append what happens to FILE")
     return parser
 
 
@@ -244,6 +263,8 @@ def _settings(given: argparse.Namespace) -> Settings:
         log=given.log,
         trust_uris=given.trust_uris,
         limits=file.limits,
+        record=getattr(given, "record", None),
+        recordings=file.recordings,
     )
 
 
@@ -300,16 +321,49 @@ def _confirm(settings: Settings) -> None:
         confirm(risky)
 
 
-def _dashboard(settings: Settings) -> int:
+def _must_be_terminal() -> None:
     # Textual draws on standard error.
     if not _are_terminals(sys.stdin, sys.stdout, sys.stderr):
         raise ConfigError("the dashboard needs a terminal: run it in one, with nothing redirected")
     if os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
         raise ConfigError("the terminal type is not known: set TERM, for example TERM=xterm-256color")
+
+
+def _dashboard(settings: Settings) -> int:
+    _must_be_terminal()
     engine = _engine(settings)
+    if settings.record is not None:
+        from kvmtui.engine.record_file import RecordingError
+
+        try:
+            engine.record(settings.record)
+        except RecordingError as error:
+            raise ConfigError(str(error)) from error
     from kvmtui.ui.app import Dashboard
 
     code = Dashboard(engine, low_bandwidth=settings.low_bandwidth).run_until_quit()
+    sys.stderr.write(_CLEAR_LINE)
+    return code
+
+
+def _replay(given: argparse.Namespace) -> int:
+    _start_log(given.log)
+    from kvmtui.engine.record_file import RecordingError
+    from kvmtui.engine.replay import Replay
+
+    try:
+        replay = Replay(given.file)
+    except RecordingError as error:
+        raise ConfigError(str(error)) from error
+    if given.at is not None and (problem := replay.go_to_time(given.at)):
+        raise ConfigError(f"--at {given.at!r}: {problem}")
+    _must_be_terminal()
+    from kvmtui.ui.app import Dashboard
+    from kvmtui.ui.screens.replaying import ReplayScreen
+
+    code = Dashboard(
+        replay, low_bandwidth=given.low_bandwidth, wall_clock=lambda: replay.time, main=ReplayScreen
+    ).run_until_quit()
     sys.stderr.write(_CLEAR_LINE)
     return code
 
@@ -323,7 +377,12 @@ def _engine(settings: Settings) -> "Engine":
 
         demo = DemoBackend(settings.demo_vms)
         engine = Engine(
-            demo, demo.uris, interval_s=settings.interval_s, read_only=settings.read_only, limits=settings.limits
+            demo,
+            demo.uris,
+            interval_s=settings.interval_s,
+            read_only=settings.read_only,
+            limits=settings.limits,
+            recordings=settings.recordings,
         )
         # All its hosts live in this process: more of them would take the time that the first picture needs.
         engine.tick(demo.uris[:1])
@@ -337,6 +396,7 @@ def _engine(settings: Settings) -> "Engine":
         names={host.uri: host.name for host in settings.hosts if host.name},
         audited=True,
         limits=settings.limits,
+        recordings=settings.recordings,
     )
     # Hosts answer while Textual is being imported.
     engine.start()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?", re.ASCII)
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.2, 60.0
+_LEAST_MB, _MOST_MB, _LEAST_DAYS, _MOST_DAYS = 5, 1_000_000, 0.01, 10_000
 MIN_WATCH_S, MAX_WATCH_S = 2.0, 600.0
 MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1.0, 600.0
 _MAX_DEMO_VMS = 20_000
@@ -38,6 +39,14 @@ class HostSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordSettings:
+    """How much a recording keeps; the oldest goes first."""
+
+    most_bytes: int = 500 << 20
+    most_days: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class FileSettings:
     """What the configuration file says; None: nothing."""
 
@@ -46,6 +55,7 @@ class FileSettings:
     low_bandwidth: bool = False
     limits: "Limits | None" = None
     """From where on something is wrong."""
+    recordings: RecordSettings = RecordSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,9 @@ class Settings:
     """Whether URIs that do more than connect are used without asking."""
     limits: "Limits | None" = None
     """From where on something is wrong; None: the usual."""
+    record: Path | None = None
+    """Where to record to."""
+    recordings: RecordSettings = RecordSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +243,7 @@ def parse_config(text: str, where: str) -> FileSettings:
         problem = clean_message(str(error)) if isinstance(error, ValueError) else "it is nested too deeply"
         raise ConfigError(f"{where}: {problem}") from error
     top = _Table(text, where, told, None)
-    top.allow("hosts", "interval", "low_bandwidth", "health")
+    top.allow("hosts", "interval", "low_bandwidth", "health", "record")
     listed = told.get("hosts", [])
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         raise top.error("hosts", "must be tables: write [[hosts]], and below it uri, name and read_only of one host")
@@ -246,7 +259,10 @@ def parse_config(text: str, where: str) -> FileSettings:
     low_bandwidth = top.get("low_bandwidth", bool, "true or false")
     told_health = top.get("health", dict, "a table: write [health], and below it its keys")
     limits = None if told_health is None else _limits(_Table(text, where, told_health, None, "health"))
-    return FileSettings(hosts, None if interval_s is None else float(interval_s), bool(low_bandwidth), limits)
+    told_record = top.get("record", dict, "a table: write [record], and below it its keys")
+    recordings = _recordings(_Table(text, where, told_record or {}, None, "record"))
+    interval_s = None if interval_s is None else float(interval_s)
+    return FileSettings(hosts, interval_s, bool(low_bandwidth), limits, recordings)
 
 
 _PERCENT, _NUMBER, _DAYS = "a number of percent, from 1 to 100", "a number from 1 to 1000", "a number of days"
@@ -278,6 +294,22 @@ def _limits(table: "_Table") -> "Limits":
             known = ", ".join(sorted(RULE_IDS))
             raise table.error("ignore", f"has {clean(str(rule), 40)!r}, which is no rule; the rules are {known}")
     return Limits(**given, ignore=frozenset(ignore))
+
+
+def _recordings(table: "_Table") -> RecordSettings:
+    table.allow("max_mb", "max_days")
+    usual = RecordSettings()
+    wanted = "a number from {} to {}"
+    megabytes = table.get("max_mb", (int, float), wanted.format(_LEAST_MB, _MOST_MB))
+    days = table.get("max_days", (int, float), wanted.format(_LEAST_DAYS, _MOST_DAYS))
+    if megabytes is not None and not _LEAST_MB <= megabytes <= _MOST_MB:
+        raise table.error("max_mb", f"must be {wanted.format(_LEAST_MB, _MOST_MB)}")
+    if days is not None and not _LEAST_DAYS <= days <= _MOST_DAYS:
+        raise table.error("max_days", f"must be {wanted.format(_LEAST_DAYS, _MOST_DAYS)}")
+    return RecordSettings(
+        usual.most_bytes if megabytes is None else int(megabytes * 2**20),
+        usual.most_days if days is None else float(days),
+    )
 
 
 def _host(table: "_Table") -> HostSetting:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
-from kvmtui.config import MAX_INTERVAL_S, MIN_INTERVAL_S
+from kvmtui.config import MAX_INTERVAL_S, MIN_INTERVAL_S, RecordSettings
 from kvmtui.engine.listeners import Listeners
 from kvmtui.engine.openers import console_opener, openers
 from kvmtui.engine.poller import HostPoller
@@ -21,8 +22,10 @@ from kvmtui.hypervisor.errors import CallTimedOut
 from kvmtui.hypervisor.lanes import HostLanes, Opener
 from kvmtui.hypervisor.protocol import Backend, Connection
 from kvmtui.model.actions import ActionRequest, ActionResult, Outcome, Verb
+from kvmtui.model.clean import clean
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import History, Metric
+from kvmtui.model.host import Host
 from kvmtui.model.migration import Migration, MigrationRequest, RepairKind, Steer
 from kvmtui.model.vm import VmConfig, VmKey
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from kvmtui.engine.migrations import Migrations
     from kvmtui.engine.plans import Plans
     from kvmtui.engine.preflights import Preflights
+    from kvmtui.engine.recorder import Recorder
     from kvmtui.engine.unevenness import Unevenness
     from kvmtui.model.findings import Limits
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
@@ -60,12 +64,13 @@ class Engine:
         names: Mapping[str, str] = MappingProxyType({}),
         audited: bool = False,
         limits: "Limits | None" = None,
+        recordings: RecordSettings | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` is monotonic seconds; all times in the fleet are of this clock.
 
         `read_only` holds for all hosts, `read_only_hosts` has some by URI; `names` is what hosts are called on screen.
-        `limits` say from where on something is wrong; None: the usual.
+        `limits` say from where on something is wrong, `recordings` how much of them is kept; None: the usual.
 
         With `audited` what is done is kept in the user's audit and the system's log, and not in memory alone.
         """
@@ -78,6 +83,8 @@ class Engine:
         self._backend = backend
         self._store = Store()
         self._watch = Watch()
+        self._bounds = recordings or RecordSettings()
+        self._recorder: Recorder | None = None
         self._histories = {uri: History() for uri in uris}
         self._pollers: dict[str, HostPoller] = {}
         for uri in uris:
@@ -87,7 +94,7 @@ class Engine:
                     uri, openers(backend, uri, read_only=uri in self._read_only_hosts, woken=partial(self._wake, uri))
                 ),
                 HostSampler(uri, self._histories[uri]),
-                self._store.publish,
+                self._publish,
                 interval_s=interval_s,
                 read_only=uri in self._read_only_hosts,
                 name=names.get(uri, ""),
@@ -152,6 +159,8 @@ class Engine:
             poller.close()
         if self._audit is not None:
             self._audit.flush(_FLUSH_S)
+        if self._recorder is not None:
+            self._recorder.stop(_FLUSH_S)
 
     def tick(self, uris: Iterable[str] | None = None) -> None:
         """Look once at these hosts, or all, and wait for the answers: for tests, and before or without `start`."""
@@ -260,7 +269,7 @@ class Engine:
                 self._health = HealthWatch(
                     self._pollers,
                     lambda: self.fleet,
-                    lambda: self.listeners.health_changed(),
+                    self._health_changed,
                     self._limits or Limits(),
                     self.clock,
                 )
@@ -270,6 +279,35 @@ class Engine:
     def standing(self) -> "Standing | None":
         """How all hosts stand; None before anybody looked."""
         return None if self._health is None else self._health.standing
+
+    @property
+    def recording(self) -> "Recorder | None":
+        """What is being recorded; None: nothing is."""
+        return self._recorder
+
+    def record(self, file: Path) -> None:
+        """Record all that is sampled, from now on; raises `RecordingError`."""
+        from kvmtui.engine.recorder import Recorder
+
+        self.stop_recording()
+        recorder = Recorder(
+            file, tuple(self._pollers), clock=self.clock, bounds=self._bounds, ended=self._recording_ended
+        )
+        self._recorder = recorder
+        recorder.take(self.fleet)
+        if self._health is not None:
+            recorder.findings(self._health.standing.findings)
+
+    def stop_recording(self) -> None:
+        """Record no more; what was recorded is in the file soon."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.stop()
+
+    def _recording_ended(self, why: str) -> None:
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            self.listeners.trouble(clean(f"not recorded any more: {recorder.file}: {why}"))
 
     def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
         """Open a VM's serial console, the first or a `device` of its `VmConfig.consoles`.
@@ -286,7 +324,11 @@ class Engine:
 
     def read_config(self, key: VmKey) -> "Future[VmConfig]":
         """Ask what a VM's definition says."""
-        return self._ask(key.host, lambda connection: connection.config(key.uuid))
+        answer = self._ask(key.host, lambda connection: connection.config(key.uuid))
+        recorder = self._recorder
+        if recorder is not None:
+            answer.add_done_callback(partial(recorder.config, key))
+        return answer
 
     def find_paths(self, host: str, paths: Sequence[str]) -> "Future[frozenset[str]]":
         """Ask which of `paths` are volumes of a storage pool on `host`."""
@@ -344,7 +386,18 @@ class Engine:
     def _wake(self, uri: str) -> None:
         self._pollers[uri].wake()
 
+    def _publish(self, host: Host) -> None:
+        recorder = self._recorder
+        self._store.publish(host if recorder is None else recorder.rounded(host))
+
+    def _health_changed(self) -> None:
+        if self._recorder is not None and self._health is not None:
+            self._recorder.findings(self._health.standing.findings)
+        self.listeners.health_changed()
+
     def _fleet_changed(self) -> None:
+        if self._recorder is not None:
+            self._recorder.take(self.fleet)
         self.listeners.fleet_changed()
         if self._consoles is not None:
             self._consoles.watch()
@@ -354,6 +407,8 @@ class Engine:
     def _migration_changed(self, migration: Migration) -> None:
         if self._plans is not None:
             self._plans.migration_changed(migration)
+        if self._recorder is not None:
+            self._recorder.migration(migration)
         self.listeners.migration_changed(migration)
 
     def _after_tick(self, uri: str) -> None:
@@ -386,4 +441,6 @@ class Engine:
 
     def _action_finished(self, result: ActionResult) -> None:
         self._wake(result.request.key.host)
+        if self._recorder is not None:
+            self._recorder.action(result)
         self.listeners.action_finished(result)

@@ -1,7 +1,7 @@
 """The health of all hosts: each is looked at once a minute, and all are judged every few seconds."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -156,9 +156,15 @@ class HealthWatch:
         if found == old.findings and silenced == old.silenced:
             return
         since_s = {each.key: old.since_s.get(each.key, now_s) for each in found}
-        marks: dict[VmKey, Severity] = {}
-        for each in found:
-            if each.vm is not None and each.severity.wrong and each.key not in silenced:
-                marks[each.vm] = max(each.severity, marks.get(each.vm, Severity.FINE))
+        marks = marks_of(each for each in found if each.key not in silenced)
         self.standing = Standing(found, MappingProxyType(since_s), silenced, MappingProxyType(marks))
         self._changed()
+
+
+def marks_of(findings: Iterable[Finding]) -> dict[VmKey, Severity]:
+    """Return the worst of each VM with a warning or more."""
+    marks: dict[VmKey, Severity] = {}
+    for each in findings:
+        if each.vm is not None and each.severity.wrong:
+            marks[each.vm] = max(each.severity, marks.get(each.vm, Severity.FINE))
+    return marks

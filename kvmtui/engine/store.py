@@ -33,6 +33,12 @@ class Store:
             self._fleet = self._fleet.with_host(host)
         self._changed()
 
+    def show(self, fleet: Fleet) -> None:
+        """Put another fleet in the place of all there is."""
+        with self._lock:
+            self._fleet = fleet
+        self._changed()
+
     def begin(self, key: VmKey, text: str) -> "Pending":
         """Say that something is under way with a VM, until `end` is called with what this returns."""
         pending = Pending(key, text)

@@ -23,7 +23,6 @@ from kvmtui.ui.changed_cells import ChangedCellsApp
 from kvmtui.ui.closed_screens import ClosedScreensApp
 from kvmtui.ui.glyphs import Glyphs, glyphs_for, in_ascii
 from kvmtui.ui.key_order import OrderedKeysApp
-from kvmtui.ui.keymap import VIEW_KEYS
 from kvmtui.ui.quiet_driver import QuietDriverApp
 from kvmtui.ui.rest_of_start import finish_start
 from kvmtui.ui.screens.main import MainScreen
@@ -71,8 +70,11 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], 
         glyphs: Glyphs | None = None,
         low_bandwidth: bool = False,
         wall_clock: Callable[[], datetime] = datetime.now,
+        main: Callable[..., MainScreen] = MainScreen,
     ) -> None:
         """Show what `engine` sees; `glyphs` are chosen by the terminal unless given; `wall_clock` is the local time.
+
+        `main` makes the main screen: a recording has another.
 
         With `low_bandwidth` there are no graphs, and what changes by itself does so seldom.
         """
@@ -81,7 +83,7 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], 
         glyphs = replace(glyphs or glyphs_for(sys.stdout.encoding or "", os.environ), graphs=not low_bandwidth)
         if glyphs.ascii:
             self._filters.append(AsciiFilter())
-        self.main_screen = MainScreen(engine, glyphs, wall_clock=wall_clock)
+        self.main_screen = main(engine, glyphs, wall_clock=wall_clock)
         self.register_theme(THEME)
         # Setting `theme` itself would have all styles read and applied twice.
         self.set_reactive(App.theme, THEME.name)
@@ -135,7 +137,9 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], 
             yield SystemCommand(
                 action.label, f"{action.description}  [{action.key}]", lambda action=action: main.begin(action)
             )
-        for view in VIEW_KEYS:
+        if main.record_label:
+            yield SystemCommand(main.record_label, "keep what is sampled, for kvmtui replay", main.record)
+        for view in main.view_keys:
             if view.label:
                 yield SystemCommand(
                     view.label,

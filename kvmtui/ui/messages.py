@@ -63,3 +63,11 @@ class TroubleCame(Message):
     """Something of kvmtui's own does not work."""
 
     text: str
+
+
+@dataclass
+class RecordingSaid(Message):
+    """Something happened in a recording that is played."""
+
+    text: str
+    tone: str

@@ -12,7 +12,7 @@ from textual.widgets import Label, Static
 from kvmtui import __version__
 from kvmtui.model.actions import ACTIONS, Danger
 from kvmtui.ui.console_keys import console_help
-from kvmtui.ui.keymap import MOVE_KEYS, VIEW_KEYS
+from kvmtui.ui.keymap import MOVE_KEYS, REPLAY_KEYS, VIEW_KEYS
 from kvmtui.ui.screens.reading import ReadingScreen
 from kvmtui.ui.steering import STEER_KEYS
 
@@ -66,7 +66,7 @@ def _help(width: int, first: str) -> Content:
         )
         for action in ACTIONS
     ]
-    for view in VIEW_KEYS:
+    for view in (*VIEW_KEYS, *REPLAY_KEYS):
         if view.label:
             groups.setdefault(view.group, []).append((view.shown_as or view.key, "", view.label))
     groups["Console"] = [(keys, "", text) for keys, text in console_help()]

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.reactive import var
 
 from kvmtui.engine.engine import Engine
+from kvmtui.model.clean import clean
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.migration import Migration, Phase
@@ -24,7 +25,7 @@ from kvmtui.ui.changed_cells import terminal_busy
 from kvmtui.ui.console_keys import CONSOLE_FOOTER
 from kvmtui.ui.console_layout import Layout
 from kvmtui.ui.glyphs import Glyphs
-from kvmtui.ui.keymap import VIEW_KEYS, bindings
+from kvmtui.ui.keymap import VIEW_KEYS, ViewKey, bindings
 from kvmtui.ui.messages import (
     ActionFinished,
     CursorSettled,
@@ -81,6 +82,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         self._cockpit: CockpitScreen | None = None
         self._moves = Moves(lambda: engine.migrations)
         self._health_shown: HealthOnScreen | None = None
+        self._trouble = ""
         self._told = False
         """Whether a fleet was published that is not taken yet."""
         self._divided: tuple[int, ...] = ()
@@ -108,7 +110,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         listeners.trouble = lambda text: self._tell(TroubleCame(text))
         listeners.plans_changed = lambda: self._tell(PlansChanged())
         listeners.health_changed = lambda: self._tell(HealthChanged())
-        self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
+        self.show_mode()
         self.focus_table()
         self._tick()
         # Hosts that answered while Textual was being imported are in the first picture, which waits for no other.
@@ -121,7 +123,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
             if due is not None:
                 due.cancel()
 
-    def _tell(self, message: ActionFinished | HealthChanged | MigrationChanged | PlansChanged | TroubleCame) -> None:
+    def _tell(self, message: Message) -> None:
         """Post a message from a foreign thread; after the end of the app there is nobody to tell."""
         if self.is_running:
             self.post_message(message)
@@ -221,7 +223,15 @@ class MainScreen(PlanningScreen, ConsolesScreen):
     def _trouble_came(self, message: TroubleCame) -> None:
         self.note(message.text, "$text-warning")
         # The next outcome takes the status line.
-        modes = ("read-only" if self._engine.read_only else "", "trouble: see J")
+        self._trouble = "trouble: see J"
+        self.show_mode()
+
+    def show_mode(self) -> None:
+        """Say in the title what is special about this run."""
+        recorder = self._engine.recording
+        lost = f", {recorder.dropped} looks lost: the disk is slow" if recorder is not None and recorder.dropped else ""
+        recording = "" if recorder is None else f"recording{lost}"
+        modes = ("read-only" if self._engine.read_only else "", recording, self._trouble)
         self.query_one(TitleBar).mode = " · ".join(filter(None, modes))
 
     def show_note(self, note: Note) -> None:
@@ -256,6 +266,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
     def _bring_up_to_date(self) -> None:
         """Let the clock and the selected VM's figures follow; what else changes anyway is sent along with them."""
         self.query_one(TitleBar).tick(self._wall_clock(), seconds=self._glyphs.graphs)
+        self.show_mode()
         self._follow_cursor(rests=self._settle_due is None)
         self._consoles.bring_up_to_date()
         if self._tick_due is not None:
@@ -397,6 +408,27 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         """Look more or less often."""
         interval_s = self._engine.change_interval(factor)
         self.query_one(StatusLine).note = Note(f"looking every {interval_s:g} s")
+
+    @property
+    def view_keys(self) -> tuple[ViewKey, ...]:
+        """The keys that change what is seen."""
+        return VIEW_KEYS
+
+    @property
+    def record_label(self) -> str:
+        """What the palette calls `record`; empty: there is nothing to record."""
+        return "Record to a file…" if self._engine.recording is None else "Stop recording"
+
+    def record(self) -> None:
+        """Ask for a file, and record to it; or record no more."""
+        if self._engine.recording is None:
+            from kvmtui.ui.screens.recording import ask_and_record
+
+            ask_and_record(self, self._engine)
+        else:
+            self.note(f"recorded to {clean(str(self._engine.recording.file))}")
+            self._engine.stop_recording()
+            self.show_mode()
 
     def action_help(self) -> None:
         """Show all keys."""

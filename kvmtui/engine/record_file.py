@@ -1,0 +1,128 @@
+"""The file of a recording: SQLite in WAL mode, so that it is read while it is written and survives a kill.
+
+Times are of the recording's monotonic clock; `clock` says which time of day they were.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from kvmtui.model.clean import clean, clean_message
+
+VERSION = 1
+APPLICATION = 0x6B766D74
+"""What makes the file known as ours: "kvmt"."""
+_SCHEMA = """
+CREATE TABLE session (id INTEGER PRIMARY KEY, boot TEXT, writer TEXT, program TEXT, hosts TEXT);
+CREATE TABLE clock (session INTEGER, at REAL, wall REAL);
+CREATE TABLE base (id INTEGER PRIMARY KEY, data BLOB);
+CREATE TABLE piece (
+    id INTEGER PRIMARY KEY, session INTEGER, host INTEGER, base INTEGER, since REAL, until REAL, data BLOB);
+CREATE INDEX piece_by_time ON piece (session, host, until);
+CREATE TABLE pending (session INTEGER, at REAL, data TEXT);
+CREATE TABLE event (id INTEGER PRIMARY KEY, session INTEGER, at REAL, tone TEXT, text TEXT);
+CREATE TABLE finding (session INTEGER, at REAL, key TEXT, data TEXT);
+CREATE TABLE config (session INTEGER, at REAL, host INTEGER, uuid TEXT, data TEXT);
+"""
+_READ_WAIT_S = 2.0
+_WAL_PAGES = 1000
+
+
+class RecordingError(Exception):
+    """A file cannot be used as a recording; the text is one cleaned line that names it."""
+
+
+def open_for_writing(file: Path) -> sqlite3.Connection:
+    """Open a recording to add to it, or begin one that only its owner may read; raises `RecordingError`."""
+    try:
+        # SQLite would let the umask decide who may read it.
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{_name(file)}: {getattr(error, 'strerror', None) or error}") from error
+    empty = _check(file)
+    with _told(file):
+        connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        try:
+            # Pieces are some kB long: of greater pages more would stay empty.
+            connection.execute("PRAGMA page_size = 1024")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # A kill loses nothing that was committed; only a power cut may lose the last seconds.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            connection.execute("PRAGMA journal_size_limit = 1048576")
+            if empty:
+                connection.executescript(
+                    f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT"
+                )
+            _check_version(file, connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_for_reading(file: Path) -> sqlite3.Connection:
+    """Open a recording, also one that is being written; raises `RecordingError`."""
+    if _check(file):
+        raise RecordingError(f"{_name(file)}: it is not a recording of kvmtui")
+    with _told(file):
+        connection = sqlite3.connect(
+            f"{file.absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=_READ_WAIT_S,
+        )
+        try:
+            _check_version(file, connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _check(file: Path) -> bool:
+    """Return whether the file is empty; raises `RecordingError` where it is none, or not one of SQLite's."""
+    try:
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+            if not file.is_file():
+                raise RecordingError(f"{_name(file)}: it is not a file")
+            start = opened.read(16)
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{_name(file)}: {getattr(error, 'strerror', None) or error}") from error
+    if start and start != b"SQLite format 3\0":
+        raise RecordingError(f"{_name(file)}: it is not a recording of kvmtui")
+    return not start
+
+
+def _check_version(file: Path, connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION:
+        raise RecordingError(f"{_name(file)}: it is not a recording of kvmtui")
+    if version != VERSION:
+        what = "a newer" if version > VERSION else "another"
+        raise RecordingError(f"{_name(file)}: it was recorded by {what} version of kvmtui (format {version})")
+    connection.execute("SELECT count(*) FROM session").fetchone()
+
+
+@contextlib.contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """Raise what SQLite says as our own."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RecordingError(f"{_name(file)}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Return in one line what SQLite or the system says."""
+    return clean_message(getattr(error, "strerror", None) or str(error))
+
+
+def _name(file: Path) -> str:
+    return clean(str(file), 200)

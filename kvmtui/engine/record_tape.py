@@ -1,0 +1,285 @@
+"""A recording as one line of time, from which hosts can be read as they were at any moment.
+
+Its times are those of the monotonic clock it was recorded by, so that steps of graphs lie where they lay. That clock
+begins anew with every boot of the machine; what was recorded after one is moved behind what was recorded before.
+"""
+
+import json
+import math
+import sqlite3
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kvmtui.engine.record_file import RecordingError, open_for_reading, reason
+from kvmtui.engine.record_picture import Picture
+from kvmtui.engine.record_rows import Damaged, Piece
+from kvmtui.model.clean import clean, clean_message
+from kvmtui.model.host import Host, Link
+
+_STEP_S = 138_600
+"""Times are moved by a multiple of this: all steps of graphs divide it."""
+_WARM_S = 150.0
+"""How far back a piece may be from which the small graphs of the table are filled."""
+_MOST_BASE = 64 << 20
+_KEPT = 256
+"""How many pieces are kept that were read last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one run recorded."""
+
+    id: int
+    hosts: tuple[str, ...]
+    shift_s: float
+    """What its times are moved by."""
+    since_s: float
+    until_s: float
+    clock: tuple[tuple[float, float], ...]
+    """Times of the recording, and which time of day (Unix) they were."""
+
+    def wall_s(self, at_s: float) -> float:
+        """Return the time of day of a time."""
+        began_s, wall_s = self.clock[max(0, bisect_right(self.clock, (at_s, math.inf)) - 1)]
+        return wall_s + at_s - began_s
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something that happened."""
+
+    at_s: float
+    tone: str
+    text: str
+
+
+class Tape:
+    """Reads a recording, also while it is written; used by one thread at a time. Raises `RecordingError`."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._connection = open_for_reading(file)
+        self.sessions: tuple[Session, ...] = ()
+        self._known: dict[int, Piece] = {}
+        self.look_again()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def look_again(self) -> None:
+        """Take note of what was recorded meanwhile."""
+        found: list[Session] = []
+        boot, shift_s = None, 0.0
+        for number, this_boot, hosts, since_s, until_s in self._rows(
+            "SELECT session.id, boot, hosts, min(since), max(until) FROM session JOIN piece ON session = session.id "
+            "GROUP BY session.id ORDER BY session.id"
+        ):
+            try:
+                since_s, until_s = float(since_s), float(until_s)
+                if found and (this_boot != boot or since_s + shift_s < found[-1].until_s):
+                    shift_s = math.ceil((found[-1].until_s - since_s) / _STEP_S + 1) * _STEP_S
+                boot = this_boot
+                uris = [clean(str(uri)) for uri in json.loads(hosts)]
+                clock = [
+                    (float(at_s) + shift_s, float(wall_s))
+                    for at_s, wall_s in self._rows("SELECT at, wall FROM clock WHERE session = ? ORDER BY at", number)
+                ]
+                if not all(map(math.isfinite, (since_s, until_s, *(time for pair in clock for time in pair)))):
+                    raise ValueError("a time is none")
+            except (ValueError, TypeError, RecursionError, OverflowError) as error:
+                raise self._damaged(error) from error
+            if clock:
+                # Two hosts may read the same where a password made the difference.
+                names = tuple(uri if uri not in uris[:at] else f"{uri} #{at}" for at, uri in enumerate(uris))
+                found.append(Session(number, names, shift_s, since_s + shift_s, until_s + shift_s, tuple(clock)))
+        if not found:
+            raise RecordingError(f"{clean(str(self.file))}: nothing has been recorded yet")
+        self.sessions = tuple(found)
+
+    def session(self, at_s: float) -> Session:
+        """Return the session of a time: the last that had begun, or the first."""
+        return next((each for each in reversed(self.sessions) if each.since_s <= at_s), self.sessions[0])
+
+    def pieces(self, session: Session, host: int, since_s: float, until_s: float) -> Iterator[Piece]:
+        """Return what was recorded of a host from before `since_s` on, beginning with a piece that is whole."""
+        shift_s = session.shift_s
+        found = list(
+            self._rows(
+                "SELECT max(since) FROM piece WHERE session = ? AND host = ? AND since <= ? AND base IS NOT NULL",
+                *(session.id, host, since_s - shift_s),
+            )
+        )
+        start_s = since_s - shift_s if found[0][0] is None else found[0][0]
+        whole = False
+        for number, data, base_id, base in self._rows(
+            "SELECT piece.id, piece.data, base, base.data FROM piece LEFT JOIN base ON base.id = base WHERE "
+            "session = ? AND host = ? AND until >= ? AND since <= ? ORDER BY since, base IS NULL",
+            *(session.id, host, start_s, until_s - shift_s),
+        ):
+            whole = whole or base_id is not None
+            if not whole:
+                continue
+            piece = self._known.get(number)
+            if piece is None:
+                try:
+                    said = None if base_id is None else zlib.decompressobj().decompress(base, _MOST_BASE).decode()
+                    piece = self._known[number] = Piece(data, said)
+                except (Damaged, zlib.error, ValueError, TypeError):
+                    # What follows goes on from what is lost.
+                    whole = False
+                    continue
+                if len(self._known) > _KEPT:
+                    del self._known[next(iter(self._known))]
+            yield piece
+
+    def recorded(self, at_s: float, within_s: float) -> bool:
+        """Return whether anything was recorded at a time, or so many seconds before."""
+        session = self.session(at_s)
+        moment_s = at_s - session.shift_s
+        question = "SELECT 1 FROM piece WHERE session = ? AND since <= ? AND until >= ? LIMIT 1"
+        return bool(self._rows(question, session.id, moment_s, moment_s - within_s))
+
+    def next_recorded(self, at_s: float) -> float | None:
+        """Return when after a time something was recorded again."""
+        return self._edge("min(since)", "since >", at_s, self.sessions)
+
+    def last_recorded(self, at_s: float) -> float | None:
+        """Return when before a time something was last recorded."""
+        return self._edge("max(until)", "until <", at_s, self.sessions[::-1])
+
+    def _edge(self, edge: str, side: str, at_s: float, sessions: Sequence[Session]) -> float | None:
+        for session in sessions:
+            ((found_s,),) = self._rows(
+                f"SELECT {edge} FROM piece WHERE session = ? AND {side} ?",  # noqa: S608
+                *(session.id, at_s - session.shift_s),
+            )
+            if found_s is not None:
+                return float(found_s) + session.shift_s
+        return None
+
+    def pending(self, session: Session, at_s: float) -> list[tuple[int, str, str]]:
+        """Return what had been asked of VMs and not been answered yet: the host's number, the uuid, the words."""
+        told = self._last(session, at_s, "pending")
+        try:
+            return [(int(host), str(uuid), clean(str(text))) for host, uuid, text in json.loads(told or "[]")]
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self._damaged(error) from error
+
+    def findings(self, session: Session, at_s: float) -> list[tuple[str, str, float]]:
+        """Return key and value, as JSON, of what was wrong at a time, and since when."""
+        return [
+            (str(key), str(data), float(since_s) + session.shift_s)
+            for key, data, since_s, _ in self._rows(
+                "SELECT key, data, (SELECT min(at) FROM finding AS first WHERE first.session = finding.session AND "
+                "first.key = finding.key AND first.at > coalesce((SELECT max(at) FROM finding AS gone WHERE "
+                "gone.session = finding.session AND gone.key = finding.key AND gone.data IS NULL AND gone.at <= ?1), "
+                "-1e300)), max(rowid) FROM finding WHERE session = ?2 AND at <= ?1 GROUP BY key",
+                *(at_s - session.shift_s, session.id),
+            )
+            if data is not None
+        ]
+
+    def config(self, session: Session, at_s: float, host: int, uuid: str) -> str | None:
+        """Return as JSON what the definition of a VM said at a time."""
+        return self._last(session, at_s, "config", " AND host = ? AND uuid = ?", host, uuid)
+
+    def event(self, at_s: float, *, later: bool) -> Happened | None:
+        """Return what happened next after a time, or last before it."""
+        best: Happened | None = None
+        for session in self.sessions:
+            order, sign = ("", ">") if later else ("DESC", "<")
+            for event_s, tone, text in self._rows(
+                f"SELECT at, tone, text FROM event WHERE session = ? AND at {sign} ? ORDER BY at {order}, id LIMIT 1",  # noqa: S608
+                *(session.id, at_s - session.shift_s),
+            ):
+                new = Happened(float(event_s) + session.shift_s, str(tone), clean_message(str(text)))
+                if best is None or (new.at_s < best.at_s) is later:
+                    best = new
+        return best
+
+    def events(self, session: Session, since_s: float, until_s: float) -> list[Happened]:
+        """Return what happened after `since_s` up to `until_s`."""
+        return [
+            Happened(float(at_s) + session.shift_s, str(tone), clean_message(str(text)))
+            for at_s, tone, text in self._rows(
+                "SELECT at, tone, text FROM event WHERE session = ? AND at > ? AND at <= ? ORDER BY at, id LIMIT 1000",
+                *(session.id, since_s - session.shift_s, until_s - session.shift_s),
+            )
+        ]
+
+    def moment(self, wall_s: float) -> float:
+        """Return when a time of day (Unix) was recorded, or the nearest time that was."""
+        best_s, least_s = self.sessions[0].since_s, math.inf
+        for session in self.sessions:
+            for at_s, began_s in session.clock:
+                near_s = max(session.since_s, min(session.until_s, at_s + max(0.0, wall_s - began_s)))
+                off_s = abs(session.wall_s(near_s) - wall_s)
+                if off_s < least_s:
+                    best_s, least_s = near_s, off_s
+        return best_s
+
+    def _last(self, session: Session, at_s: float, table: str, also: str = "", *values: Any) -> str | None:
+        found = list(
+            self._rows(
+                f"SELECT data FROM {table} WHERE session = ? AND at <= ?{also} "  # noqa: S608
+                "ORDER BY at DESC, rowid DESC LIMIT 1",
+                *(session.id, at_s - session.shift_s, *values),
+            )
+        )
+        return None if not found or found[0][0] is None else str(found[0][0])
+
+    def _rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(question, values).fetchall()
+        except (sqlite3.Error, OverflowError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> RecordingError:
+        return RecordingError(f"{clean(str(self.file), 200)}: it is damaged: {reason(error)}")
+
+
+class Playhead:
+    """The hosts of a recording at one moment, which moves."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+        self.session = tape.sessions[0]
+        self.at_s = -math.inf
+        self._pictures: list[Picture] = []
+        self._taken_ms: list[int] = []
+
+    def hosts(self) -> list[Host]:
+        """Return all hosts of the session."""
+        return [
+            picture.host() or Host(uri, uri, Link.CONNECTING, read_only=True)
+            for uri, picture in zip(self.session.hosts, self._pictures, strict=True)
+        ]
+
+    def go_to(self, at_s: float) -> None:
+        """Show the hosts as they were last seen at `at_s`."""
+        session = self._tape.session(at_s)
+        since_s = self.at_s
+        if session.id != self.session.id or at_s < self.at_s or at_s - self.at_s > _WARM_S or not self._pictures:
+            self._pictures = [Picture(uri, session.shift_s) for uri in session.hosts]
+            self._taken_ms = [-(1 << 62)] * len(session.hosts)
+            since_s = at_s - _WARM_S
+        self.session, self.at_s = session, at_s
+        until_ms = math.floor((at_s - session.shift_s) * 1000)
+        for host, picture in enumerate(self._pictures):
+            taken_ms = self._taken_ms[host]
+            for piece in self._tape.pieces(session, host, since_s, at_s):
+                if piece.at_ms[-1] <= taken_ms:
+                    continue
+                for row in piece.rows():
+                    # Several may be of the same millisecond.
+                    if taken_ms < row.at_ms <= until_ms:
+                        try:
+                            picture.apply(row)
+                        except Damaged:
+                            break
+                        self._taken_ms[host] = row.at_ms
