@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -114,15 +115,26 @@ class Stage:
     """A dashboard, what it stands on, and what can be seen of it."""
 
     def __init__(
-        self, *, vms: int = 12, read_only: bool = False, threads: bool = False, glyphs: Glyphs = UNICODE
+        self,
+        *,
+        vms: int = 12,
+        read_only: bool = False,
+        threads: bool = False,
+        glyphs: Glyphs = UNICODE,
+        record: Path | None = None,
     ) -> None:
-        """With `threads` the hosts are looked at as in real life; without, by `look` alone."""
+        """With `threads` the hosts are looked at as in real life; without, by `look` alone.
+
+        What is seen is recorded to `record`, from the first look on.
+        """
         self.clock = ManualClock()
         self.backend = DemoBackend(vms, clock=self.clock)
         self.engine = StageEngine(
             self.backend, self.backend.uris, interval_s=0.2 if threads else 1.0, read_only=read_only, clock=self.clock
         )
         self.engine.threads = threads
+        if record is not None:
+            self.engine.record(record)
         self.app = Dashboard(self.engine, glyphs=glyphs, wall_clock=lambda: _NOON)
         self.pilot: Pilot[int] | None = None
 

@@ -23,6 +23,15 @@ class Player(Stage):
         self.app = Dashboard(self.replay, glyphs=UNICODE, wall_clock=lambda: self.replay.time, main=ReplayScreen)
         self.pilot = None
 
+    async def go_to(self, at_s: float) -> None:
+        """Show a moment, and return when the screen has all of it."""
+        self.replay._do(lambda: self.replay._move(at_s))
+        await self.until(lambda: self.replay.clock() == at_s and self.main.fleet is self.replay.fleet)
+        assert self.pilot is not None
+        await self.pilot.pause()
+        await self.let_cursor_rest()
+        await self.pilot.pause()
+
     def key(self, name: str) -> VmKey:
         """Return where a VM is, by the recording."""
         return next(vm.key for vm in self.main.fleet.vms() if vm.name == name)
@@ -53,8 +62,7 @@ def cells(stage: Stage) -> list[str]:
 
 async def test_the_same_cells_as_on_the_screen_that_was_recorded(tmp_path: Path) -> None:
     file = tmp_path / "a.rec"
-    async with dashboard() as live:
-        live.engine.record(file)
+    async with dashboard(record=file) as live:
         await live.put_cursor_on("web1")
         seen = {}
         for number in range(75):
@@ -64,15 +72,13 @@ async def test_the_same_cells_as_on_the_screen_that_was_recorded(tmp_path: Path)
                 await live.look(0)
                 await live.look_until(lambda: live.main._detail.vm_config is not None, seconds=0)
                 await live.let_cursor_rest()
+                assert live.pilot is not None
+                await live.pilot.pause()
                 seen[live.clock()] = cells(live)
         assert live.engine.recording is not None
         assert live.engine.recording.flush(30)
     async with replayed(file) as player:
         await player.put_cursor_on("web1")
         for at_s, lines in seen.items():
-            player.replay._do(lambda at_s=at_s: player.replay._move(at_s))  # type: ignore[misc]
-            await player.until(lambda at_s=at_s: player.main.now_s == at_s)  # type: ignore[misc]
-            await player.let_cursor_rest()
-            assert player.pilot is not None
-            await player.pilot.pause()
+            await player.go_to(at_s)
             assert cells(player) == lines
