@@ -1,45 +1,56 @@
 """What happened between two looks at a host, in words."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from kvmtui.model.host import Host, Link
 
 
-def differences(old: Host | None, new: Host) -> Iterator[tuple[str, str]]:
-    """Return a text and a tone ("", "warning", "critical", "fine") of each thing that happened."""
+class Event(NamedTuple):
+    """One thing that happened."""
+
+    text: str
+    tone: str = ""
+    """"critical", "warning", "fine", or nothing of these."""
+    uuid: str = ""
+    """Of the VM it happened to."""
+
+
+def differences(old: Host | None, new: Host) -> Iterator[Event]:
+    """Return what happened to a host and its VMs."""
     if old is None:
         return
     if old.link is not new.link:
         if new.link is Link.DOWN and old.link is Link.UP:
-            yield f"{new.name}: the link is lost: {new.problem}", "critical"
+            yield Event(f"{new.name}: the link is lost: {new.problem}", "critical")
         elif new.link is Link.UP:
-            yield f"{new.name}: connected", "fine"
+            yield Event(f"{new.name}: connected", "fine")
     before, now = old.vms, new.vms
     if before is now or not before.index:
         return
-    same_vms = before.index is now.index or before.index == now.index
-    if not same_vms:
+    if before.index is not now.index:
         for uuid in now.index.keys() - before.index.keys():
-            yield f"{now.names[now.index[uuid]]} on {new.name}: new, {now.states[now.index[uuid]]}", ""
+            yield Event(f"{_where(new, uuid)}: new, {now.states[now.index[uuid]]}", "", uuid)
         for uuid in before.index.keys() - now.index.keys():
-            yield f"{before.names[before.index[uuid]]} on {new.name}: is not there any more", ""
+            yield Event(f"{_where(old, uuid)}: is not there any more", "warning", uuid)
     if before.states is not now.states or before.ids is not now.ids:
-        for uuid, at in now.index.items():
-            was = before.index.get(uuid)
-            if was is not None and (before.states[was], before.ids[was]) != (now.states[at], now.ids[at]):
-                yield from _vm_changed(new, at, before.states[was].active, before.states[was] is now.states[at])
-    for uuid in now.silent.keys() - before.silent.keys():
-        yield f"{now.names[now.index[uuid]]} on {new.name}: its monitor is silent", "critical"
+        for uuid in now.index.keys() & before.index.keys():
+            yield from _changed(old, new, uuid)
+    for uuid in (now.silent.keys() - before.silent.keys()) & now.index.keys():
+        yield Event(f"{_where(new, uuid)}: its monitor is silent", "critical", uuid)
     for uuid in (before.silent.keys() - now.silent.keys()) & now.index.keys():
-        yield f"{now.names[now.index[uuid]]} on {new.name}: its monitor answers again", "fine"
+        yield Event(f"{_where(new, uuid)}: its monitor answers again", "fine", uuid)
 
 
-def _vm_changed(host: Host, at: int, ran: bool, same_state: bool) -> Iterator[tuple[str, str]]:
-    vms = host.vms
-    state, reason = vms.states[at], vms.reasons[at]
-    where = f"{vms.names[at]} on {host.name}"
-    if same_state:
-        if state.active and ran:
-            yield f"{where}: started anew", ""
-        return
-    yield f"{where}: {state}{f', {reason}' if reason else ''}", "" if state.executing else "warning"
+def _changed(old: Host, new: Host, uuid: str) -> Iterator[Event]:
+    was, at = old.vms.index[uuid], new.vms.index[uuid]
+    state, reason = new.vms.states[at], new.vms.reasons[at]
+    if state is not old.vms.states[was]:
+        words = f"{state}, {reason}" if reason else state
+        yield Event(f"{_where(new, uuid)}: {words}", "" if state.executing else "warning", uuid)
+    elif new.vms.ids[at] != old.vms.ids[was] and state.active:
+        yield Event(f"{_where(new, uuid)}: started anew", "warning", uuid)
+
+
+def _where(host: Host, uuid: str) -> str:
+    return f"{host.vms.names[host.vms.index[uuid]]} on {host.name}"

@@ -22,7 +22,9 @@ CREATE TABLE piece (
     id INTEGER PRIMARY KEY, session INTEGER, host INTEGER, base INTEGER, since REAL, until REAL, data BLOB);
 CREATE INDEX piece_by_time ON piece (session, host, until);
 CREATE TABLE pending (session INTEGER, at REAL, data TEXT);
-CREATE TABLE event (id INTEGER PRIMARY KEY, session INTEGER, at REAL, tone TEXT, text TEXT);
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY, session INTEGER, at REAL, tone TEXT, text TEXT, host INTEGER, uuid TEXT);
+CREATE INDEX event_by_time ON event (session, at);
 CREATE TABLE finding (session INTEGER, at REAL, key TEXT, data TEXT);
 CREATE TABLE config (session INTEGER, at REAL, host INTEGER, uuid TEXT, data TEXT);
 """

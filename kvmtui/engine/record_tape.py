@@ -19,11 +19,13 @@ from kvmtui.engine.record_picture import Picture
 from kvmtui.engine.record_rows import Damaged, Piece
 from kvmtui.model.clean import clean, clean_message
 from kvmtui.model.host import Host, Link
+from kvmtui.model.vm import VmKey
 
 _STEP_S = 138_600
 """Times are moved by a multiple of this: all steps of graphs divide it."""
 _WARM_S = 150.0
 """How far back a piece may be from which the small graphs of the table are filled."""
+_EVENTS = "SELECT at, tone, text, host, uuid FROM event WHERE session = ?"
 _MOST_BASE = 64 << 20
 _KEPT = 256
 """How many pieces are kept that were read last."""
@@ -55,6 +57,8 @@ class Happened:
     at_s: float
     tone: str
     text: str
+    vm: VmKey | None
+    """What it happened to."""
 
 
 class Tape:
@@ -193,11 +197,11 @@ class Tape:
         best: Happened | None = None
         for session in self.sessions:
             order, sign = ("", ">") if later else ("DESC", "<")
-            for event_s, tone, text in self._rows(
-                f"SELECT at, tone, text FROM event WHERE session = ? AND at {sign} ? ORDER BY at {order}, id LIMIT 1",  # noqa: S608
+            for row in self._rows(
+                f"{_EVENTS} AND at {sign} ? ORDER BY at {order}, id LIMIT 1",
                 *(session.id, at_s - session.shift_s),
             ):
-                new = Happened(float(event_s) + session.shift_s, str(tone), clean_message(str(text)))
+                new = _happened(session, *row)
                 if best is None or (new.at_s < best.at_s) is later:
                     best = new
         return best
@@ -205,9 +209,9 @@ class Tape:
     def events(self, session: Session, since_s: float, until_s: float) -> list[Happened]:
         """Return what happened after `since_s` up to `until_s`."""
         return [
-            Happened(float(at_s) + session.shift_s, str(tone), clean_message(str(text)))
-            for at_s, tone, text in self._rows(
-                "SELECT at, tone, text FROM event WHERE session = ? AND at > ? AND at <= ? ORDER BY at, id LIMIT 1000",
+            _happened(session, *row)
+            for row in self._rows(
+                f"{_EVENTS} AND at > ? AND at <= ? ORDER BY at, id LIMIT 1000",
                 *(session.id, since_s - session.shift_s, until_s - session.shift_s),
             )
         ]
@@ -241,6 +245,12 @@ class Tape:
 
     def _damaged(self, error: Exception) -> RecordingError:
         return RecordingError(f"{clean(str(self.file), 200)}: it is damaged: {reason(error)}")
+
+
+def _happened(session: Session, at_s: float, tone: str, text: str, host: int | None, uuid: str) -> Happened:
+    known = isinstance(host, int) and 0 <= host < len(session.hosts) and bool(uuid)
+    vm = VmKey(session.hosts[host], str(uuid)) if known and host is not None else None
+    return Happened(float(at_s) + session.shift_s, str(tone), clean_message(str(text)), vm)
 
 
 class Playhead:

@@ -16,7 +16,7 @@ from typing import Any
 
 from kvmtui import __version__
 from kvmtui.config import RecordSettings
-from kvmtui.engine.record_events import differences
+from kvmtui.engine.record_events import Event, differences
 from kvmtui.engine.record_file import RecordingError, open_for_writing, reason
 from kvmtui.engine.record_rounding import Rounding
 from kvmtui.engine.record_rows import Row, RowMaker, base_of, pack_rows
@@ -35,8 +35,6 @@ _PIECE_S = 60.0
 _WAITING = 600
 """How many fleets may wait for a slow disk before some are dropped."""
 _CLOCK_STEP_S = 0.25
-_AT_ONCE = 64
-"""How many of the oldest pieces are deleted at a time."""
 _EVIDENCE_EVERY_S = 60.0
 """How often a finding is written again of which only the figures change."""
 _TIMED = {
@@ -130,14 +128,16 @@ class Recorder:
         """Record what came of an action."""
         request, outcome = result.request, result.outcome
         text = f"{request.action.label} {request.vm_name}: {outcome.value}"
-        self._event(f"{text}: {result.message}" if result.message else text, _TONES.get(outcome, "warning"))
+        self._event(
+            f"{text}: {result.message}" if result.message else text, _TONES.get(outcome, "warning"), request.key
+        )
 
     def migration(self, migration: Migration) -> None:
         """Record how a migration ended."""
         if migration.phase.ended:
             text = f"migrate {migration.request.vm_name}: {migration.phase.value}"
-            done = migration.phase is Phase.DONE
-            self._event(f"{text}: {migration.message}" if migration.message else text, "fine" if done else "critical")
+            tone = "fine" if migration.phase is Phase.DONE else "critical"
+            self._event(f"{text}: {migration.message}" if migration.message else text, tone, migration.request.key)
 
     def findings(self, findings: Collection[Finding]) -> None:
         """Record what is wrong now."""
@@ -150,9 +150,9 @@ class Recorder:
             at_s, config = self._clock(), answer.result()
             self._do(lambda: self._take_config(key, config, at_s))
 
-    def _event(self, text: str, tone: str) -> None:
+    def _event(self, text: str, tone: str, key: VmKey) -> None:
         at_s = self._clock()
-        self._do(lambda: self._add_event(at_s, text, tone))
+        self._do(lambda: self._add_event(at_s, Event(text, tone, key.uuid), key.host))
 
     def stop(self, wait_s: float = 0.0) -> None:
         """Write what there is and close the file; wait for that so long at most."""
@@ -171,16 +171,17 @@ class Recorder:
             self._commit()
             done.set()
 
-        self._do(write)
-        return done.wait(wait_s)
+        return self._do(write) and done.wait(wait_s)
 
-    def _do(self, step: Callable[[], None]) -> None:
+    def _do(self, step: Callable[[], None]) -> bool:
         if self._over:
-            return
+            return False
         try:
             self._queue.put_nowait(step)
         except Full:
             self.dropped += 1
+            return False
+        return True
 
     # What the thread does
 
@@ -234,8 +235,8 @@ class Recorder:
                 continue
             if taping.rows and at_s >= (taping.rows[0].at_ms // 1000 // _PIECE_S + 1) * _PIECE_S:
                 self._close_piece(taping)
-            for text, tone in differences(taping.host, host):
-                self._add_event(at_s, text, tone)
+            for event in differences(taping.host, host):
+                self._add_event(at_s, event, uri)
             taping.rows.append(taping.maker.make(at_s, host))
             taping.host = host
         if fleet.pending is not self._pending and fleet.pending != self._pending:
@@ -284,8 +285,9 @@ class Recorder:
         )
         return found.lastrowid or 0
 
-    def _add_event(self, at_s: float, text: str, tone: str) -> None:
-        self._insert("event (at, tone, text)", at_s, tone, text)
+    def _add_event(self, at_s: float, event: Event, host: str) -> None:
+        number = self._numbers.get(host)
+        self._insert("event (at, tone, text, host, uuid)", at_s, event.tone, event.text, number, event.uuid)
 
     def _take_findings(self, findings: Collection[Finding], at_s: float) -> None:
         known = self._findings
@@ -293,7 +295,8 @@ class Recorder:
             before_s, before = known.get(each.key, (0.0, None))
             new = before is None or before.severity is not each.severity
             if new and each.severity.wrong:
-                self._add_event(at_s, f"{each.where}: {each.evidence}", each.severity.word)
+                event = Event(f"{each.where}: {each.evidence}", each.severity.word, each.vm.uuid if each.vm else "")
+                self._add_event(at_s, event, each.host)
             if new or (before != each and at_s - before_s >= _EVIDENCE_EVERY_S):
                 known[each.key] = at_s, each
                 self._insert("finding (at, key, data)", at_s, json.dumps(each.key), json.dumps(_told(each)))
@@ -301,7 +304,8 @@ class Recorder:
             _, before = known.pop(key)
             self._insert("finding (at, key, data)", at_s, json.dumps(key), None)
             if before.severity.wrong:
-                self._add_event(at_s, f"{before.where}: {before.title}: no longer", "fine")
+                uuid = before.vm.uuid if before.vm else ""
+                self._add_event(at_s, Event(f"{before.where}: {before.title}: no longer", "fine", uuid), before.host)
 
     def _take_config(self, key: VmKey, config: VmConfig, at_s: float) -> None:
         told = json.dumps({**asdict(config), "taken_at_s": 0.0})
@@ -321,8 +325,13 @@ class Recorder:
             (self._session, oldest_s),
         )
         while self._used_bytes() > self._bounds.most_bytes:
-            gone = one.execute("DELETE FROM piece WHERE id IN (SELECT id FROM piece ORDER BY id LIMIT ?)", (_AT_ONCE,))
-            if gone.rowcount < _AT_ONCE:
+            # A minute of all hosts.
+            gone = one.execute(
+                "DELETE FROM piece WHERE session = (SELECT min(session) FROM piece) AND until <= ? + "
+                "(SELECT min(since) FROM piece WHERE session = (SELECT min(session) FROM piece))",
+                (_PIECE_S,),
+            )
+            if not gone.rowcount:
                 break
         self._forget_what_no_piece_needs()
 

@@ -57,8 +57,9 @@ class Replay(Engine):
         self._anchor_s = wall()
         self.playing = False
         self.speed = 1
-        self.said: Callable[[str, str], None] = lambda text, tone: None
-        """Is told of what happened in the recording, and of gaps, in words and tone; from a foreign thread."""
+        self.said: Callable[[str, str, VmKey | None], None] = lambda text, tone, vm: None
+        """Is told in words and tone of gaps and of what happened, with the VM that was gone to; from a foreign thread.
+        """
         self._steps: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._standing: Standing | None = None
         super().__init__(_Nobody(), (), read_only=True, clock=self._now)
@@ -225,11 +226,11 @@ class Replay(Engine):
                 step()
             except RecordingError as error:
                 self._play(playing=False)
-                self.said(str(error), "critical")
+                self.said(str(error), "critical", None)
             except Exception:  # noqa: BLE001 - a defect must not end the playing
                 _log.exception("the replay")
                 self._play(playing=False)
-                self.said("an internal error; run with --log FILE to see it", "critical")
+                self.said("an internal error; run with --log FILE to see it", "critical", None)
 
     def _play(self, *, playing: bool) -> None:
         self._set(self._now(), playing=playing)
@@ -262,9 +263,9 @@ class Replay(Engine):
             more = f" (+{len(happened) - 1})" if len(happened) > 1 else ""
             self._say(happened[-1], more)
 
-    def _say(self, happened: Happened, more: str = "") -> None:
+    def _say(self, happened: Happened, more: str = "", vm: VmKey | None = None) -> None:
         told = datetime.fromtimestamp(self._head.session.wall_s(happened.at_s))
-        self.said(f"{told:%H:%M:%S} {happened.text}{more}", happened.tone)
+        self.said(f"{told:%H:%M:%S} {happened.text}{more}", happened.tone, vm)
 
     def _over_gap(self, at_s: float) -> float:
         """Return `at_s`, or where the recording goes on after it."""
@@ -274,7 +275,7 @@ class Replay(Engine):
         if next_s is None or next_s - at_s <= _GAP_S:
             return at_s
         ended, began = (datetime.fromtimestamp(self._tape.session(each_s).wall_s(each_s)) for each_s in (at_s, next_s))
-        self.said(f"nothing was recorded from {ended:%a %H:%M:%S} to {began:%a %H:%M:%S}", "warning")
+        self.said(f"nothing was recorded from {ended:%a %H:%M:%S} to {began:%a %H:%M:%S}", "warning", None)
         return next_s
 
     def _skip(self, seconds: float) -> None:
@@ -292,11 +293,11 @@ class Replay(Engine):
     def _go_to_event(self, *, later: bool) -> None:
         found = self._tape.event(self._now() + (0.0005 if later else -0.0005), later=later)
         if found is None:
-            self.said(f"nothing happened {'after' if later else 'before'} this", "warning")
+            self.said(f"nothing happened {'after' if later else 'before'} this", "warning", None)
             return
         self._set(self._at_s, playing=False)
         self._move(found.at_s)
-        self._say(found)
+        self._say(found, vm=found.vm)
 
     def _go_to_wall(self, wall_s: float) -> None:
         self._tape.look_again()
@@ -308,7 +309,9 @@ class Replay(Engine):
         here_s = self._tape.session(at_s).wall_s(at_s)
         if abs(here_s - wall_s) > _GAP_S:
             wanted, nearest = datetime.fromtimestamp(wall_s), datetime.fromtimestamp(here_s)
-            self.said(f"nothing was recorded at {wanted:%a %H:%M:%S}; the nearest is {nearest:%a %H:%M:%S}", "warning")
+            self.said(
+                f"nothing was recorded at {wanted:%a %H:%M:%S}; the nearest is {nearest:%a %H:%M:%S}", "warning", None
+            )
 
     def _move(self, at_s: float) -> None:
         """Show the hosts as they were at a time."""

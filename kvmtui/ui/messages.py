@@ -6,6 +6,7 @@ from textual.message import Message
 
 from kvmtui.model.actions import ActionResult
 from kvmtui.model.migration import Migration
+from kvmtui.model.vm import VmKey
 
 
 class FleetChanged(Message):
@@ -71,3 +72,5 @@ class RecordingSaid(Message):
 
     text: str
     tone: str
+    vm: VmKey | None
+    """What it happened to, where that was gone to."""

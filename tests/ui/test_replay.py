@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from kvmtui.engine.replay import Replay
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.app import Dashboard

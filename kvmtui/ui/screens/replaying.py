@@ -32,11 +32,13 @@ class ReplayScreen(MainScreen):
 
     def on_mount(self) -> None:
         """Hear of what happens in the recording, and begin."""
-        self._replay.said = lambda text, tone: self._tell(RecordingSaid(text, tone))
+        self._replay.said = lambda text, tone, vm: self._tell(RecordingSaid(text, tone, vm))
         self._replay.play(playing=True)
 
     def on_recording_said(self, message: RecordingSaid) -> None:
-        """Show it, unless something newer comes."""
+        """Show it, and the VM that it happened to."""
+        if message.vm is not None:
+            self._table.select(message.vm)
         self.show_note(Note(message.text, _TONES.get(message.tone, "")))
 
     @property
@@ -65,7 +67,7 @@ class ReplayScreen(MainScreen):
         how = pace if replay.playing else "paused"
         if replay.at_end:
             how = "end"
-        self.query_one(TitleBar).mode = f"recorded {replay.time:%a %Y-%m-%d %H:%M:%S} {how}"
+        self.query_one(TitleBar).mode = f"recorded {replay.time:%Y-%m-%d %H:%M:%S} · {how}"
 
     def show_keys(self) -> None:
         """Show the keys that move through time."""

@@ -1,0 +1,258 @@
+"""The file of a recording: what is in it, whatever happens to the process, the disk or the file."""
+
+import resource
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kvmtui.config import RecordSettings
+from kvmtui.engine.record_file import RecordingError, open_for_writing
+from kvmtui.engine.record_tape import Playhead, Tape
+from kvmtui.engine.recorder import Recorder
+from kvmtui.engine.replay import Replay
+from kvmtui.hypervisor.demo.clock import ManualClock
+from kvmtui.model.fleet import Fleet
+from kvmtui.model.history import Metric
+from tests.unit.recordings import PATIENCE_S, Recorded
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two minutes and a half, in which db2 is paused."""
+    file = tmp_path_factory.mktemp("recording") / "a.rec"
+    recorded = Recorded(file)
+    recorded.look(80)
+    recorded.act("pause", "db2")
+    recorded.look(70)
+    recorded.end()
+    return file
+
+
+def test_what_is_read_is_what_was_published(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    recorded = Recorded(file, vms=40)
+    seen: list[tuple[float, Fleet]] = []
+    for _ in range(130):
+        recorded.look()
+        seen.append((recorded.clock(), recorded.engine.fleet))
+    recorded.flush()
+    # What is in small pieces yet, and in whole ones; and gone to from anywhere.
+    for moments in (seen, seen[::-17], seen[3::31]):
+        head = Playhead(Tape(file))
+        for at_s, fleet in moments:
+            head.go_to(at_s)
+            for host in head.hosts():
+                before = fleet.hosts[host.key]
+                assert dict(host.vms) == dict(before.vms)
+                assert (host.figures, host.link, host.facts) == (before.figures, before.link, before.facts)
+                assert (host.sampled_at_s, host.running) == (before.sampled_at_s, before.running)
+    recorded.end()
+    # All in one piece a minute now.
+    head = Playhead(Tape(file))
+    head.go_to(seen[100][0])
+    assert {host.key: dict(host.vms) for host in head.hosts()} == {
+        key: dict(host.vms) for key, host in seen[100][1].hosts.items()
+    }
+
+
+def test_only_its_owner_may_read_it(recording: Path) -> None:
+    assert stat.S_IMODE(recording.stat().st_mode) == 0o600
+
+
+def test_what_was_done_is_an_event_and_where_it_happened(recording: Path) -> None:
+    tape = Tape(recording)
+    (session,) = tape.sessions
+    texts = {event.text: event for event in tape.events(session, 0.0, session.until_s)}
+    assert texts["pause db2: done"].vm == texts["db2 on h2: paused"].vm
+    assert texts["pause db2: done"].tone == "fine"
+    first = tape.event(session.since_s - 1, later=True)
+    assert first is not None
+    assert tape.event(first.at_s, later=False) is None
+
+
+def test_another_run_is_added_to_the_same_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    first = Recorded(file)
+    first.look(5)
+    first.end()
+    # The monotonic clock goes on as long as the machine is up; here it begins anew.
+    second = Recorded(file, began_s=500.0)
+    second.look(5)
+    second.end()
+    with sqlite3.connect(file) as one:
+        one.execute("UPDATE session SET boot = 'another' WHERE id = 2")
+    tape = Tape(file)
+    assert [session.until_s - session.since_s for session in tape.sessions] == [5.0, 5.0]
+    before, after = tape.sessions
+    assert after.since_s > before.until_s
+    assert tape.next_recorded(before.until_s) == after.since_s
+    head = Playhead(tape)
+    head.go_to(after.until_s)
+    assert all(host.sampled_at_s == after.until_s for host in head.hosts())
+
+
+def test_a_killed_process_leaves_what_it_had_written(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    command = [sys.executable, "-m", "tests.unit.recordings", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        written_s = [float(process.stdout.readline()) for _ in range(12)][-1]
+        process.send_signal(signal.SIGKILL)
+    (session,) = Tape(file).sessions
+    assert session.until_s >= written_s
+    again = Recorded(file, began_s=session.until_s + 10)
+    again.look(3)
+    again.end()
+    assert len(Tape(file).sessions) == 2
+
+
+def test_a_full_disk_ends_the_recording_and_leaves_it_readable(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    code = (
+        "import resource, sys; from pathlib import Path; from tests.unit.recordings import Recorded\n"
+        "recorded = Recorded(Path(sys.argv[1])); recorded.look(20); recorded.flush()\n"
+        "print(recorded.clock(), flush=True)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (80000, {resource.RLIM_INFINITY}))\n"
+        "while not recorded.troubles: recorded.look()\n"
+        "print(recorded.troubles[0]); print(recorded.engine.recording)\n"
+        "recorded.look(); recorded.end()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=100)
+    written, trouble, left = done.stdout.splitlines()
+    assert (done.stderr, left) == ("", "None")
+    assert trouble.startswith(f"not recorded any more: {file}: ")
+    (session,) = Tape(file).sessions
+    assert session.until_s >= float(written)
+
+
+def test_a_disk_that_stands_still_costs_looks_and_holds_nobody_up(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.rec", ("demo://h1",), clock=ManualClock(), bounds=RecordSettings())
+    go_on, standing = threading.Event(), threading.Event()
+
+    def stand() -> None:
+        standing.set()
+        go_on.wait(PATIENCE_S)
+
+    recorder._do(stand)
+    assert standing.wait(PATIENCE_S)
+    while not recorder.dropped:
+        recorder.take(Fleet())
+    recorder.take(Fleet())
+    assert recorder.dropped == 2
+    go_on.set()
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not recorder.flush(PATIENCE_S):
+        assert time.monotonic() < deadline_s
+    recorder.stop(PATIENCE_S)
+
+
+def test_the_oldest_goes_where_there_is_too_much(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    recorded = Recorded(file, bounds=RecordSettings(most_bytes=100_000))
+    recorded.look(1500)
+    recorded.end()
+    (session,) = Tape(file).sessions
+    assert session.until_s == recorded.clock()
+    assert session.since_s > recorded.clock() - 1400
+    assert file.stat().st_size < 200_000
+    head = Playhead(Tape(file))
+    head.go_to(session.since_s + 1)
+    assert all(host.vms for host in head.hosts())
+
+
+def test_what_is_older_than_the_days_it_shall_keep_goes(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    recorded = Recorded(file, bounds=RecordSettings(most_days=300 / 86400))
+    # The time of day stands still here, but for what this moves it by.
+    wall = recorded.engine.recording
+    assert wall is not None
+    wall._wall_clock = lambda: recorded.clock() + 1e9
+    recorded.look(1000)
+    recorded.end()
+    (session,) = Tape(file).sessions
+    assert 300 <= session.until_s - session.since_s <= 420
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        (b"", "it is not a recording of kvmtui"),
+        (b"hello, this is no database at all", "it is not a recording of kvmtui"),
+        (b"SQLite format 3\0" + b"rubbish" * 1000, "not a database"),
+    ],
+    ids=["missing", "empty", "text", "rubbish"],
+)
+def test_what_is_no_recording_is_refused(tmp_path: Path, content: bytes | None, words: str) -> None:
+    file = tmp_path / "a.rec"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(RecordingError, match=f"a.rec: .*{words}"):
+        Tape(file)
+    if content:
+        with pytest.raises(RecordingError, match=f"a.rec: .*{words}"):
+            open_for_writing(file)
+        assert file.read_bytes() == content
+    with pytest.raises(RecordingError, match="Is a directory"):
+        Tape(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("PRAGMA user_version = 2", "a newer version of kvmtui"),
+        ("PRAGMA application_id = 7", "it is not a recording of kvmtui"),
+        ("DROP TABLE session", "no such table"),
+    ],
+)
+def test_another_database_is_neither_read_nor_added_to(
+    tmp_path: Path, change: str, words: str, recording: Path
+) -> None:
+    file = tmp_path / "a.rec"
+    shutil.copy(recording, file)
+    one = sqlite3.connect(file)
+    one.execute(change)
+    one.commit()
+    one.close()
+    for use in (Tape, open_for_writing):
+        with pytest.raises(RecordingError, match=words):
+            use(file)
+
+
+def test_a_recording_without_anything_says_so(tmp_path: Path) -> None:
+    open_for_writing(tmp_path / "a.rec").close()
+    with pytest.raises(RecordingError, match="nothing has been recorded yet"):
+        Tape(tmp_path / "a.rec")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_file_is_told_of_or_shows_what_is_left(data: st.DataObject, tmp_path: Path, recording: Path) -> None:
+    content = bytearray(recording.read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    for _ in range(data.draw(st.integers(0, 5))):
+        at = data.draw(st.integers(0, max(0, len(content) - 1)))
+        content[at : at + 1] = data.draw(st.binary(min_size=1, max_size=1))
+    file = tmp_path / "b.rec"
+    file.write_bytes(content)
+    try:
+        replay = Replay(file)
+        for at_s in (replay._until_s, replay._at_s, replay._until_s - 40):
+            replay._move(at_s)
+            for vm in list(replay.fleet.vms())[:2]:
+                replay.history(vm.key, Metric.CPU_CORES, 1, 60)
+                replay.read_config(vm.key).exception()
+            replay._go_to_event(later=True)
+    except RecordingError:
+        pass
