@@ -34,7 +34,7 @@ def hosts(draw: st.DrawFn) -> list[tuple[float, Host]]:
     at_s, host = 1000.0, Host("h", "h", Link.CONNECTING)
     moments = [(at_s, host)]
     for _ in range(draw(st.integers(1, 8))):
-        at_s += draw(st.sampled_from([0.0, 0.25, 1.0, 1.004, 60.0]))
+        at_s += draw(st.sampled_from([0.0, 0.25, 1.0, 1.125, 60.0]))
         vms = host.vms
         if _yes(draw):
             vms = _new_vms(draw, vms, at_s)
@@ -61,7 +61,7 @@ def hosts(draw: st.DrawFn) -> list[tuple[float, Host]]:
             draw(st.one_of(st.none(), st.just(HostFacts("h", "u", 4, 1 << 30, "9.0.0", "7.2", True)))),
             draw(st.sampled_from([figures, host.figures])),
             vms,
-            draw(st.sampled_from([None, at_s, at_s - 0.003])),
+            draw(st.sampled_from([None, at_s, at_s - 0.125])),
             draw(_MAYBE),
             draw(st.sampled_from([1.0, 5.0])),
             _yes(draw),
