@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -38,6 +39,8 @@ _GAP_S = 10.0
 """What is longer than this without anything recorded is not waited for."""
 _FIRST_S = 2.0
 """The picture begins so long after the first look: rates take two."""
+_SAME_S = 0.001
+"""What happened within so short a time is told together."""
 SPEEDS = (1, 2, 5, 10, 30, 60, 300)
 
 
@@ -69,9 +72,12 @@ class Replay(Engine):
 
     def _now(self) -> float:
         with self._lock:
-            moved_s = (self._wall() - self._anchor_s) * self.speed if self.playing else 0.0
-            # No further than the picture will be when it moves next.
-            return min(self._at_s + min(moved_s, 2 * _STEP_S * self.speed), max(self._until_s, self._at_s))
+            return self._moved_to()
+
+    def _moved_to(self) -> float:
+        moved_s = (self._wall() - self._anchor_s) * self.speed if self.playing else 0.0
+        # No further than the picture will be when it moves next.
+        return min(self._at_s + min(moved_s, 2 * _STEP_S * self.speed), max(self._until_s, self._at_s))
 
     @property
     def time(self) -> datetime:
@@ -88,14 +94,16 @@ class Replay(Engine):
 
     def play(self, *, playing: bool) -> None:
         """Play, or stand still."""
-        self._do(lambda: self._play(playing=playing))
+        self._set(playing=playing)
+        self._do(self.listeners.fleet_changed)
 
     def change_speed(self, steps: int) -> int:
         """Play faster (1) or slower (-1); return by how much it is faster than life."""
-        at = SPEEDS.index(self.speed) + steps
-        speed = SPEEDS[max(0, min(len(SPEEDS) - 1, at))]
-        self._do(lambda: self._set_speed(speed))
-        return speed
+        with self._lock:
+            self._at_s, self._anchor_s = self._moved_to(), self._wall()
+            self.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, SPEEDS.index(self.speed) + steps))]
+        self._do(self.listeners.fleet_changed)
+        return self.speed
 
     def skip(self, seconds: float) -> None:
         """Go on or back by so many seconds that were recorded."""
@@ -225,26 +233,17 @@ class Replay(Engine):
             try:
                 step()
             except RecordingError as error:
-                self._play(playing=False)
+                self._set(playing=False)
                 self.said(str(error), "critical", None)
             except Exception:  # noqa: BLE001 - a defect must not end the playing
                 _log.exception("the replay")
-                self._play(playing=False)
+                self._set(playing=False)
                 self.said("an internal error; run with --log FILE to see it", "critical", None)
 
-    def _play(self, *, playing: bool) -> None:
-        self._set(self._now(), playing=playing)
-        self.listeners.fleet_changed()
-
-    def _set_speed(self, speed: int) -> None:
-        at_s = self._now()
-        self.speed = speed
-        self._set(at_s)
-        self.listeners.fleet_changed()
-
-    def _set(self, at_s: float, *, playing: bool | None = None) -> None:
+    def _set(self, at_s: float | None = None, *, playing: bool | None = None) -> None:
+        """Go on from a time, or from where it is."""
         with self._lock:
-            self._at_s, self._anchor_s = at_s, self._wall()
+            self._at_s, self._anchor_s = self._moved_to() if at_s is None else at_s, self._wall()
             self.playing = self.playing if playing is None else playing
 
     def _go_on(self) -> None:
@@ -255,7 +254,7 @@ class Replay(Engine):
             self._set(self._at_s)
             if self.at_end:
                 return
-        before_s = self._at_s
+        before_s = self._head.at_s
         at_s = self._over_gap(min(self._now(), self._until_s))
         self._move(at_s)
         happened = self._tape.events(self._head.session, before_s, at_s)
@@ -291,13 +290,15 @@ class Replay(Engine):
         self._move(max(first_s, at_s))
 
     def _go_to_event(self, *, later: bool) -> None:
-        found = self._tape.event(self._now() + (0.0005 if later else -0.0005), later=later)
+        found = self._tape.event(self._now() + (_SAME_S if later else -_SAME_S), later=later)
         if found is None:
             self.said(f"nothing happened {'after' if later else 'before'} this", "warning", None)
             return
-        self._set(self._at_s, playing=False)
+        self._set(playing=False)
         self._move(found.at_s)
-        self._say(found, vm=found.vm)
+        same = self._tape.events(self._head.session, found.at_s - _SAME_S, found.at_s + _SAME_S)
+        vm = next((each.vm for each in same if each.vm is not None), None)
+        self._say(replace(found, text="; ".join(each.text for each in same)), vm=vm)
 
     def _go_to_wall(self, wall_s: float) -> None:
         self._tape.look_again()

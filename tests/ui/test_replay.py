@@ -4,12 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from kvmtui.engine.record_tape import Tape
 from kvmtui.engine.replay import Replay
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.glyphs import UNICODE
 from kvmtui.ui.screens.replaying import ReplayScreen
+from kvmtui.ui.widgets.bars import Note
 from tests.ui.stage import Stage, dashboard
+from tests.unit.recordings import Recorded
 
 
 class Player(Stage):
@@ -47,7 +52,7 @@ async def replayed(file: Path, size: tuple[int, int] = (120, 40)) -> AsyncIterat
         async with player.app.run_test(size=size) as pilot:
             player.pilot = pilot
             player.replay.play(playing=False)
-            await player.until(lambda: not player.replay.playing)
+            await player.see("recorded", " · paused")
             yield player
     finally:
         player.end()
@@ -80,3 +85,149 @@ async def test_the_same_cells_as_on_the_screen_that_was_recorded(tmp_path: Path)
         for at_s, lines in seen.items():
             await player.go_to(at_s)
             assert cells(player) == lines
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three minutes from 03:10 on, after one of which db2 is paused; and a minute an hour later."""
+    file = tmp_path_factory.mktemp("recording") / "a.rec"
+    recorded = Recorded(file)
+    recorded.look(60)
+    recorded.act("pause", "db2")
+    recorded.look(120)
+    recorded.end()
+    later = Recorded(file, began_s=recorded.clock() + 3600)
+    later.look(60)
+    later.end()
+    return file
+
+
+async def test_it_plays_from_the_beginning_and_stands_still_at_space(recording: Path) -> None:
+    async with replayed(recording) as player:
+        assert "recorded 2026-03-14 03:10:02 · paused" in await player.see("recorded")
+        await player.press("space")
+        await player.until(lambda: player.replay.playing)
+        await player.see("recorded", "· 1×")
+        await player.press("plus", "plus", "plus", "plus", "plus", "plus")
+        assert player.replay.change_speed(0) == 300
+        # At three hundred times its speed it gets over the hour in which nothing was recorded, and to the end.
+        await player.see("recorded 2026-03-14 04:", "end")
+        await player.press("space")
+        await player.until(lambda: not player.replay.playing)
+
+
+async def test_steps_and_jumps(recording: Path) -> None:
+    async with replayed(recording) as player:
+        for key, time in (("full_stop", "03:10:03"), ("right_parenthesis", "03:11:03"), ("comma", "03:11:02")):
+            await player.press(key)
+            await player.see(f"recorded 2026-03-14 {time} · paused")
+        await player.press("left_parenthesis", "left_parenthesis")
+        await player.see("recorded 2026-03-14 03:10:00")
+        for _ in range(4):
+            await player.press("right_parenthesis")
+        await player.see("recorded 2026-03-14 04:1")
+        await player.says("nothing was recorded from", "to")
+        await player.press("left_parenthesis")
+        await player.see("recorded 2026-03-14 03:13:")
+
+
+async def test_the_next_event_is_gone_to_with_its_vm(recording: Path) -> None:
+    async with replayed(recording) as player:
+        await player.put_cursor_on("web1")
+        before = ""
+        while "db2 on h2: paused" not in before:
+            await player.press("right_curly_bracket")
+            await player.until(lambda before=before: player.status != before)  # type: ignore[misc]
+            before = player.status
+        assert player.selected == "db2"
+        await player.see("db2 ", "h2", "paused ")
+        event = player.status
+        await player.press("right_curly_bracket")
+        await player.until(lambda: player.status != event)
+        await player.press("left_curly_bracket")
+        await player.until(lambda: player.status == event)
+        await player.press("J")
+        await player.see("pause db2: done")
+
+
+async def test_a_time_of_day_is_gone_to(recording: Path) -> None:
+    async with replayed(recording) as player:
+        for typed, shown in (("03:12", "03:12:00"), ("2026-03-14 04:13:20", "04:13:20"), ("03:11:07", "03:11:07")):
+            await player.press("t", *(("space" if each == " " else each) for each in typed), "enter")
+            await player.see(f"recorded 2026-03-14 {shown}")
+        await player.press("t", *"03:45", "enter")
+        await player.says("nothing was recorded at Sat 03:45:00", "the nearest is")
+        await player.press("t", *"noon", "enter")
+        await player.see('write a time such as "03:12"')
+
+
+async def test_nothing_can_be_done_in_a_recording(recording: Path) -> None:
+    async with replayed(recording) as player:
+        await player.put_cursor_on("web1")
+        for key in (
+            "s",
+            "S",
+            "K",
+            "m",
+            "c",
+            "p",
+            "X",
+            "r",
+            "R",
+            "z",
+            "a",
+            "x",
+            "enter",
+            "B",
+            "E",
+            "A",
+            "w",
+            "asterisk",
+        ):
+            player.main.show_note(Note(""))
+            await player.press(key)
+            await player.says("not possible: this is a recording")
+            assert len(player.app.screen_stack) == 1
+        assert "space play" in player.text
+
+
+async def test_findings_are_those_of_the_time(recording: Path) -> None:
+    async with replayed(recording) as player:
+        await player.press("right_parenthesis")
+        assert "wrong: !" in await player.see("wrong")
+        await player.press("exclamation_mark")
+        await player.see("What is wrong: 1 ")
+        await player.see("warning", "h2: ")
+
+
+async def test_it_goes_on_where_a_recording_is_still_written(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    recorded = Recorded(file)
+    recorded.look(20)
+    recorded.flush()
+    async with replayed(file) as player:
+        await player.press("right_parenthesis")
+        await player.see("recorded 2026-03-14 03:10:20 · end")
+        recorded.look(5)
+        recorded.flush()
+        await player.press("plus", "plus", "plus", "space")
+        await player.see("recorded 2026-03-14 03:10:25 · end")
+    recorded.end()
+
+
+async def test_recording_is_begun_and_ended_by_the_palette(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    async with dashboard() as live:
+        for typed in (str(tmp_path), str(file)):
+            await live.press("colon", *"record to", "enter")
+            await live.see("Record to which file?")
+            await live.press("ctrl+u", *typed, "enter")
+            await live.says("not recorded" if typed == str(tmp_path) else "recording to")
+        await live.look()
+        assert " recording " in live.line("kvmtui")
+        await live.press("colon", *"stop record", "enter")
+        await live.says("recorded to")
+        assert " recording " not in live.line("kvmtui")
+        recorder = live.engine.recording
+        assert recorder is None
+    await live.until(lambda: Tape(file).sessions)

@@ -2,16 +2,20 @@
 
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 from kvmtui.config import RecordSettings
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.recorder import Recorder
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.model.actions import BY_ID, ActionRequest
 from kvmtui.model.vm import VmKey
 
 PATIENCE_S = 30.0
+BEGAN = datetime(2026, 3, 14, 3, 10)
+"""The time of day at which the clock says 1e6."""
 
 
 class Recorded:
@@ -22,10 +26,20 @@ class Recorded:
     ) -> None:
         self.clock = ManualClock(began_s)
         self.backend = DemoBackend(vms, clock=self.clock)
-        self.engine = Engine(self.backend, self.backend.uris, clock=self.clock, recordings=bounds)
-        self.engine.record(file)
+        self.engine = Engine(self.backend, self.backend.uris, clock=self.clock)
         self.troubles: list[str] = []
         self.engine.listeners.trouble = self.troubles.append
+        began = BEGAN.timestamp() - 1e6
+        self.engine._recorder = Recorder(
+            file,
+            self.backend.uris,
+            clock=self.clock,
+            wall_clock=lambda: began + self.clock(),
+            bounds=bounds or RecordSettings(),
+            ended=self.engine._recording_ended,
+        )
+        self.engine._health_from_s = self.clock()
+        self.engine._recorder.take(self.engine.fleet)
 
     def look(self, times: int = 1) -> None:
         """Let seconds pass and look at all hosts after each."""
