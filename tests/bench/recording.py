@@ -14,7 +14,7 @@ from tests.bench.figures import Figure, NotMeasured, median
 
 _VMS, _SHOWN = 150, 40
 _WINDOW_S = 60
-_WINDOWS = 5
+_WINDOWS = 3
 """For each round; nearly all of a recording's work repeats itself every minute."""
 _PATIENCE_S = 30.0
 

@@ -82,6 +82,10 @@ WRONG: list[tuple[list[str], str]] = [
     (["balance", "--demo", "-c", "qemu:///system"], "give one of them"),
     (["balance", "h1"], "unrecognized arguments: h1"),
     (["balance", "--demo", "--for", "2", "--evacuate", "h9"], "no host is called 'h9'; there are h1, h2"),
+    (["replay"], "the following arguments are required: FILE"),
+    (["replay", "/nowhere/x\x1b"], "/nowhere/x\ufffd: No such file or directory"),
+    (["replay", "/"], "/: Is a directory"),
+    (["replay", __file__], "it is not a recording of kvmtui"),
     (["--demo"], "needs a terminal"),
     ([], "needs a terminal"),
 ]
@@ -145,6 +149,16 @@ def test_a_default_uri_that_makes_no_sense_is_told_where_from(
     assert "'nonsense' is not a libvirt URI" in error
     assert "LIBVIRT_DEFAULT_URI" in error
     assert error.count("\n") == 1
+
+
+def test_a_file_that_is_no_recording_is_not_written_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "notes"
+    file.write_text("mine")
+    error = on_a_terminal(monkeypatch)
+    monkeypatch.setenv("TERM", "xterm")
+    assert run(["--demo", "--record", str(file)]) == 2
+    assert f"kvmtui: {file}: it is not a recording of kvmtui" in error.getvalue()
+    assert file.read_text() == "mine"
 
 
 @pytest.mark.parametrize("term", ["dumb", "unknown", "", None])

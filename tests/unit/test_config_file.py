@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kvmtui.config import ConfigError, FileSettings, HostSetting, config_file, parse_config, read_config
+from kvmtui.config import ConfigError, FileSettings, HostSetting, RecordSettings, config_file, parse_config, read_config
 from kvmtui.model.findings import Limits
 
 H1 = 'uri = "qemu+ssh://h1/system"'
@@ -34,9 +34,17 @@ def test_limits_of_health() -> None:
     assert found == Limits(pool_full=0.8, ready=0.025, vcpus_per_cpu=8, ignore=frozenset({"iommu", "vm-agent"}))
 
 
+def test_how_much_of_recordings_is_kept() -> None:
+    assert parse_config("[record]\nmax_mb = 20\nmax_days = 0.5", "f").recordings == RecordSettings(20 << 20, 0.5)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("record = 1", "f, line 1: 'record' must be a table: write [record]"),
+        ("[record]\nmax = 1", "f, line 2: 'max' of [record] is not known; known here: max_mb, max_days"),
+        ("[record]\nmax_mb = 1", "f, line 2: 'max_mb' of [record] must be a number from 5 to 1000000"),
+        ("[record]\nmax_days = nan", "f, line 2: 'max_days' of [record] must be a number from 0.01 to 10000"),
         ("health = 1", "f, line 1: 'health' must be a table: write [health]"),
         ("[health]\npool = 1", "f, line 2: 'pool' of [health] is not known; known here: pool_full_percent"),
         ("[health]\n\nready_percent = 0", "f, line 3: 'ready_percent' of [health] must be a number of percent"),
