@@ -9,10 +9,11 @@ import math
 import sqlite3
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from kvmtui.engine.record_file import RecordingError, open_for_reading, reason
 from kvmtui.engine.record_picture import Picture
@@ -21,12 +22,16 @@ from kvmtui.model.clean import clean, clean_message
 from kvmtui.model.host import Host, Link
 from kvmtui.model.vm import VmKey
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _STEP_S = 138_600
 """Times are moved by a multiple of this: all steps of graphs divide it."""
 _WARM_S = 150.0
 """How far back a piece may be from which the small graphs of the table are filled."""
 _EVENTS = "SELECT at, tone, text, host, uuid FROM event WHERE session = ?"
 _MOST_BASE = 64 << 20
+_MOST_S = 1e11
+"""Times beyond this are none: some thousand years."""
 _KEPT = 256
 """How many pieces are kept that were read last."""
 
@@ -43,6 +48,12 @@ class Session:
     until_s: float
     clock: tuple[tuple[float, float], ...]
     """Times of the recording, and which time of day (Unix) they were."""
+
+    def moved(self, at_s: Any) -> float:
+        """Return a time of the file as one of the tape; raises `ValueError` or `TypeError` where it is none."""
+        if not abs(float(at_s)) < _MOST_S:
+            raise ValueError(f"{at_s!r} is not a time")
+        return float(at_s) + self.shift_s
 
     def wall_s(self, at_s: float) -> float:
         """Return the time of day of a time."""
@@ -61,6 +72,19 @@ class Happened:
     """What it happened to."""
 
 
+def _sane(read: "Callable[Concatenate[Tape, P], T]") -> "Callable[Concatenate[Tape, P], T]":
+    """Let a method tell of values in the file that make no sense as of damage."""
+
+    @wraps(read)
+    def told(tape: "Tape", /, *given: P.args, **named: P.kwargs) -> T:
+        try:
+            return read(tape, *given, **named)
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise tape.damaged(error) from error
+
+    return told
+
+
 class Tape:
     """Reads a recording, also while it is written; used by one thread at a time. Raises `RecordingError`."""
 
@@ -75,6 +99,7 @@ class Tape:
         """Close the file."""
         self._connection.close()
 
+    @_sane
     def look_again(self) -> None:
         """Take note of what was recorded meanwhile."""
         found: list[Session] = []
@@ -83,20 +108,22 @@ class Tape:
             "SELECT session.id, boot, hosts, min(since), max(until) FROM session JOIN piece ON session = session.id "
             "GROUP BY session.id ORDER BY session.id"
         ):
-            try:
-                since_s, until_s = float(since_s), float(until_s)
-                if found and (this_boot != boot or since_s + shift_s < found[-1].until_s):
-                    shift_s = math.ceil((found[-1].until_s - since_s) / _STEP_S + 1) * _STEP_S
-                boot = this_boot
-                uris = [clean(str(uri)) for uri in json.loads(hosts)]
-                clock = [
-                    (float(at_s) + shift_s, float(wall_s))
-                    for at_s, wall_s in self._rows("SELECT at, wall FROM clock WHERE session = ? ORDER BY at", number)
-                ]
-                if not all(map(math.isfinite, (since_s, until_s, *(time for pair in clock for time in pair)))):
-                    raise ValueError("a time is none")
-            except (ValueError, TypeError, RecursionError, OverflowError) as error:
-                raise self._damaged(error) from error
+            since_s, until_s = float(since_s), float(until_s)
+            if found and (this_boot != boot or since_s + shift_s < found[-1].until_s):
+                shift_s = math.ceil((found[-1].until_s - since_s) / _STEP_S + 1) * _STEP_S
+            boot = this_boot
+            uris = [clean(str(uri)) for uri in json.loads(hosts)]
+            clock = [
+                (float(at_s) + shift_s, float(wall_s))
+                for at_s, wall_s in self._rows("SELECT at, wall FROM clock WHERE session = ? ORDER BY at", number)
+            ]
+            times = (since_s, until_s, *(at_s for at_s, _ in clock))
+            if (
+                since_s > until_s
+                or not all(abs(at_s) < _MOST_S for at_s in times)
+                or not all(0 <= wall < _MOST_S for _, wall in clock)
+            ):
+                raise ValueError("a time is none")
             if clock:
                 # Two hosts may read the same where a password made the difference.
                 names = tuple(uri if uri not in uris[:at] else f"{uri} #{at}" for at, uri in enumerate(uris))
@@ -148,10 +175,12 @@ class Tape:
         question = "SELECT 1 FROM piece WHERE session = ? AND since <= ? AND until >= ? LIMIT 1"
         return bool(self._rows(question, session.id, moment_s, moment_s - within_s))
 
+    @_sane
     def next_recorded(self, at_s: float) -> float | None:
         """Return when after a time something was recorded again."""
         return self._edge("min(since)", "since >", at_s, self.sessions)
 
+    @_sane
     def last_recorded(self, at_s: float) -> float | None:
         """Return when before a time something was last recorded."""
         return self._edge("max(until)", "until <", at_s, self.sessions[::-1])
@@ -163,21 +192,20 @@ class Tape:
                 *(session.id, at_s - session.shift_s),
             )
             if found_s is not None:
-                return float(found_s) + session.shift_s
+                return session.moved(found_s)
         return None
 
+    @_sane
     def pending(self, session: Session, at_s: float) -> list[tuple[int, str, str]]:
         """Return what had been asked of VMs and not been answered yet: the host's number, the uuid, the words."""
         told = self._last(session, at_s, "pending")
-        try:
-            return [(int(host), str(uuid), clean(str(text))) for host, uuid, text in json.loads(told or "[]")]
-        except (ValueError, TypeError, RecursionError) as error:
-            raise self._damaged(error) from error
+        return [(int(host), str(uuid), clean(str(text))) for host, uuid, text in json.loads(told or "[]")]
 
+    @_sane
     def findings(self, session: Session, at_s: float) -> list[tuple[str, str, float]]:
         """Return key and value, as JSON, of what was wrong at a time, and since when."""
         return [
-            (str(key), str(data), float(since_s) + session.shift_s)
+            (str(key), str(data), session.moved(since_s))
             for key, data, since_s, _ in self._rows(
                 "SELECT key, data, (SELECT min(at) FROM finding AS first WHERE first.session = finding.session AND "
                 "first.key = finding.key AND first.at > coalesce((SELECT max(at) FROM finding AS gone WHERE "
@@ -192,6 +220,7 @@ class Tape:
         """Return as JSON what the definition of a VM said at a time."""
         return self._last(session, at_s, "config", " AND host = ? AND uuid = ?", host, uuid)
 
+    @_sane
     def event(self, at_s: float, *, later: bool) -> Happened | None:
         """Return what happened next after a time, or last before it."""
         best: Happened | None = None
@@ -206,6 +235,7 @@ class Tape:
                     best = new
         return best
 
+    @_sane
     def events(self, session: Session, since_s: float, until_s: float) -> list[Happened]:
         """Return what happened after `since_s` up to `until_s`."""
         return [
@@ -216,6 +246,7 @@ class Tape:
             )
         ]
 
+    @_sane
     def moment(self, wall_s: float) -> float:
         """Return when a time of day (Unix) was recorded, or the nearest time that was."""
         best_s, least_s = self.sessions[0].since_s, math.inf
@@ -241,16 +272,17 @@ class Tape:
         try:
             return self._connection.execute(question, values).fetchall()
         except (sqlite3.Error, OverflowError) as error:
-            raise self._damaged(error) from error
+            raise self.damaged(error) from error
 
-    def _damaged(self, error: Exception) -> RecordingError:
+    def damaged(self, error: Exception) -> RecordingError:
+        """Return that the file is damaged."""
         return RecordingError(f"{clean(str(self.file), 200)}: it is damaged: {reason(error)}")
 
 
 def _happened(session: Session, at_s: float, tone: str, text: str, host: int | None, uuid: str) -> Happened:
     known = isinstance(host, int) and 0 <= host < len(session.hosts) and bool(uuid)
     vm = VmKey(session.hosts[host], str(uuid)) if known and host is not None else None
-    return Happened(float(at_s) + session.shift_s, str(tone), clean_message(str(text)), vm)
+    return Happened(session.moved(at_s), str(tone), clean_message(str(text)), vm)
 
 
 class Playhead:

@@ -29,7 +29,7 @@ from kvmtui.model.uris import without_secrets
 from kvmtui.model.vm import VmConfig, VmKey
 
 _log = logging.getLogger(__name__)
-_EVERY_S = 1.0
+_EVERY_S = 0.5
 """How often what came is committed: a kill loses no more."""
 _PIECE_S = 60.0
 _WAITING = 600

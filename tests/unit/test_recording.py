@@ -242,6 +242,27 @@ def test_a_damaged_file_is_told_of_or_shows_what_is_left(data: st.DataObject, tm
         content[at : at + 1] = data.draw(st.binary(min_size=1, max_size=1))
     file = tmp_path / "b.rec"
     file.write_bytes(content)
+    _look_at_everything(file)
+
+
+@pytest.mark.parametrize("value", ["NULL", "'[[]]'", "9e999"])
+def test_values_that_make_no_sense_are_told_of_or_left_out(value: str, tmp_path: Path, recording: Path) -> None:
+    one = sqlite3.connect(recording)
+    tables = [name for (name,) in one.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    columns = [(table, row[1]) for table in tables for row in one.execute(f"PRAGMA table_info({table})") if not row[5]]
+    one.close()
+    for table, column in columns:
+        file = tmp_path / f"{table}-{column}.rec"
+        shutil.copy(recording, file)
+        one = sqlite3.connect(file)
+        one.execute(f"UPDATE OR IGNORE {table} SET {column} = {value}")  # noqa: S608 - all of it stands here
+        one.commit()
+        one.close()
+        _look_at_everything(file)
+
+
+def _look_at_everything(file: Path) -> None:
+    """Do all that the screen does with a recording; that it cannot be read is the only error there may be."""
     try:
         replay = Replay(file)
         for at_s in (replay._until_s, replay._at_s, replay._until_s - 40):
@@ -250,5 +271,15 @@ def test_a_damaged_file_is_told_of_or_shows_what_is_left(data: st.DataObject, tm
                 replay.history(vm.key, Metric.CPU_CORES, 1, 60)
                 replay.read_config(vm.key).exception()
             replay._go_to_event(later=True)
+            assert replay.time.year > 1900
+            replay.events()
+            assert replay.standing is None or all(each.evidence.isprintable() for each in replay.standing.findings)
+        assert replay.go_to_time("03:12") == ""
+        while not replay._steps.empty():
+            step = replay._steps.get()
+            assert step is not None
+            step()
+        replay.playing = True
+        replay._go_on()
     except RecordingError:
         pass
