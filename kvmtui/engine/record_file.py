@@ -61,10 +61,34 @@ def open_for_writing(file: Path) -> sqlite3.Connection:
                     f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT"
                 )
             _check_version(file, connection)
+            _must_be_free(file, connection)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def this_process() -> str:
+    """Return what this process, and no other since the machine was started, is known by."""
+    return _process(os.getpid())
+
+
+def _process(number: int) -> str:
+    """Return the number of a process and when it was started (proc_pid_stat(5), field 22)."""
+    try:
+        started = Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        started = ""
+    return f"{number} {started}"
+
+
+def _must_be_free(file: Path, connection: sqlite3.Connection) -> None:
+    """Raise `RecordingError` where another process is writing to the file."""
+    last = connection.execute("SELECT writer FROM session ORDER BY id DESC LIMIT 1").fetchone()
+    writer = str(last[0]) if last else ""
+    number = writer.partition(" ")[0]
+    if number.isdecimal() and int(number) != os.getpid() and writer == _process(int(number)):
+        raise RecordingError(f"{_name(file)}: process {number} is recording to it; choose another file")
 
 
 def open_for_reading(file: Path) -> sqlite3.Connection:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -17,7 +16,7 @@ from typing import Any
 from kvmtui import __version__
 from kvmtui.config import RecordSettings
 from kvmtui.engine.record_events import Event, differences
-from kvmtui.engine.record_file import RecordingError, open_for_writing, reason
+from kvmtui.engine.record_file import RecordingError, open_for_writing, reason, this_process
 from kvmtui.engine.record_rounding import Rounding
 from kvmtui.engine.record_rows import Row, RowMaker, base_of, pack_rows
 from kvmtui.model.actions import ActionResult, Outcome
@@ -105,7 +104,7 @@ class Recorder:
             told = json.dumps([without_secrets(uri) for uri in hosts])
             self._session = self._connection.execute(
                 "INSERT INTO session (boot, writer, program, hosts) VALUES (?, ?, ?, ?)",
-                (_boot(), str(os.getpid()), __version__, told),
+                (_boot(), this_process(), __version__, told),
             ).lastrowid
         except sqlite3.Error as error:
             self._connection.close()

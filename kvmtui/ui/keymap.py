@@ -67,15 +67,15 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
 _RECORDING = "In a recording (kvmtui replay)"
 REPLAY_KEYS: tuple[ViewKey, ...] = (
     ViewKey("space", "play", "play, pause", _RECORDING, footer=True),
-    ViewKey("full_stop", "skip(1)", "a second on", _RECORDING, "."),
-    ViewKey("comma", "skip(-1)", "a second back", _RECORDING, ","),
-    ViewKey("right_parenthesis", "skip(60)", "a minute on", _RECORDING, ")", footer=True),
-    ViewKey("left_parenthesis", "skip(-60)", "a minute back", _RECORDING, "(", footer=True),
     ViewKey("right_curly_bracket", "event(1)", "next event", _RECORDING, "}", footer=True),
     ViewKey("left_curly_bracket", "event(-1)", "event before", _RECORDING, "{", footer=True),
     ViewKey("t", "go_to_time", "go to a time", _RECORDING, footer=True),
+    ViewKey("right_parenthesis", "skip(60)", "a minute on", _RECORDING, ")", footer=True),
+    ViewKey("left_parenthesis", "skip(-60)", "a minute back", _RECORDING, "(", footer=True),
     ViewKey("plus", "speed(1)", "faster", _RECORDING, "+", footer=True),
     ViewKey("minus", "speed(-1)", "slower", _RECORDING, "-", footer=True),
+    ViewKey("full_stop", "skip(1)", "a second on", _RECORDING, "."),
+    ViewKey("comma", "skip(-1)", "a second back", _RECORDING, ","),
 )
 """Keys of the screen that plays a recording; marking and looking more often have no meaning there."""
 

@@ -107,9 +107,12 @@ def test_a_killed_process_leaves_what_it_had_written(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         written_s = [float(process.stdout.readline()) for _ in range(12)][-1]
+        with pytest.raises(RecordingError, match=f"process {process.pid} is recording to it"):
+            open_for_writing(file)
         process.send_signal(signal.SIGKILL)
-    (session,) = Tape(file).sessions
-    assert session.until_s >= written_s
+        process.wait()
+        (session,) = Tape(file).sessions
+        assert session.until_s >= written_s
     again = Recorded(file, began_s=session.until_s + 10)
     again.look(3)
     again.end()

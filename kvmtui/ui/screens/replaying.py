@@ -17,6 +17,8 @@ from kvmtui.ui.widgets.bars import KeyBar, Note, TitleBar
 
 _REFUSAL = "not possible: this is a recording"
 _TONES = {"critical": "$text-error", "warning": "$text-warning", "fine": "$text-success"}
+_WIDE = 100
+"""From this many cells on the title has room for a date."""
 _ELSEWHERE = frozenset({"mark", "mark_all", "unmark", "menu", "balance", "evacuate", "moves", "audit", "refresh"})
 """What the main screen has keys for and a recording has not."""
 
@@ -63,11 +65,12 @@ class ReplayScreen(MainScreen):
     def show_mode(self) -> None:
         """Say in the title which time it is there."""
         replay = self._replay
+        when = "%Y-%m-%d %H:%M:%S" if self.size.width >= _WIDE else "%a %H:%M:%S"
         pace = f"{replay.speed}×" if self._glyphs.graphs and not self._glyphs.ascii else f"{replay.speed}x"
         how = pace if replay.playing else "paused"
         if replay.at_end:
             how = "end"
-        self.query_one(TitleBar).mode = f"recorded {replay.time:%Y-%m-%d %H:%M:%S} · {how}"
+        self.query_one(TitleBar).mode = f"recorded {replay.time.strftime(when)} · {how}"
 
     def show_keys(self) -> None:
         """Show the keys that move through time."""
