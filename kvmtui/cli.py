@@ -58,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         except OSError:
             code = code or 1
     logging.shutdown()
+    for handler in logging.getLogger("kvmtui").handlers:
+        if isinstance(handler, _LogFile) and handler.failed:
+            print(f"kvmtui: the log is not complete: {handler.failed}", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(code)
 
 
@@ -274,6 +277,17 @@ class _Discreet(logging.Formatter):
         return without_secrets(super().format(record))
 
 
+class _LogFile(logging.FileHandler):
+    """Keeps what was wrong with the file, where logging itself would print over the screen."""
+
+    failed = ""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Take note of the first failure, for the end."""
+        error = sys.exception()
+        self.failed = self.failed or str(getattr(error, "strerror", None) or error)
+
+
 def _start_log(file: Path | None) -> None:
     root = logging.getLogger("kvmtui")
     root.propagate = False
@@ -283,7 +297,7 @@ def _start_log(file: Path | None) -> None:
     try:
         # Created for its owner alone: it tells which VMs exist and what was done to them.
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        handler = logging.FileHandler(file, encoding="utf-8")
+        handler = _LogFile(file, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"the log {str(file)!r} cannot be written: {error.strerror}") from error
     handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))

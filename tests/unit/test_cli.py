@@ -249,6 +249,22 @@ def test_the_log_is_its_owners_alone(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_log_on_a_full_disk_is_said_once_and_at_the_end() -> None:
+    code = """
+import logging
+from kvmtui import cli
+def dashboard(_):
+    for _ in range(3):
+        logging.getLogger("kvmtui.x").error("this does not fit")
+    return 0
+cli._dashboard = dashboard
+cli.main(["--demo", "--log", "/dev/full"])
+"""
+    ended = _python(code)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert ended.stderr == "kvmtui: the log is not complete: No space left on device\n"
+
+
 def _python(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", code],

@@ -108,7 +108,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         listeners.trouble = lambda text: self._tell(TroubleCame(text))
         listeners.plans_changed = lambda: self._tell(PlansChanged())
         listeners.health_changed = lambda: self._tell(HealthChanged())
-        self.query_one(TitleBar).mode = "read-only" if self._engine.read_only else ""
+        self.query_one(TitleBar).mode = self._read_only_words
         self.focus_table()
         self._tick()
         # Hosts that answered while Textual was being imported are in the first picture, which waits for no other.
@@ -221,14 +221,18 @@ class MainScreen(PlanningScreen, ConsolesScreen):
     def _trouble_came(self, message: TroubleCame) -> None:
         self.note(message.text, "$text-warning")
         # The next outcome takes the status line.
-        modes = ("read-only" if self._engine.read_only else "", "trouble: see J")
-        self.query_one(TitleBar).mode = " · ".join(filter(None, modes))
+        self.query_one(TitleBar).mode = " · ".join(filter(None, (self._read_only_words, "trouble: see J")))
 
     def show_note(self, note: Note) -> None:
         """Say something in the line at the bottom, also of the moves where they are in sight instead."""
         super().show_note(note)
         if self._cockpit is not None:
             self._cockpit.hear(note)
+
+    @property
+    def _read_only_words(self) -> str:
+        """Whether nothing can be done anywhere; where some hosts are read-only, their lines say it."""
+        return "read-only" if all(host.read_only for host in self._engine.fleet.hosts.values()) else ""
 
     def _show_moves_in_title(self) -> None:
         self.query_one(TitleBar).moves = acting.moves_words(self._moves.under_way, self._moves.calling)
