@@ -14,6 +14,9 @@ LOAD ?= 0
 # How long `make soak` lasts; SEED repeats what it throws.
 MINUTES ?= 10
 
+# What `make test` runs at once: files, each by one process with a lab of its own.
+AT_ONCE ?= -n 3 --dist loadfile --no-loadscope-reorder
+
 PYTHON := .venv/bin/python
 STAMP := .venv/.kvmtui-installed
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PYTHONDONTWRITEBYTECODE=1)
@@ -95,7 +98,7 @@ test: setup ## lint, types, layers and all tests, as CI runs them
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(SUDO) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider)
+	$(SUDO) $(PYTHON) -m pytest $(AT_ONCE) $(if $(SUDO),-p no:cacheprovider)
 
 .PHONY: bench
 bench: setup ## measure, and fail where a budget is exceeded
