@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO, TypeVar
 
 from kvmtui import __version__
 from kvmtui.config import (
@@ -41,7 +41,7 @@ _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
 _DEMO_VMS = 12
-_BALANCE, _CHECK = "balance", "check"
+_SHELLS = ("bash", "zsh", "fish")
 _CHECK_FAILED = 3
 """What monitoring takes for unknown; 2 would be a critical host."""
 
@@ -63,12 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Return the exit code of a run with these arguments."""
-    check = bool(arguments) and arguments[0] == _CHECK
+    command = _COMMANDS.get(arguments[0]) if arguments else None
     try:
-        if check:
-            return _check(_check_parser().parse_args(arguments[1:]))
-        if arguments and arguments[0] == _BALANCE:
-            return _balance(_balance_parser().parse_args(arguments[1:]))
+        if command is not None:
+            return command.run(command.parser().parse_args(arguments[1:]))
         settings = _settings(_parser().parse_args(arguments))
         _start_log(settings.log)
         return _dashboard(settings)
@@ -78,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         # Over the line that said that kvmtui is starting.
         clear = _CLEAR_LINE if _are_terminals(sys.stderr) else ""
         print(f"{clear}kvmtui: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201
-        return _CHECK_FAILED if check else _USAGE_ERROR
+        return _USAGE_ERROR if command is None else command.wrong
 
 
 def _are_terminals(*streams: TextIO | None) -> bool:
@@ -111,7 +109,7 @@ def _parser() -> _Parser:
         prog="kvmtui",
         description="Watch KVM hosts and act on their VMs from one terminal screen.",
         epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default. "
-        'Without a screen: "kvmtui check" and "kvmtui balance", each with --help.',
+        f"Commands, each with --help: {', '.join(_COMMANDS)}.",
         allow_abbrev=False,
     )
     _add_common(parser)
@@ -124,6 +122,30 @@ def _parser() -> _Parser:
     )
     parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
     parser.add_argument("--version", action="version", version=f"kvmtui {__version__}")
+    return parser
+
+
+def parser_of_all() -> argparse.ArgumentParser:
+    """Return one parser with all commands in it, for what is made of their definitions."""
+    parser = _parser()
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for name, command in _COMMANDS.items():
+        own = command.parser()
+        what = own.description
+        commands.add_parser(name, parents=[own], add_help=False, help=what, description=what, epilog=own.epilog)
+    return parser
+
+
+def _completions_parser() -> _Parser:
+    parser = _Parser(
+        prog="kvmtui completions",
+        description="Print what lets a shell complete kvmtui's commands and options.",
+        epilog="Write it to a file, and again after an update: for bash "
+        "~/.local/share/bash-completion/completions/kvmtui, for fish ~/.config/fish/completions/kvmtui.fish, for zsh "
+        "_kvmtui in a folder of its $fpath.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help="bash, zsh or fish")
     return parser
 
 
@@ -406,3 +428,31 @@ def _balance(given: argparse.Namespace) -> int:
         return report_balance(engine, wanted)
     finally:
         engine.stop()
+
+
+def _completions(given: argparse.Namespace) -> int:
+    from kvmtui.report.completions import completions
+
+    try:
+        print(completions(parser_of_all(), given.shell), flush=True)  # noqa: T201
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        raise ConfigError(f"standard output cannot be written: {error.strerror}") from error
+    return 0
+
+
+class _Command(NamedTuple):
+    """What the first argument can be."""
+
+    parser: Callable[[], _Parser]
+    run: Callable[[argparse.Namespace], int]
+    wrong: int = _USAGE_ERROR
+    """The exit code for wrong arguments."""
+
+
+_COMMANDS = {
+    "balance": _Command(_balance_parser, _balance),
+    "check": _Command(_check_parser, _check, _CHECK_FAILED),
+    "completions": _Command(_completions_parser, _completions),
+}
