@@ -5,11 +5,12 @@ import gc
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from kvmtui import __version__
 from kvmtui.config import (
@@ -41,9 +42,11 @@ _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
 _DEMO_VMS = 12
-_SHELLS = ("bash", "zsh", "fish")
+_CHECK = "check"
 _CHECK_FAILED = 3
 """What monitoring takes for unknown; 2 would be a critical host."""
+_INTERRUPTED, _NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+"""As shells number the end by a signal."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -63,20 +66,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Return the exit code of a run with these arguments."""
-    command = _COMMANDS.get(arguments[0]) if arguments else None
+    name = arguments[0] if arguments else ""
     try:
-        if command is not None:
-            return command.run(command.parser().parse_args(arguments[1:]))
+        if name in _COMMANDS:
+            make_parser, command = _COMMANDS[name]
+            return command(make_parser().parse_args(arguments[1:]))
         settings = _settings(_parser().parse_args(arguments))
         _start_log(settings.log)
         return _dashboard(settings)
     except _Leave as leave:
         return leave.code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _NOBODY_READS
     except ConfigError as error:
         # Over the line that said that kvmtui is starting.
         clear = _CLEAR_LINE if _are_terminals(sys.stderr) else ""
         print(f"{clear}kvmtui: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201
-        return _USAGE_ERROR if command is None else command.wrong
+        return _CHECK_FAILED if name == _CHECK else _USAGE_ERROR
 
 
 def _are_terminals(*streams: TextIO | None) -> bool:
@@ -129,8 +137,8 @@ def parser_of_all() -> argparse.ArgumentParser:
     """Return one parser with all commands in it, for what is made of their definitions."""
     parser = _parser()
     commands = parser.add_subparsers(metavar="COMMAND")
-    for name, command in _COMMANDS.items():
-        own = command.parser()
+    for name, (make_parser, _) in _COMMANDS.items():
+        own = make_parser()
         what = own.description
         commands.add_parser(name, parents=[own], add_help=False, help=what, description=what, epilog=own.epilog)
     return parser
@@ -145,7 +153,7 @@ def _completions_parser() -> _Parser:
         "_kvmtui in a folder of its $fpath.",
         allow_abbrev=False,
     )
-    parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help="bash, zsh or fish")
+    parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
     return parser
 
 
@@ -379,6 +387,18 @@ def _libvirt(settings: Settings) -> "Backend":
     return LibvirtBackend()
 
 
+def _completions(given: argparse.Namespace) -> int:
+    from kvmtui.report.completions import completions
+
+    try:
+        print(completions(parser_of_all(), given.shell), flush=True)  # noqa: T201
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"standard output cannot be written: {error.strerror}") from error
+    return 0
+
+
 def _check(given: argparse.Namespace) -> int:
     settings = _settings(given)
     _start_log(settings.log)
@@ -430,29 +450,8 @@ def _balance(given: argparse.Namespace) -> int:
         engine.stop()
 
 
-def _completions(given: argparse.Namespace) -> int:
-    from kvmtui.report.completions import completions
-
-    try:
-        print(completions(parser_of_all(), given.shell), flush=True)  # noqa: T201
-    except BrokenPipeError:
-        return 1
-    except OSError as error:
-        raise ConfigError(f"standard output cannot be written: {error.strerror}") from error
-    return 0
-
-
-class _Command(NamedTuple):
-    """What the first argument can be."""
-
-    parser: Callable[[], _Parser]
-    run: Callable[[argparse.Namespace], int]
-    wrong: int = _USAGE_ERROR
-    """The exit code for wrong arguments."""
-
-
-_COMMANDS = {
-    "balance": _Command(_balance_parser, _balance),
-    "check": _Command(_check_parser, _check, _CHECK_FAILED),
-    "completions": _Command(_completions_parser, _completions),
+_COMMANDS: dict[str, tuple[Callable[[], _Parser], Callable[[argparse.Namespace], int]]] = {
+    "balance": (_balance_parser, _balance),
+    _CHECK: (_check_parser, _check),
+    "completions": (_completions_parser, _completions),
 }
