@@ -82,6 +82,65 @@ def test_pools_full_and_down(small_pool: Host) -> None:
     assert not found(look(host), "pool-down")
 
 
+@pytest.fixture
+def watched(small_pool: Host) -> Iterator[tuple[GuestSpec, Engine]]:
+    """A guest whose disk may grow beyond the small pool, and an engine that watches its host."""
+    host, spec = small_pool, GuestSpec("full1", disk=True)
+    xml = guest_xml(spec).replace(str(POOL_FOLDER), TMPFS).replace('period="2"', 'period="1"')
+    engine = Engine(LibvirtBackend(), [host.ro_uri], read_only=True, limits=Limits())
+    with connected(host) as connection:
+        connection.storagePoolLookupByName("small").createXML(volume_xml(spec.volume))
+        connection.defineXML(xml).create()
+        try:
+            engine.start()
+            engine.show_interest(VmKey(host.ro_uri, spec.uuid), ())
+            wait_ready(host, spec)
+            yield spec, engine
+        finally:
+            engine.stop()
+            remove(connection, spec.name)
+
+
+def test_a_guest_that_tells_no_memory_and_a_disk_that_is_full(
+    small_pool: Host, watched: tuple[GuestSpec, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, (spec, engine) = small_pool, watched
+    monkeypatch.setattr(findings_vms, "_BALLOON_LATE_S", 2.0)
+
+    def said(rule: str) -> set[tuple[str, Severity]]:
+        return {(each.vm_name, each.severity) for each in engine.health.everything() if each.rule == rule}
+
+    # Once is not enough to know how old its figures are.
+    assert [each.severity for each in found(look(host), "vm-balloon", Severity.FINE)] == [Severity.UNTOLD]
+    engine.health.look()
+    wait_until(lambda: said("vm-balloon") == {("", Severity.FINE)}, "the guest to tell its memory")
+    with connected(host) as connection:
+        console = connection.newStream(0)
+        connection.lookupByName(spec.name).openConsole(None, console, 0)
+        wait_until(lambda: f"{spec.name}:/#" in console_output(host, spec), "its prompt")
+        console.send(b"rmmod virtio_balloon\r")
+        wait_until(lambda: said("vm-balloon") == {(spec.name, Severity.NOTE)}, "it to be found that it does not")
+        console.send(b"insmod /modules/virtio_balloon.ko\r")
+        wait_until(lambda: said("vm-balloon") == {("", Severity.FINE)}, "the guest to tell its memory again")
+
+        checked = look(host)
+        assert not found(checked, "vm-ended")
+        assert [each.subject for each in found(checked, "pool-promised")] == ["pool small"]
+        console.send(b"dd if=/dev/zero of=/dev/vda bs=1M count=20\r")
+        paused = see(host, "vm-ended", len, "that it is paused")
+        assert [(each.vm_name, each.severity, each.evidence) for each in paused] == [
+            (spec.name, Severity.CRITICAL, "it is paused: I/O error")
+        ]
+        # QEMU says which disk it was, to those who listen.
+        engine.health.look()
+        wait_until(lambda: said("vm-disk-errors") == {(spec.name, Severity.WARNING)}, "the disk to be named")
+        host.inside("mount", "-o", "remount,size=64m", TMPFS)
+        host.virsh("resume", spec.name)
+        wait_until(lambda: "20+0 records out" in console_output(host, spec), "the guest to have written it all")
+        assert not found(look(host), "vm-ended")
+        console.abort()
+
+
 def test_a_network_that_is_down(lab: Lab) -> None:
     lab.h2.virsh("net-destroy", "default")
     try:
@@ -153,65 +212,6 @@ def test_a_qemu_that_stands_still_is_named_and_holds_nobody_up(lab: Lab, guest: 
     finally:
         os.kill(pid, signal.SIGCONT)
     see(lab.h1, "vm-silent", lambda told: not told, "nothing")
-
-
-@pytest.fixture
-def watched(small_pool: Host) -> Iterator[tuple[GuestSpec, Engine]]:
-    """A guest whose disk may grow beyond the small pool, and an engine that watches its host."""
-    host, spec = small_pool, GuestSpec("full1", disk=True)
-    xml = guest_xml(spec).replace(str(POOL_FOLDER), TMPFS).replace('period="2"', 'period="1"')
-    engine = Engine(LibvirtBackend(), [host.ro_uri], read_only=True, limits=Limits())
-    with connected(host) as connection:
-        connection.storagePoolLookupByName("small").createXML(volume_xml(spec.volume))
-        connection.defineXML(xml).create()
-        try:
-            engine.start()
-            engine.show_interest(VmKey(host.ro_uri, spec.uuid), ())
-            wait_ready(host, spec)
-            yield spec, engine
-        finally:
-            engine.stop()
-            remove(connection, spec.name)
-
-
-def test_a_guest_that_tells_no_memory_and_a_disk_that_is_full(
-    small_pool: Host, watched: tuple[GuestSpec, Engine], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    host, (spec, engine) = small_pool, watched
-    monkeypatch.setattr(findings_vms, "_BALLOON_LATE_S", 2.0)
-
-    def said(rule: str) -> set[tuple[str, Severity]]:
-        return {(each.vm_name, each.severity) for each in engine.health.everything() if each.rule == rule}
-
-    # Once is not enough to know how old its figures are.
-    assert [each.severity for each in found(look(host), "vm-balloon", Severity.FINE)] == [Severity.UNTOLD]
-    engine.health.look()
-    wait_until(lambda: said("vm-balloon") == {("", Severity.FINE)}, "the guest to tell its memory")
-    with connected(host) as connection:
-        console = connection.newStream(0)
-        connection.lookupByName(spec.name).openConsole(None, console, 0)
-        wait_until(lambda: f"{spec.name}:/#" in console_output(host, spec), "its prompt")
-        console.send(b"rmmod virtio_balloon\r")
-        wait_until(lambda: said("vm-balloon") == {(spec.name, Severity.NOTE)}, "it to be found that it does not")
-        console.send(b"insmod /modules/virtio_balloon.ko\r")
-        wait_until(lambda: said("vm-balloon") == {("", Severity.FINE)}, "the guest to tell its memory again")
-
-        checked = look(host)
-        assert not found(checked, "vm-ended")
-        assert [each.subject for each in found(checked, "pool-promised")] == ["pool small"]
-        console.send(b"dd if=/dev/zero of=/dev/vda bs=1M count=20\r")
-        paused = see(host, "vm-ended", len, "that it is paused")
-        assert [(each.vm_name, each.severity, each.evidence) for each in paused] == [
-            (spec.name, Severity.CRITICAL, "it is paused: I/O error")
-        ]
-        # QEMU says which disk it was, to those who listen.
-        engine.health.look()
-        wait_until(lambda: said("vm-disk-errors") == {(spec.name, Severity.WARNING)}, "the disk to be named")
-        host.inside("mount", "-o", "remount,size=64m", TMPFS)
-        host.virsh("resume", spec.name)
-        wait_until(lambda: "20+0 records out" in console_output(host, spec), "the guest to have written it all")
-        assert not found(look(host), "vm-ended")
-        console.abort()
 
 
 def test_a_vm_that_runs_twice(lab: Lab) -> None:
