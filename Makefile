@@ -112,6 +112,10 @@ soak: setup ## a storm of faults over the real program, and what must hold: make
 screenshots: setup ## take the pictures of the README anew
 	@$(PYTHON) -m tests.ui.screenshots
 
+.PHONY: man
+man: setup ## make the manual page, build/kvmtui.1; what pip and pipx install holds it
+	@$(PYTHON) -c 'import setup'
+
 .PHONY: format
 format: setup ## put the code into shape
 	.venv/bin/ruff check --fix

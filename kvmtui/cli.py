@@ -5,6 +5,7 @@ import gc
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,9 +42,11 @@ _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
 _DEMO_VMS = 12
-_BALANCE, _CHECK = "balance", "check"
+_CHECK = "check"
 _CHECK_FAILED = 3
 """What monitoring takes for unknown; 2 would be a critical host."""
+_INTERRUPTED, _NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+"""As shells number the end by a signal."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -66,22 +69,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Return the exit code of a run with these arguments."""
-    check = bool(arguments) and arguments[0] == _CHECK
+    name = arguments[0] if arguments else ""
     try:
-        if check:
-            return _check(_check_parser().parse_args(arguments[1:]))
-        if arguments and arguments[0] == _BALANCE:
-            return _balance(_balance_parser().parse_args(arguments[1:]))
+        if name in _COMMANDS:
+            make_parser, command = _COMMANDS[name]
+            return command(make_parser().parse_args(arguments[1:]))
         settings = _settings(_parser().parse_args(arguments))
         _start_log(settings.log)
         return _dashboard(settings)
     except _Leave as leave:
         return leave.code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _NOBODY_READS
     except ConfigError as error:
         # Over the line that said that kvmtui is starting.
         clear = _CLEAR_LINE if _are_terminals(sys.stderr) else ""
         print(f"{clear}kvmtui: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201
-        return _CHECK_FAILED if check else _USAGE_ERROR
+        return _CHECK_FAILED if name == _CHECK else _USAGE_ERROR
 
 
 def _are_terminals(*streams: TextIO | None) -> bool:
@@ -114,7 +120,7 @@ def _parser() -> _Parser:
         prog="kvmtui",
         description="Watch KVM hosts and act on their VMs from one terminal screen.",
         epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default. "
-        'Without a screen: "kvmtui check" and "kvmtui balance", each with --help.',
+        f"Commands, each with --help: {', '.join(_COMMANDS)}.",
         allow_abbrev=False,
     )
     _add_common(parser)
@@ -127,6 +133,30 @@ def _parser() -> _Parser:
     )
     parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
     parser.add_argument("--version", action="version", version=f"kvmtui {__version__}")
+    return parser
+
+
+def parser_of_all() -> argparse.ArgumentParser:
+    """Return one parser with all commands in it, for what is made of their definitions."""
+    parser = _parser()
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for name, (make_parser, _) in _COMMANDS.items():
+        own = make_parser()
+        what = own.description
+        commands.add_parser(name, parents=[own], add_help=False, help=what, description=what, epilog=own.epilog)
+    return parser
+
+
+def _completions_parser() -> _Parser:
+    parser = _Parser(
+        prog="kvmtui completions",
+        description="Print what lets a shell complete kvmtui's commands and options.",
+        epilog="Write it to a file, and again after an update: for bash "
+        "~/.local/share/bash-completion/completions/kvmtui, for fish ~/.config/fish/completions/kvmtui.fish, for zsh "
+        "_kvmtui in a folder of its $fpath.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
     return parser
 
 
@@ -371,6 +401,18 @@ def _libvirt(settings: Settings) -> "Backend":
     return LibvirtBackend()
 
 
+def _completions(given: argparse.Namespace) -> int:
+    from kvmtui.report.completions import completions
+
+    try:
+        print(completions(parser_of_all(), given.shell), flush=True)  # noqa: T201
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"standard output cannot be written: {error.strerror}") from error
+    return 0
+
+
 def _check(given: argparse.Namespace) -> int:
     settings = _settings(given)
     _start_log(settings.log)
@@ -420,3 +462,10 @@ def _balance(given: argparse.Namespace) -> int:
         return report_balance(engine, wanted)
     finally:
         engine.stop()
+
+
+_COMMANDS: dict[str, tuple[Callable[[], _Parser], Callable[[argparse.Namespace], int]]] = {
+    "balance": (_balance_parser, _balance),
+    _CHECK: (_check_parser, _check),
+    "completions": (_completions_parser, _completions),
+}

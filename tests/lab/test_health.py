@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 
 from kvmtui.engine.checkup import Checked, check_up
+from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.health_machine import read_machine
 from kvmtui.hypervisor.libvirt_backend import LibvirtBackend
+from kvmtui.model import findings_vms
 from kvmtui.model.findings import Finding, Limits, Severity
+from kvmtui.model.vm import VmKey
 from tests.lab.conftest import GuestFactory, TinyFactory, connected
-from tests.lab.guests import tiny_xml
+from tests.lab.guests import POOL_FOLDER, GuestSpec, guest_xml, tiny_xml, volume_xml
 from tests.lab.lab import Host, Lab, wait_until
-from tests.lab.population import remove
+from tests.lab.population import console_output, remove, wait_ready
 
 ROOT = Path(__file__).parents[2]
 TMPFS = "/run/kvmtui-small"
@@ -79,6 +82,65 @@ def test_pools_full_and_down(small_pool: Host) -> None:
     assert not found(look(host), "pool-down")
 
 
+@pytest.fixture
+def watched(small_pool: Host) -> Iterator[tuple[GuestSpec, Engine]]:
+    """A guest whose disk may grow beyond the small pool, and an engine that watches its host."""
+    host, spec = small_pool, GuestSpec("full1", disk=True)
+    xml = guest_xml(spec).replace(str(POOL_FOLDER), TMPFS).replace('period="2"', 'period="1"')
+    engine = Engine(LibvirtBackend(), [host.ro_uri], read_only=True, limits=Limits())
+    with connected(host) as connection:
+        connection.storagePoolLookupByName("small").createXML(volume_xml(spec.volume))
+        connection.defineXML(xml).create()
+        try:
+            engine.start()
+            engine.show_interest(VmKey(host.ro_uri, spec.uuid), ())
+            wait_ready(host, spec)
+            yield spec, engine
+        finally:
+            engine.stop()
+            remove(connection, spec.name)
+
+
+def test_a_guest_that_tells_no_memory_and_a_disk_that_is_full(
+    small_pool: Host, watched: tuple[GuestSpec, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, (spec, engine) = small_pool, watched
+    monkeypatch.setattr(findings_vms, "_BALLOON_LATE_S", 2.0)
+
+    def said(rule: str) -> set[tuple[str, Severity]]:
+        return {(each.vm_name, each.severity) for each in engine.health.everything() if each.rule == rule}
+
+    # Once is not enough to know how old its figures are.
+    assert [each.severity for each in found(look(host), "vm-balloon", Severity.FINE)] == [Severity.UNTOLD]
+    engine.health.look()
+    wait_until(lambda: said("vm-balloon") == {("", Severity.FINE)}, "the guest to tell its memory")
+    with connected(host) as connection:
+        console = connection.newStream(0)
+        connection.lookupByName(spec.name).openConsole(None, console, 0)
+        wait_until(lambda: f"{spec.name}:/#" in console_output(host, spec), "its prompt")
+        console.send(b"rmmod virtio_balloon\r")
+        wait_until(lambda: said("vm-balloon") == {(spec.name, Severity.NOTE)}, "it to be found that it does not")
+        console.send(b"insmod /modules/virtio_balloon.ko\r")
+        wait_until(lambda: said("vm-balloon") == {("", Severity.FINE)}, "the guest to tell its memory again")
+
+        checked = look(host)
+        assert not found(checked, "vm-ended")
+        assert [each.subject for each in found(checked, "pool-promised")] == ["pool small"]
+        console.send(b"dd if=/dev/zero of=/dev/vda bs=1M count=20\r")
+        paused = see(host, "vm-ended", len, "that it is paused")
+        assert [(each.vm_name, each.severity, each.evidence) for each in paused] == [
+            (spec.name, Severity.CRITICAL, "it is paused: I/O error")
+        ]
+        # QEMU says which disk it was, to those who listen.
+        engine.health.look()
+        wait_until(lambda: said("vm-disk-errors") == {(spec.name, Severity.WARNING)}, "the disk to be named")
+        host.inside("mount", "-o", "remount,size=64m", TMPFS)
+        host.virsh("resume", spec.name)
+        wait_until(lambda: "20+0 records out" in console_output(host, spec), "the guest to have written it all")
+        assert not found(look(host), "vm-ended")
+        console.abort()
+
+
 def test_a_network_that_is_down(lab: Lab) -> None:
     lab.h2.virsh("net-destroy", "default")
     try:
@@ -88,7 +150,7 @@ def test_a_network_that_is_down(lab: Lab) -> None:
     assert not found(look(lab.h2), "network-down")
 
 
-def test_what_befalls_a_vm(lab: Lab, tiny: TinyFactory) -> None:
+def test_what_befalls_a_vm(lab: Lab, tiny: TinyFactory, tmp_path: Path) -> None:
     (name,) = tiny(lab.h1, 1)
     host = lab.h1
     # A change that waits for a restart.
@@ -107,6 +169,32 @@ def test_what_befalls_a_vm(lab: Lab, tiny: TinyFactory) -> None:
     assert not found(checked, "vm-autostart")
     assert not found(checked, "vm-waiting")
     host.virsh("autostart", name, "--disable")
+    # Somebody has talked to QEMU behind libvirt's back.
+    assert not found(checked, "vm-tainted")
+    host.virsh("qemu-monitor-command", name, "--hmp", "info status")
+    assert [each.vm_name for each in found(look(host), "vm-tainted")] == [name]
+    host.virsh("managedsave", name)
+    assert [(each.vm_name, each.severity) for each in found(look(host), "vm-saved")] == [(name, Severity.NOTE)]
+    host.virsh("managedsave-remove", name)
+    # Nobody wants to go back to 2023.
+    snapshot = tmp_path / "snapshot.xml"
+    domain = host.virsh("dumpxml", name)
+    snapshot.write_text(
+        f"<domainsnapshot><name>old</name><state>shutoff</state><creationTime>1700000000</creationTime>{domain}"
+        "</domainsnapshot>"
+    )
+    host.virsh("snapshot-create", name, str(snapshot), "--redefine")
+    checked = look(host)
+    assert not found(checked, "vm-saved")
+    assert [each.vm_name for each in found(checked, "vm-snapshots")] == [name]
+    host.virsh("snapshot-delete", name, "old")
+    host.virsh("start", name, "--paused")
+    assert not found(look(host), "vm-snapshots")
+    os.kill(host.qemu_pid(name), signal.SIGKILL)
+    ended = see(host, "vm-ended", len, "that its QEMU has ended")
+    assert [(each.vm_name, each.evidence) for each in ended] == [(name, "it is shut off: crashed")]
+    host.virsh("start", name, "--paused")
+    assert not found(look(host), "vm-ended")
 
 
 def test_a_qemu_that_stands_still_is_named_and_holds_nobody_up(lab: Lab, guest: GuestFactory) -> None:

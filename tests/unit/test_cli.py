@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,6 @@ class Tty(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(autouse=True)
-def log_as_before() -> Iterator[None]:
-    """Take away what a run adds to the log."""
-    log = logging.getLogger("kvmtui")
-    before = log.propagate, log.level, [*log.handlers]
-    yield
-    for handler in {*log.handlers} - {*before[2]}:
-        log.removeHandler(handler)
-        handler.close()
-    log.propagate, log.level = before[:2]
 
 
 @pytest.fixture(autouse=True)
