@@ -32,7 +32,7 @@ class Sshd:
             f"Port {self._port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
             f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nPasswordAuthentication no\n"
             "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
-            # So bash reads no ~/.bashrc: what the user's shell does at a login, and holds when it is killed, is its own.
+            # So that bash reads no ~/.bashrc: what that starts may leave a lock when a session is killed.
             "SetEnv SHLVL=2\n"
         )
         # libvirt takes the first ssh in the path.
