@@ -102,6 +102,8 @@ class Flight:
     was_paused: bool = False
     paths: tuple[str, ...] = ()
     """The disks that are copied; of somebody else's, those that would be."""
+    diskless: bool = False
+    """Whether the VM has no disk that could be copied."""
     copies: bool = False
     """Whether disks were seen to be copied."""
     absent: Mapping[str, int] = field(default_factory=dict)
@@ -218,7 +220,7 @@ class Flight:
     def show(self, phase: Phase, message: str | None = None, **more: Any) -> None:
         """Bring what is shown up to date; what is not given stays."""
         text = self.view.message if message is None else clean(message, 500)
-        self.view = replace(self.view, phase=phase, message=text, **more)
+        self.view = replace(self.view, phase=phase, message=text, diskless=self.diskless, **more)
 
     def told_end(self) -> None:
         """Tell the audit how it ended, and again where that is corrected later."""
@@ -256,9 +258,10 @@ class Flight:
             raise HypervisorError("it is already being moved: w shows the move")
         if not self.begun:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
-        if request.options.disks is not DiskMove.SHARED and not self.paths:
-            disks = connection.config(request.key.uuid).disks
-            self.paths = tuple(disk.path for disk in disks if disk.writable and disk.path)
+        if not self.begun:
+            disks = [disk for disk in connection.config(request.key.uuid).disks if disk.writable]
+            self.diskless = not disks
+            self.paths = tuple(disk.path for disk in disks if disk.path and request.options.copies(disk.target))
             if request.options.disks is DiskMove.COPY:
                 self.absent = _absent(destination, self.paths)
         # In this order: whoever aborts sets the one and then looks at the other.

@@ -536,6 +536,30 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
         other.stop()
 
 
+def test_what_is_not_copied_is_none_of_the_moves_business(bench: Bench) -> None:
+    vm = bench.vm("db1")
+    first, second = (each for each in bench.engine.read_config(vm.key).result(10).disks if each.writable)
+    options = MigrationOptions(disks=DiskMove.COPY, copied_disks=(second.target,))
+    request = MigrationRequest(vm.key, vm.name, vm.id, H2, options)
+    flight = Flight(Migration(request, Phase.STARTING, 0.0), None, ProgressTracker(None))
+    connection = bench.demo.open(H1, read_only=False)
+    bench.demo.fail("migrate", HypervisorError("no luck"))
+    with pytest.raises(HypervisorError, match="no luck"):
+        flight.carry(connection, bench.engine._pollers[H2], peer_to_peer=True)
+    connection.close()
+    assert first.path
+    assert flight.paths == tuple(flight.absent) == (second.path,)
+    flight.show(Phase.STARTING)
+    assert not flight.view.diskless
+
+
+def test_a_vm_without_disks_is_known_as_that(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    bench.demo._world.hosts[H1].vms[vm.key.uuid].spec.disks = ()
+    key = ask(bench, "web1")
+    assert see(bench, key, ended).diskless
+
+
 def test_the_table_and_the_moves_say_one_share(bench: Bench) -> None:
     vm = bench.vm("db1")
     request = MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions(disks=DiskMove.COPY))
