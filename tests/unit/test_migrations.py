@@ -560,6 +560,19 @@ def test_a_vm_without_disks_is_known_as_that(bench: Bench) -> None:
     assert see(bench, key, ended).diskless
 
 
+def test_what_stands_still_sends_nothing_however_fast_qemu_says_it_was(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    request = MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions())
+    flight = Flight(Migration(request, Phase.RUNNING, 0.0), None, ProgressTracker(300))
+    job = Job("migration", total_bytes=100, remaining_bytes=15, bytes_per_s=7.0, iteration=1, sent_bytes=85)
+    rates = []
+    for now_s in (0.0, 5.0, 60.0):
+        flight.take(job, VmState.RUNNING, "", now_s, None)
+        assert flight.view.job is not None
+        rates.append(flight.view.job.bytes_per_s)
+    assert rates == [7.0, 7.0, 0.0]
+
+
 def test_the_table_and_the_moves_say_one_share(bench: Bench) -> None:
     vm = bench.vm("db1")
     request = MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions(disks=DiskMove.COPY))
