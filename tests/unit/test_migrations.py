@@ -15,6 +15,7 @@ from kvmtui.engine.migration_end import look_at_source
 from kvmtui.engine.migration_flight import Flight
 from kvmtui.hypervisor.demo.connection import DemoConnection
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
+from kvmtui.hypervisor.demo.verbs import abort
 from kvmtui.hypervisor.errors import HypervisorError, InvalidState
 from kvmtui.hypervisor.lanes import Call
 from kvmtui.hypervisor.protocol import Connection
@@ -327,6 +328,8 @@ def test_a_cut_link_is_named_and_only_an_abort_ends_it(bench: Bench) -> None:
     bench.demo.cut_migrations(H2)
     one = see(bench, key, lambda one: one.progress and one.progress.verdict is Verdict.STALLED)
     assert one.phase is Phase.RUNNING
+    assert one.job is not None
+    assert one.job.bytes_per_s == 0
     bench.engine.steer(key, Steer.ABORT)
     assert see(bench, key, ended).phase is Phase.CANCELLED
     assert state(bench, H1, key) is VmState.RUNNING
@@ -362,6 +365,42 @@ def test_a_change_that_fails_says_why_and_the_migration_goes_on(bench: Bench) ->
     bench.engine.steer(key, Steer.BANDWIDTH, 100)
     assert see(bench, key, lambda one: "no such luck" in one.message).phase is Phase.RUNNING
     assert see(bench, key, lambda one: not one.message).phase is Phase.RUNNING
+
+
+def test_while_both_hosts_are_asked_nothing_is_said_to_move_and_an_end_that_is_proven_is_said_at_once(
+    bench: Bench,
+) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, lambda one: one.job is not None and one.progress is not None)
+    # The source's daemon ends, and with it the move that it carries.
+    bench.demo.host_down(H1)
+    one = see(bench, key, lambda one: "source does not answer" in one.message)
+    assert (one.phase, one.job, one.progress) == (Phase.VERIFYING, None, None)
+    assert bench.engine.fleet.pending[key] == "verifying"
+    with bench.demo._world.transact() as at_s:
+        source = bench.demo._world.hosts[H1]
+        abort(bench.demo._world, source, source.vms[key.uuid], at_s, HypervisorError("the daemon ended"))
+    bench.demo.host_up(H1)
+    bench.tick_until(lambda: bench.engine.fleet.hosts[H1].link is Link.UP, "the link to be up")
+    up_at_s = bench.clock()
+    one = see(bench, key, ended)
+    assert (one.phase, one.repairs) == (Phase.FAILED, ())
+    assert "it stays at the source" in one.message
+    assert bench.clock() - up_at_s < 5
+    assert key not in bench.engine.fleet.pending
+
+
+def test_what_goes_on_without_us_is_called_moving_again(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H1)
+    see(bench, key, lambda one: one.phase is Phase.VERIFYING)
+    bench.demo.host_up(H1)
+    one = see(bench, key, lambda one: running(one) and one.job is not None and one.progress is not None)
+    assert one.message == "the hosts go on by themselves"
+    assert bench.engine.fleet.pending[key] == "migrating"
+    bench.engine.steer(key, Steer.BANDWIDTH, 0)
+    see(bench, key, lambda one: one.phase is Phase.DONE)
 
 
 def test_an_end_that_could_not_be_known_is_told_when_the_host_is_back(bench: Bench) -> None:
@@ -495,6 +534,43 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
         assert one.repairs == ()
     finally:
         other.stop()
+
+
+def test_what_is_not_copied_is_none_of_the_moves_business(bench: Bench) -> None:
+    vm = bench.vm("db1")
+    first, second = (each for each in bench.engine.read_config(vm.key).result(10).disks if each.writable)
+    options = MigrationOptions(disks=DiskMove.COPY, copied_disks=(second.target,))
+    request = MigrationRequest(vm.key, vm.name, vm.id, H2, options)
+    flight = Flight(Migration(request, Phase.STARTING, 0.0), None, ProgressTracker(None))
+    connection = bench.demo.open(H1, read_only=False)
+    bench.demo.fail("migrate", HypervisorError("no luck"))
+    with pytest.raises(HypervisorError, match="no luck"):
+        flight.carry(connection, bench.engine._pollers[H2], peer_to_peer=True)
+    connection.close()
+    assert first.path
+    assert flight.paths == tuple(flight.absent) == (second.path,)
+    flight.show(Phase.STARTING)
+    assert not flight.view.diskless
+
+
+def test_a_vm_without_disks_is_known_as_that(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    bench.demo._world.hosts[H1].vms[vm.key.uuid].spec.disks = ()
+    key = ask(bench, "web1")
+    assert see(bench, key, ended).diskless
+
+
+def test_what_stands_still_sends_nothing_however_fast_qemu_says_it_was(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    request = MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions())
+    flight = Flight(Migration(request, Phase.RUNNING, 0.0), None, ProgressTracker(300))
+    job = Job("migration", total_bytes=100, remaining_bytes=15, bytes_per_s=7.0, iteration=1, sent_bytes=85)
+    rates = []
+    for now_s in (0.0, 5.0, 60.0):
+        flight.take(job, VmState.RUNNING, "", now_s, None)
+        assert flight.view.job is not None
+        rates.append(flight.view.job.bytes_per_s)
+    assert rates == [7.0, 7.0, 0.0]
 
 
 def test_the_table_and_the_moves_say_one_share(bench: Bench) -> None:
