@@ -133,8 +133,7 @@ class ProgressTracker:
         # What is late counts, too.
         pace_s = (last_s - first_s) / (len(self._steps) - 1)
         until_s = last_s if now_s - last_s <= 2 * pace_s else now_s
-        # Two answers may be of the same moment.
-        return (last - first) / (until_s - first_s) if until_s > first_s else None
+        return (last - first) / (until_s - first_s)
 
     def _verdict(
         self, job: Job, now_s: float, remaining: int | None, sent: float | None, downtime_s: float
