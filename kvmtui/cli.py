@@ -474,7 +474,7 @@ def _export(given: argparse.Namespace) -> int:
     try:
         from kvmtui.report.export import report_export
     except ModuleNotFoundError as error:
-        if error.name != "prometheus_client":
+        if (error.name or "").partition(".")[0] != "prometheus_client":
             raise
         raise ConfigError("Prometheus' client library is missing: pip install 'kvmtui[export]'") from error
     gc.enable()
