@@ -77,6 +77,10 @@ def run(arguments: Sequence[str]) -> int:
         return _dashboard(settings)
     except _Leave as leave:
         return leave.code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _NOBODY_READS
     except ConfigError as error:
         # Over the line that said that kvmtui is starting.
         clear = _CLEAR_LINE if _are_terminals(sys.stderr) else ""
@@ -457,18 +461,15 @@ def _top(given: argparse.Namespace) -> int:
 
     gc.enable()
     wanted = TopSettings(settings.interval_s, given.looks, given.sort, given.filter, given.json, given.csv)
+    if sys.stdout is None:
+        raise ConfigError("there is no output to print to: it was closed before the start")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Whatever the terminal or the pipe can show.
         sys.stdout.reconfigure(errors="replace")
-    try:
-        return report_top(_engine(settings), wanted)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        return _NOBODY_READS
+    return report_top(_engine(settings), wanted)
 
 
-def _export(given: argparse.Namespace) -> int:
+def _export(given: argparse.Namespace) -> NoReturn:
     settings = replace(_settings(given), interval_s=given.interval or _EXPORT_INTERVAL_S)
     _start_log(settings.log)
     try:
@@ -478,11 +479,7 @@ def _export(given: argparse.Namespace) -> int:
             raise
         raise ConfigError("Prometheus' client library is missing: pip install 'kvmtui[export]'") from error
     gc.enable()
-    try:
-        report_export(_engine(settings), given.listen)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    return 0
+    report_export(_engine(settings), given.listen)
 
 
 _COMMANDS: dict[str, tuple[Callable[[], _Parser], Callable[[argparse.Namespace], int]]] = {

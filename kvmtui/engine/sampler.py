@@ -237,12 +237,12 @@ class HostSampler:
     @property
     def counters(self) -> Counters:
         """What rates are reckoned from; any thread may ask."""
-        light, silent = self._now, self.silent
+        light = self._now
         ids = dict(zip(light.uuid, light.id, strict=True))
         deep = {
             uuid: sample
             for uuid, sample in self._deep.samples().items()
-            if uuid not in silent and uuid in ids and sample.id in (None, ids[uuid])
+            if uuid in ids and sample.id in (None, ids[uuid])
         }
         return Counters(light, deep, self._node)
 

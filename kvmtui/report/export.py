@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client.exposition import make_wsgi_app
@@ -24,13 +24,14 @@ _PATIENCE_S = 30.0
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
-def report_export(engine: Engine, address: Address, err: TextIO | None = None) -> None:
+def report_export(engine: Engine, address: Address, err: TextIO | None = None) -> NoReturn:
     """Serve until interrupted; raises `ConfigError` where the address cannot be had."""
     server = serve(engine, address)
     engine.start()
-    where = Address(address.host, server.server_port)
+    where = Address(address.host or "*", server.server_port)
     print(f"kvmtui: metrics are at http://{where}/metrics", file=err or sys.stderr, flush=True)
-    threading.Event().wait()
+    while True:
+        threading.Event().wait()
 
 
 def serve(engine: Engine, address: Address) -> WSGIServer:

@@ -80,7 +80,7 @@ def _csv_cell(value: Any) -> Any:
 
 _HOST_TITLES = ("HOST", "LINK", "CPU", "MEMORY", "VMS", "")
 _HOST_LEFT = (0, 5)
-_VM_TITLES = ("NAME", "HOST", "STATE", "CPU", "READY", "MEMORY", "DISK-R", "DISK-W", "NET-IN", "NET-OUT", "UP")
+_VM_TITLES = ("NAME", "HOST", "STATE", "CPU", "READY", "MEMORY", "DISK-R", "W", "NET-IN", "OUT", "UP")
 _VM_LEFT = (0, 1, 2)
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -131,9 +132,14 @@ def test_a_host_that_does_not_answer_is_down_and_has_no_domains(bench: Bench) ->
 def test_a_silent_vm_is_named_and_its_deep_figures_go(bench: Bench) -> None:
     bench.look_deeply()
     uuid = bench.demo.uuid("web1")
-    bench.engine._pollers[H1].sampler.silent[uuid] = bench.clock.now_s
     bench.demo.hang_vm(H1, uuid)
     try:
+        who_hangs, who_asks = (bench.demo.open(H1, read_only=True) for _ in range(2))
+        threading.Thread(target=who_hangs.deep, args=([uuid],), daemon=True).start()
+        deadline_s = time.monotonic() + 30
+        while not who_asks.silent([uuid]):
+            assert time.monotonic() < deadline_s
+        bench.engine._pollers[H1].sampler.silent[uuid] = bench.clock.now_s
         bench.look()
         samples = bench.scrape()
     finally:

@@ -127,7 +127,7 @@ def test_csv_says_the_same_as_json(bench: Bench) -> None:
 def test_a_table_that_can_be_cut_into_words(bench: Bench) -> None:
     bench.demo.add_vm(H1, "宽\x1b[2J")
     bench.report(filter=parse_filter("state=running"), sort="name")
-    titles = ["NAME", "HOST", "STATE", "CPU", "READY", "MEMORY", "DISK-R", "DISK-W", "NET-IN", "NET-OUT", "UP"]
+    titles = ["NAME", "HOST", "STATE", "CPU", "READY", "MEMORY", "DISK-R", "W", "NET-IN", "OUT", "UP"]
     lines = bench.out.getvalue().splitlines()
     start = next(number for number, line in enumerate(lines) if line.split() == titles)
     web1 = next(line for line in lines[start:] if line.startswith("web1 ")).split()
