@@ -77,7 +77,7 @@ $(STAMP): pyproject.toml | packages
 	done; \
 	[ -n "$$python" ] || { echo "kvmtui needs Python 3.11 or newer with its venv module: install one." >&2; exit 2; }; \
 	[ -x $(PYTHON) ] || "$$python" -m venv .venv >&2; \
-	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[libvirt,dev]' >&2; \
+	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[libvirt,export,dev]' >&2; \
 	touch $@
 
 .PHONY: lab

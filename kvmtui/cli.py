@@ -42,6 +42,7 @@ _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
 _DEMO_VMS = 12
+_EXPORT_INTERVAL_S = 5.0
 _CHECK = "check"
 _CHECK_FAILED = 3
 """What monitoring takes for unknown; 2 would be a critical host."""
@@ -125,12 +126,7 @@ def _parser() -> _Parser:
     )
     _add_common(parser)
     parser.add_argument("--read-only", action="store_true", help="only look: connections that cannot change anything")
-    parser.add_argument(
-        "--interval",
-        metavar="S",
-        type=_checked(check_interval, float),
-        help=f"seconds between looks (default 1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f})",
-    )
+    _add_interval(parser, f"1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f}")
     parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
     parser.add_argument("--version", action="version", version=f"kvmtui {__version__}")
     return parser
@@ -214,6 +210,50 @@ def _check_parser() -> _Parser:
         help="end after S seconds, with what has answered by then (default 10)",
     )
     return parser
+
+
+def _top_parser() -> _Parser:
+    from kvmtui.report.arguments import add_top
+
+    parser = _Parser(
+        prog="kvmtui top",
+        description="Print the table of the dashboard, look after look, for people and scripts. Rates take two looks: "
+        "in the first they are not known. What is not known is -, null or empty, and never 0.",
+        epilog="Exit code: 0 done; 1 a host did not answer at the last look; 2 wrong arguments; as by the signal when "
+        "interrupted, or when nobody reads any more.",
+        allow_abbrev=False,
+    )
+    _add_common(parser)
+    _add_interval(parser, "1")
+    parser.set_defaults(read_only=True, low_bandwidth=False)
+    add_top(parser)
+    return parser
+
+
+def _export_parser() -> _Parser:
+    from kvmtui.report.arguments import add_export
+
+    parser = _Parser(
+        prog="kvmtui export",
+        description="Serve what hosts and VMs count and hold for Prometheus. Hosts are watched as on the dashboard: "
+        "a scrape asks none of them, and never waits for one.",
+        epilog="Exit code: 2 wrong arguments, or an address that cannot be had; else as by the signal that ends it.",
+        allow_abbrev=False,
+    )
+    _add_common(parser)
+    _add_interval(parser, f"{_EXPORT_INTERVAL_S:.0f}")
+    parser.set_defaults(read_only=True, low_bandwidth=False)
+    add_export(parser)
+    return parser
+
+
+def _add_interval(parser: _Parser, default: str) -> None:
+    parser.add_argument(
+        "--interval",
+        metavar="S",
+        type=_checked(check_interval, float),
+        help=f"seconds between looks (default {default})",
+    )
 
 
 def _add_common(parser: _Parser) -> None:
@@ -464,8 +504,38 @@ def _balance(given: argparse.Namespace) -> int:
         engine.stop()
 
 
+def _top(given: argparse.Namespace) -> int:
+    settings = _settings(given)
+    _start_log(settings.log)
+    from kvmtui.report.top import TopSettings, report_top
+
+    gc.enable()
+    wanted = TopSettings(settings.interval_s, given.looks, given.sort, given.filter, given.json, given.csv)
+    if sys.stdout is None:
+        raise ConfigError("there is no output to print to: it was closed before the start")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever the terminal or the pipe can show.
+        sys.stdout.reconfigure(errors="replace")
+    return report_top(_engine(settings), wanted)
+
+
+def _export(given: argparse.Namespace) -> NoReturn:
+    settings = replace(_settings(given), interval_s=given.interval or _EXPORT_INTERVAL_S)
+    _start_log(settings.log)
+    try:
+        from kvmtui.report.export import report_export
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "prometheus_client":
+            raise
+        raise ConfigError("Prometheus' client library is missing: pip install 'kvmtui[export]'") from error
+    gc.enable()
+    report_export(_engine(settings), given.listen)
+
+
 _COMMANDS: dict[str, tuple[Callable[[], _Parser], Callable[[argparse.Namespace], int]]] = {
     "balance": (_balance_parser, _balance),
     _CHECK: (_check_parser, _check),
     "completions": (_completions_parser, _completions),
+    "top": (_top_parser, _top),
+    "export": (_export_parser, _export),
 }

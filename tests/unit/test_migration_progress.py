@@ -102,10 +102,6 @@ def test_what_fits_into_the_downtime_converges_however_much_is_written() -> None
     assert {one.verdict for one in seen} == {Verdict.CONVERGING}
 
 
-def test_two_answers_of_one_moment_tell_no_rate() -> None:
-    assert [one.sent_per_s for one in follow([disks(100), disks(200)], step_s=0.0)] == [None, None]
-
-
 def test_what_stands_still_for_a_while_is_stalled() -> None:
     seen = follow([job(500, sent=7)] * 13)
     assert [one.verdict for one in seen] == [Verdict.EARLY] * 10 + [Verdict.STALLED] * 3
