@@ -648,7 +648,7 @@ def test_what_has_ended_is_looked_after_no_more(bench: Bench) -> None:
     assert [flight.view.phase for flight in aftermath.ended] == [Phase.DONE]
 
 
-def test_one_that_another_is_moving_already_is_refused_at_once(bench: Bench) -> None:
+def test_one_that_another_is_moving_already_is_refused(bench: Bench) -> None:
     key = ask(bench, "web1", SLOW)
     see(bench, key, running)
     other = Bench(clock=bench.clock)
@@ -656,11 +656,9 @@ def test_one_that_another_is_moving_already_is_refused_at_once(bench: Bench) -> 
     try:
         with patch.object(Adoption, "look"):
             other.engine.tick()
-            asked_at_s = bench.clock()
             ask(other, "web1")
             one = see(other, key, ended)
         assert (one.phase, one.message) == (Phase.FAILED, "it is already being moved: w shows the move")
-        assert bench.clock() - asked_at_s < 5
         see(other, key, lambda one: one.adopted)
     finally:
         other.engine.stop()
