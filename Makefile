@@ -14,6 +14,9 @@ LOAD ?= 0
 # How long `make soak` lasts; SEED repeats what it throws.
 MINUTES ?= 10
 
+# What `make test` runs at once: files, each by one process with a lab of its own.
+AT_ONCE ?= -n 3 --dist loadfile --no-loadscope-reorder
+
 PYTHON := .venv/bin/python
 STAMP := .venv/.kvmtui-installed
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PYTHONDONTWRITEBYTECODE=1)
@@ -74,7 +77,7 @@ $(STAMP): pyproject.toml | packages
 	done; \
 	[ -n "$$python" ] || { echo "kvmtui needs Python 3.11 or newer with its venv module: install one." >&2; exit 2; }; \
 	[ -x $(PYTHON) ] || "$$python" -m venv .venv >&2; \
-	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[libvirt,dev]' >&2; \
+	$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[libvirt,export,dev]' >&2; \
 	touch $@
 
 .PHONY: lab
@@ -95,7 +98,7 @@ test: setup ## lint, types, layers and all tests, as CI runs them
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(SUDO) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider)
+	$(SUDO) $(PYTHON) -m pytest $(AT_ONCE) $(if $(SUDO),-p no:cacheprovider)
 
 .PHONY: bench
 bench: setup ## measure, and fail where a budget is exceeded
@@ -108,6 +111,10 @@ soak: setup ## a storm of faults over the real program, and what must hold: make
 .PHONY: screenshots
 screenshots: setup ## take the pictures of the README anew
 	@$(PYTHON) -m tests.ui.screenshots
+
+.PHONY: man
+man: setup ## make the manual page, build/kvmtui.1; what pip and pipx install holds it
+	@$(PYTHON) -c 'import setup'
 
 .PHONY: format
 format: setup ## put the code into shape

@@ -16,7 +16,8 @@ def main() -> None:
         os.write(1, f"kvmtui {__version__}\n".encode())
         os._exit(0)
     # Importing Textual takes a quarter of a second, in which a slow link would show nothing at all.
-    if all(os.isatty(number) for number in (0, 1, 2)) and not {"-h", "--help", "--version", "balance"} & set(arguments):
+    screen = not arguments or (arguments[0].startswith("-") and not {"-h", "--help", "--version"} & set(arguments))
+    if screen and all(os.isatty(number) for number in (0, 1, 2)):
         os.write(2, f"\r{STARTING}\r".encode())
     # Next to nothing of what a start makes is garbage: the collector is turned on when the first picture is out.
     gc.disable()

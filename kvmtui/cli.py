@@ -5,6 +5,7 @@ import gc
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,9 +42,12 @@ _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
 _LOW_BANDWIDTH_INTERVAL_S = 5.0
 _DEMO_VMS = 12
-_BALANCE, _CHECK, _REPLAY = "balance", "check", "replay"
+_EXPORT_INTERVAL_S = 5.0
+_CHECK = "check"
 _CHECK_FAILED = 3
 """What monitoring takes for unknown; 2 would be a critical host."""
+_INTERRUPTED, _NOBODY_READS = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+"""As shells number the end by a signal."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -58,29 +62,33 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         except OSError:
             code = code or 1
     logging.shutdown()
+    for handler in logging.getLogger("kvmtui").handlers:
+        if isinstance(handler, _LogFile) and handler.failed:
+            print(f"kvmtui: the log is not complete: {handler.failed}", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Return the exit code of a run with these arguments."""
-    check = bool(arguments) and arguments[0] == _CHECK
+    name = arguments[0] if arguments else ""
     try:
-        if check:
-            return _check(_check_parser().parse_args(arguments[1:]))
-        if arguments and arguments[0] == _BALANCE:
-            return _balance(_balance_parser().parse_args(arguments[1:]))
-        if arguments and arguments[0] == _REPLAY:
-            return _replay(_replay_parser().parse_args(arguments[1:]))
+        if name in _COMMANDS:
+            make_parser, command = _COMMANDS[name]
+            return command(make_parser().parse_args(arguments[1:]))
         settings = _settings(_parser().parse_args(arguments))
         _start_log(settings.log)
         return _dashboard(settings)
     except _Leave as leave:
         return leave.code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        return _NOBODY_READS
     except ConfigError as error:
         # Over the line that said that kvmtui is starting.
         clear = _CLEAR_LINE if _are_terminals(sys.stderr) else ""
         print(f"{clear}kvmtui: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201
-        return _CHECK_FAILED if check else _USAGE_ERROR
+        return _CHECK_FAILED if name == _CHECK else _USAGE_ERROR
 
 
 def _are_terminals(*streams: TextIO | None) -> bool:
@@ -113,17 +121,12 @@ def _parser() -> _Parser:
         prog="kvmtui",
         description="Watch KVM hosts and act on their VMs from one terminal screen.",
         epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default. "
-        'Without a screen: "kvmtui check" and "kvmtui balance"; what was recorded: "kvmtui replay"; each with --help.',
+        f"Commands, each with --help: {', '.join(_COMMANDS)}.",
         allow_abbrev=False,
     )
     _add_common(parser)
     parser.add_argument("--read-only", action="store_true", help="only look: connections that cannot change anything")
-    parser.add_argument(
-        "--interval",
-        metavar="S",
-        type=_checked(check_interval, float),
-        help=f"seconds between looks (default 1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f})",
-    )
+    _add_interval(parser, f"1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f}")
     parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
     parser.add_argument(
         "--record", metavar="FILE", type=Path, help='record what is seen to FILE, for "kvmtui replay FILE"'
@@ -143,6 +146,30 @@ def _replay_parser() -> _Parser:
     parser.add_argument("--at", metavar="TIME", help='begin there: "03:12", or with its date "2026-03-14 03:12"')
     parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: draw no graphs")
     parser.add_argument("--log", metavar="FILE", type=Path, help="append what happens to FILE")
+    return parser
+
+
+def parser_of_all() -> argparse.ArgumentParser:
+    """Return one parser with all commands in it, for what is made of their definitions."""
+    parser = _parser()
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for name, (make_parser, _) in _COMMANDS.items():
+        own = make_parser()
+        what = own.description
+        commands.add_parser(name, parents=[own], add_help=False, help=what, description=what, epilog=own.epilog)
+    return parser
+
+
+def _completions_parser() -> _Parser:
+    parser = _Parser(
+        prog="kvmtui completions",
+        description="Print what lets a shell complete kvmtui's commands and options.",
+        epilog="Write it to a file, and again after an update: for bash "
+        "~/.local/share/bash-completion/completions/kvmtui, for fish ~/.config/fish/completions/kvmtui.fish, for zsh "
+        "_kvmtui in a folder of its $fpath.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
     return parser
 
 
@@ -200,6 +227,50 @@ def _check_parser() -> _Parser:
         help="end after S seconds, with what has answered by then (default 10)",
     )
     return parser
+
+
+def _top_parser() -> _Parser:
+    from kvmtui.report.arguments import add_top
+
+    parser = _Parser(
+        prog="kvmtui top",
+        description="Print the table of the dashboard, look after look, for people and scripts. Rates take two looks: "
+        "in the first they are not known. What is not known is -, null or empty, and never 0.",
+        epilog="Exit code: 0 done; 1 a host did not answer at the last look; 2 wrong arguments; as by the signal when "
+        "interrupted, or when nobody reads any more.",
+        allow_abbrev=False,
+    )
+    _add_common(parser)
+    _add_interval(parser, "1")
+    parser.set_defaults(read_only=True, low_bandwidth=False)
+    add_top(parser)
+    return parser
+
+
+def _export_parser() -> _Parser:
+    from kvmtui.report.arguments import add_export
+
+    parser = _Parser(
+        prog="kvmtui export",
+        description="Serve what hosts and VMs count and hold for Prometheus. Hosts are watched as on the dashboard: "
+        "a scrape asks none of them, and never waits for one.",
+        epilog="Exit code: 2 wrong arguments, or an address that cannot be had; else as by the signal that ends it.",
+        allow_abbrev=False,
+    )
+    _add_common(parser)
+    _add_interval(parser, f"{_EXPORT_INTERVAL_S:.0f}")
+    parser.set_defaults(read_only=True, low_bandwidth=False)
+    add_export(parser)
+    return parser
+
+
+def _add_interval(parser: _Parser, default: str) -> None:
+    parser.add_argument(
+        "--interval",
+        metavar="S",
+        type=_checked(check_interval, float),
+        help=f"seconds between looks (default {default})",
+    )
 
 
 def _add_common(parser: _Parser) -> None:
@@ -295,6 +366,17 @@ class _Discreet(logging.Formatter):
         return without_secrets(super().format(record))
 
 
+class _LogFile(logging.FileHandler):
+    """Keeps what was wrong with the file, where logging itself would print over the screen."""
+
+    failed = ""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Take note of the first failure, for the end."""
+        error = sys.exception()
+        self.failed = self.failed or str(getattr(error, "strerror", None) or error)
+
+
 def _start_log(file: Path | None) -> None:
     root = logging.getLogger("kvmtui")
     root.propagate = False
@@ -304,7 +386,7 @@ def _start_log(file: Path | None) -> None:
     try:
         # Created for its owner alone: it tells which VMs exist and what was done to them.
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        handler = logging.FileHandler(file, encoding="utf-8")
+        handler = _LogFile(file, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"the log {str(file)!r} cannot be written: {error.strerror}") from error
     handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -417,6 +499,18 @@ def _libvirt(settings: Settings) -> "Backend":
     return LibvirtBackend()
 
 
+def _completions(given: argparse.Namespace) -> int:
+    from kvmtui.report.completions import completions
+
+    try:
+        print(completions(parser_of_all(), given.shell), flush=True)  # noqa: T201
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"standard output cannot be written: {error.strerror}") from error
+    return 0
+
+
 def _check(given: argparse.Namespace) -> int:
     settings = _settings(given)
     _start_log(settings.log)
@@ -466,3 +560,41 @@ def _balance(given: argparse.Namespace) -> int:
         return report_balance(engine, wanted)
     finally:
         engine.stop()
+
+
+def _top(given: argparse.Namespace) -> int:
+    settings = _settings(given)
+    _start_log(settings.log)
+    from kvmtui.report.top import TopSettings, report_top
+
+    gc.enable()
+    wanted = TopSettings(settings.interval_s, given.looks, given.sort, given.filter, given.json, given.csv)
+    if sys.stdout is None:
+        raise ConfigError("there is no output to print to: it was closed before the start")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever the terminal or the pipe can show.
+        sys.stdout.reconfigure(errors="replace")
+    return report_top(_engine(settings), wanted)
+
+
+def _export(given: argparse.Namespace) -> NoReturn:
+    settings = replace(_settings(given), interval_s=given.interval or _EXPORT_INTERVAL_S)
+    _start_log(settings.log)
+    try:
+        from kvmtui.report.export import report_export
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "prometheus_client":
+            raise
+        raise ConfigError("Prometheus' client library is missing: pip install 'kvmtui[export]'") from error
+    gc.enable()
+    report_export(_engine(settings), given.listen)
+
+
+_COMMANDS: dict[str, tuple[Callable[[], _Parser], Callable[[argparse.Namespace], int]]] = {
+    "balance": (_balance_parser, _balance),
+    _CHECK: (_check_parser, _check),
+    "replay": (_replay_parser, _replay),
+    "completions": (_completions_parser, _completions),
+    "top": (_top_parser, _top),
+    "export": (_export_parser, _export),
+}

@@ -36,7 +36,9 @@ class Terminal:
             "PYTHONPATH": str(REPOSITORY),
             **variables,
         }
-        environment.pop("NO_COLOR", None)
+        # Textual would believe the last two more than the terminal.
+        for name in ("NO_COLOR", "COLUMNS", "LINES"):
+            environment.pop(name, None)
         self.received = 0
         self.process: Any = pexpect.spawn(
             sys.executable,

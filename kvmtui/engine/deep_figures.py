@@ -114,6 +114,12 @@ class DeepRuns:
         known = self._looked.get(uuid)
         return None if known is None or known.link != self._link else known.sample.taken_at_s
 
+    def samples(self) -> dict[str, DeepVm]:
+        """Return the samples that can still be stood behind, by uuid; any thread may ask."""
+        # What another thread changes is copied in one step.
+        looked, link = self._looked.copy(), self._link
+        return {uuid: each.sample for uuid, each in looked.items() if each.link == link and uuid not in self._lapsed}
+
     def _late(self, new: DeepVm) -> bool:
         known = self._looked.get(new.uuid)
         return known is not None and known.sample.taken_at_s >= new.taken_at_s

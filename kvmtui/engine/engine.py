@@ -14,7 +14,7 @@ from kvmtui.config import MAX_INTERVAL_S, MIN_INTERVAL_S, RecordSettings
 from kvmtui.engine.listeners import Listeners
 from kvmtui.engine.openers import console_opener, openers
 from kvmtui.engine.poller import HostPoller
-from kvmtui.engine.sampler import HostSampler
+from kvmtui.engine.sampler import Counters, HostSampler
 from kvmtui.engine.store import Store
 from kvmtui.engine.watch import Watch
 from kvmtui.engine.whereabouts import Movers
@@ -357,6 +357,10 @@ class Engine:
         return self._histories[key.host].read(
             key.uuid, metric, self.clock() if until_s is None else until_s, step_s, points
         )
+
+    def counters(self, host: str) -> Counters:
+        """Return what a host has counted; its VMs may be others by now than those of `fleet`."""
+        return self._pollers[host].sampler.counters
 
     def _ask(self, host: str, question: Callable[[Connection], T]) -> "Future[T]":
         # On the deep lane: a VM whose lock is held then delays only what needs it, and the poller replaces the lane.

@@ -107,6 +107,10 @@ class HealthWatch:
         for looked in self._looked.values():
             looked.due_at_s = float("-inf")
 
+    def looked_at(self, uri: str) -> bool:
+        """Tell whether a host was looked at; any thread may ask."""
+        return self._looked[uri].now is not None
+
     def silence(self, key: tuple[str, ...], seconds: float) -> None:
         """Do not count a finding for so long; 0: count it again. Any thread may say so."""
         with self._lock:

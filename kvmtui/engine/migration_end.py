@@ -3,10 +3,11 @@
 The rows are those of libvirt's own recovery: src/qemu/qemu_process.c, qemuProcessRecoverMigration*.
 """
 
+import contextlib
 from dataclasses import dataclass, replace
 
 from kvmtui.engine.job_probe import UNNAMED
-from kvmtui.hypervisor.errors import HypervisorError, JobCancelled, MigrationUnsafe, VmGone
+from kvmtui.hypervisor.errors import HypervisorError, InvalidState, JobCancelled, MigrationUnsafe, VmGone
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.hypervisor.samples import Identity
 from kvmtui.model.clean import clean
@@ -59,9 +60,12 @@ class Told:
 
 def look_at_source(connection: Connection, uuid: str) -> Told:
     """Return what the source knows of a VM, and of its migration; other jobs tell nothing of that."""
+    job = None
     try:
+        # In this order: a daemon that was just started tells of jobs only when it has put the VM in order.
+        with contextlib.suppress(InvalidState):
+            job = connection.job(uuid)
         identity = connection.identity(uuid)
-        job = connection.job(uuid) if identity.state.active else None
     except VmGone:
         return Told()
     return Told(identity, job if job is not None and job.operation in _MAY_BE_MIGRATION else None)
@@ -88,6 +92,8 @@ class Case:
     """Why its call failed."""
     certain: bool = True
     """Whether its call has returned with libvirt's own word, and not because the link broke or as somebody else's."""
+    seen: bool = False
+    """Whether libvirt was seen to be at it: while it is, there is a job at the source and a half at the destination."""
     settled: bool = False
     """Whether both hosts have had the time to tidy up."""
     persistent: bool | None = None
@@ -113,12 +119,15 @@ class Judgement:
     """As in `Migration`."""
 
 
-_ASK_AGAIN = Judgement(Phase.VERIFYING, "asking both hosts where it is")
+ASKING = "asking both hosts where it is"
+_ASK_AGAIN = Judgement(Phase.VERIFYING, ASKING)
 
 
 def judge(case: Case, source: Told, destination: Told) -> Judgement:
     """Return how the migration stands or ended."""
     judgement = _judge(case, source, destination)
+    if judgement is _ASK_AGAIN:
+        return replace(judgement, message=f"{ASKING}; source: {source}; destination: {destination}")
     alone = source.active != destination.active
     if case.request.options.offline:
         copied = not case.request.options.undefine_source
@@ -194,7 +203,9 @@ def _moved(case: Case, source: Told, there: Identity) -> Judgement:
 def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
     """The source has it, and the destination does not run it."""
     paused = here.state is VmState.PAUSED and not case.was_paused
-    if not case.settled and (not case.certain or case.error is None or (paused and here.reason in _ON_THE_WAY)):
+    # What was at it once and is no more will not begin again, whoever has lost the link.
+    over = case.seen if not case.certain else case.error is not None
+    if not case.settled and (not over or (paused and here.reason in _ON_THE_WAY)):
         return _ASK_AGAIN
     repairs, said = [], []
     if isinstance(case.error, MigrationUnsafe):
@@ -242,7 +253,7 @@ def _on_both(case: Case, source: Told, destination: Told) -> Judgement:
 
 
 def _nowhere(case: Case, source: Told, destination: Told) -> Judgement:
-    if not case.settled:
+    if not (case.settled or case.seen):
         return _ASK_AGAIN
     said = f"{case.error}; " if case.error is not None else ""
     words = f"it runs on neither host: source: {source}, destination: {destination}"

@@ -17,14 +17,14 @@ from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.clean import clean
 from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove
-from kvmtui.model.migration_progress import ProgressTracker, copies_disks
+from kvmtui.model.migration_progress import ProgressTracker, Verdict, copies_disks
 from kvmtui.model.vm import Job, VmState
 
 _log = logging.getLogger(__name__)
 _ANSWER_DEADLINE_S = 10.0
 _DISKS_DEADLINE_S = 10.0
 _TIDYING_S = 30.0
-"""How long both hosts may tell of it at once, or neither, before that is taken for the end."""
+"""How long what both hosts tell may not fit together before that is taken for the end."""
 _TIDYING_ADOPTED_S = 3.0
 """The same for somebody else's, whose job was seen to end."""
 _PATIENCE_S = 60.0
@@ -102,6 +102,8 @@ class Flight:
     was_paused: bool = False
     paths: tuple[str, ...] = ()
     """The disks that are copied; of somebody else's, those that would be."""
+    diskless: bool = False
+    """Whether the VM has no disk that could be copied."""
     copies: bool = False
     """Whether disks were seen to be copied."""
     absent: Mapping[str, int] = field(default_factory=dict)
@@ -110,6 +112,8 @@ class Flight:
     """Whether it goes on without a call of ours: the link broke, or it is somebody else's."""
     moved_bytes: bool = False
     """Whether any guest data was seen to move, after which no second way is tried."""
+    seen: bool = False
+    """Whether libvirt was seen to be at it, by its job or by the half that arrives."""
     begun: bool = False
     """Whether libvirt may have been told to begin; set by the call's thread."""
     aborting: bool = False
@@ -173,6 +177,7 @@ class Flight:
             self.view.request,
             self.error,
             certain=self.certain,
+            seen=self.seen,
             settled=settled,
             persistent=self.persistent,
             was_paused=self.was_paused,
@@ -191,6 +196,7 @@ class Flight:
 
     def take(self, job: Job, state: VmState | None, reason: str, now_s: float, message: str | None) -> None:
         """Take in the job's figures, and the VM's state at the source and why it is in it, where that is known."""
+        self.seen = True
         self.moved_bytes = self.moved_bytes or bool(job.bytes_per_s) or (job.iteration or 0) > 0
         self.copies = self.copies or bool(job.disk_total_bytes)
         self.broken = not self.recovering and reason == "post-copy failed"
@@ -199,7 +205,10 @@ class Flight:
         progress = self.tracker.take(job, now_s, post_copy=self.post_copy, downtime_s=downtime_s)
         if message is None and self.fades_at_s is not None and now_s >= self.fades_at_s:
             message, self.fades_at_s = "", None
-        if copies_disks(job) or job.bytes_per_s is None:
+        if progress.verdict is Verdict.STALLED:
+            # QEMU tells for ever how fast it was.
+            job = replace(job, bytes_per_s=0.0)
+        elif copies_disks(job) or job.bytes_per_s is None:
             job = replace(job, bytes_per_s=progress.sent_per_s)
         job = replace(job, done_fraction=progress.now)
         paused = state is VmState.PAUSED and not self.was_paused and not self.post_copy
@@ -211,7 +220,7 @@ class Flight:
     def show(self, phase: Phase, message: str | None = None, **more: Any) -> None:
         """Bring what is shown up to date; what is not given stays."""
         text = self.view.message if message is None else clean(message, 500)
-        self.view = replace(self.view, phase=phase, message=text, **more)
+        self.view = replace(self.view, phase=phase, message=text, diskless=self.diskless, **more)
 
     def told_end(self) -> None:
         """Tell the audit how it ended, and again where that is corrected later."""
@@ -249,9 +258,10 @@ class Flight:
             raise HypervisorError("it is already being moved: w shows the move")
         if not self.begun:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
-        if request.options.disks is not DiskMove.SHARED and not self.paths:
-            disks = connection.config(request.key.uuid).disks
-            self.paths = tuple(disk.path for disk in disks if disk.writable and disk.path)
+        if not self.begun:
+            disks = [disk for disk in connection.config(request.key.uuid).disks if disk.writable]
+            self.diskless = not disks
+            self.paths = tuple(disk.path for disk in disks if disk.path and request.options.copies(disk.target))
             if request.options.disks is DiskMove.COPY:
                 self.absent = _absent(destination, self.paths)
         # In this order: whoever aborts sets the one and then looks at the other.

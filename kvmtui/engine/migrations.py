@@ -11,7 +11,7 @@ from kvmtui.engine.adoption import Adoption, Found
 from kvmtui.engine.audit import Audit, Entry, chosen_options
 from kvmtui.engine.job_probe import JobProbe
 from kvmtui.engine.migration_aftermath import Aftermath
-from kvmtui.engine.migration_end import Judgement, Told
+from kvmtui.engine.migration_end import ASKING, Judgement, Told
 from kvmtui.engine.migration_flight import Flight
 from kvmtui.engine.migration_queue import next_to_start
 from kvmtui.engine.migration_steering import Errands, possible, steering_words, too_early, value_problem
@@ -103,7 +103,7 @@ class Migrations:
             _log.info("intent migrate %s (%s) from %s to %s", *who, request.destination)
             self._start_waiting()
             if flight.view.phase is Phase.QUEUED:
-                flight.pending = self._store.begin(request.key, "waiting to migrate")
+                self._call_it(flight, "waiting to migrate")
                 self._show(flight, Phase.QUEUED, "others have to arrive first")
 
     def steer(self, key: VmKey, what: Steer, value: int | None = None) -> None:
@@ -224,14 +224,21 @@ class Migrations:
 
     def _follow(self, flight: Flight) -> None:
         key, destination = flight.view.request.key, self._pollers[flight.view.request.destination]
-        before, flight.pending = flight.pending, self._store.begin(key, "migrating")
-        if before is not None:
-            self._store.end(before)
+        self._call_it(flight, "migrating")
         flight.probe = JobProbe(self._pollers[key.host], key.uuid, "migration", destination=destination)
+
+    def _call_it(self, flight: Flight, text: str) -> None:
+        """Have the row of the VM say this."""
+        before = flight.pending
+        if before is None or before.text != text:
+            flight.pending = self._store.begin(flight.view.request.key, text)
+            if before is not None:
+                self._store.end(before)
 
     def _launch(self, flight: Flight, message: str = "") -> None:
         request, peer_to_peer = flight.view.request, flight.view.peer_to_peer
         destination = self._pollers[request.destination]
+        self._call_it(flight, "migrating")
         self._start(flight, lambda connection: flight.carry(connection, destination, peer_to_peer=peer_to_peer))
         self._show(flight, Phase.STARTING, message)
 
@@ -281,6 +288,9 @@ class Migrations:
                 if tick and flight.abort_due:
                     flight.abort_due = False
                     self._send(flight, Steer.ABORT)
+                request = flight.view.request
+                half = self._store.fleet.vm(VmKey(request.destination, request.key.uuid))
+                flight.seen = flight.seen or (half is not None and half.state.active)
                 job = flight.probe.poll() if tick and flight.probe is not None else None
                 if job is not None:
                     self._take_job(flight, job)
@@ -336,10 +346,16 @@ class Migrations:
         now_s = self._clock()
         if flight.returned_at_s is None:
             flight.returned_at_s, flight.ask_at_s, flight.sides = now_s, now_s, None
+            self._call_it(flight, "verifying")
+            # What the figures were until then tells no more how it stands.
+            self._show(flight, Phase.VERIFYING, ASKING, job=None, progress=None)
+            if flight.probe is not None:
+                flight.probe.show(Job("migration"))
         answers = flight.ask(self._pollers, now_s, partial(self._call, flight))
         if answers is None:
             return
         source, destination = answers
+        flight.seen = flight.seen or (isinstance(destination, Told) and destination.active)
         judgement = flight.judge(source, destination, now_s - flight.returned_at_s)
         if judgement.phase is Phase.RUNNING and isinstance(source, Told):
             self._goes_on(flight, source, judgement.message)
@@ -352,6 +368,7 @@ class Migrations:
 
     def _goes_on(self, flight: Flight, source: Told, message: str) -> None:
         flight.adrift, flight.returned_at_s = True, None
+        self._call_it(flight, "migrating")
         if flight.probe is not None:
             flight.probe.over = False
         if source.job is not None:

@@ -4,7 +4,8 @@ Everything that comes every second is reckoned by column, for all VMs at once; N
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf, nan
 from operator import sub
 from typing import Any
@@ -28,8 +29,18 @@ _MEAN_S, _MEAN_STEP_S = 300.0, 10.0
 Column = Sequence[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a host has counted, as it was told last."""
+
+    light: LightColumns
+    deep: Mapping[str, DeepVm]
+    """By uuid, of those whose QEMU answers and that were looked at in the last minutes, over this connection."""
+    node: NodeSample | None
+
+
 class HostSampler:
-    """The samples of one host; used by its poller only, but for `jobs`."""
+    """The samples of one host; used by its poller only, but for `jobs` and `counters`."""
 
     def __init__(self, host: str, history: History) -> None:
         self._host = host
@@ -222,6 +233,18 @@ class HostSampler:
     def figures(self) -> HostFigures:
         """How the host itself fares."""
         return self._figures
+
+    @property
+    def counters(self) -> Counters:
+        """What rates are reckoned from; any thread may ask."""
+        light = self._now
+        ids = dict(zip(light.uuid, light.id, strict=True))
+        deep = {
+            uuid: sample
+            for uuid, sample in self._deep.samples().items()
+            if uuid in ids and sample.id in (None, ids[uuid])
+        }
+        return Counters(light, deep, self._node)
 
     @property
     def active(self) -> Sequence[str]:

@@ -41,6 +41,7 @@ def parameters(options: MigrationOptions) -> dict[str, Any]:
     found = {
         module.VIR_MIGRATE_PARAM_BANDWIDTH: options.bandwidth_mib_per_s,
         module.VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS: options.connections,
+        module.VIR_MIGRATE_PARAM_MIGRATE_DISKS: list(options.copied_disks) or None,
     }
     return {name: value for name, value in found.items() if value is not None}
 

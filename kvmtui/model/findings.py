@@ -114,7 +114,8 @@ def judge_host(basis: Basis, least: Severity = Severity.FINE) -> Iterator[Findin
             if found.severity >= least:
                 yield _finding((row.id, row.title), host, found)
         if not told and least is Severity.FINE:
-            yield _finding((row.id, row.title), host, Found(Severity.FINE, ""))
+            unseen = vm_rules.unseen(basis) if row.part == VMS else ()
+            yield _finding((row.id, row.title), host, next(iter(unseen), Found(Severity.FINE, "")))
 
 
 def _missing(row: Row, health: HostHealth | None) -> Found | None:

@@ -12,6 +12,7 @@ _BALLOON_LATE_S = 60.0
 _LOST_SHARE, _LOST_LEAST = 0.01, 100
 _SHOWN = 3
 _READY_CRITICAL = 4
+_OFF = -1
 BAD_ENDS = {
     "I/O error": (Severity.CRITICAL, "free or mend its storage, then: virsh resume"),
     "watchdog": (Severity.CRITICAL, "its guest hung and the watchdog stopped it: see its console, then virsh resume"),
@@ -111,22 +112,51 @@ def ready(basis: Basis) -> Rule:
 
 
 def balloon(basis: Basis) -> Rule:
-    """Whether a guest has stopped telling its memory."""
-    deep = basis.host.vms.deep
+    """Whether a guest does not tell its memory, or has stopped to."""
+    unasked, unseen = 0, 0
     for uuid, vm in _looked_at(basis):
-        period_s = vm.balloon_period_s
-        memory = deep[uuid].memory if uuid in deep else None
-        if not period_s or memory is None or memory.source is not MemorySource.BALLOON:
+        if not _executes(basis, uuid):
             continue
-        age_s = deep[uuid].taken_at_s - memory.taken_at_s
-        if age_s > max(_BALLOON_LATE_S, 3 * period_s) and _executes(basis, uuid):
+        if not vm.balloon_period_s:
+            unasked += 1
+            continue
+        deep = basis.host.vms.deep.get(uuid)
+        memory = None if deep is None else deep.memory
+        told = memory is not None and memory.source is MemorySource.BALLOON
+        since_s = memory.taken_at_s if memory is not None and told else _ran_at_s(basis, uuid)
+        if deep is None or since_s is None:
+            unseen += 1
+            continue
+        age_s = deep.taken_at_s - since_s
+        if age_s > max(_BALLOON_LATE_S, 3 * vm.balloon_period_s):
+            what = f"last told its memory {age_s:.0f} s ago" if told else f"has not told its memory for {age_s:.0f} s"
             yield Found(
                 Severity.NOTE,
-                f"its guest last told its memory {age_s:.0f} s ago; it should every {period_s} s",
+                f"its guest {what}; it should every {vm.balloon_period_s} s",
                 "is its balloon driver loaded, and its guest alive? See its console (c)",
                 uuid=uuid,
-                since_s=memory.taken_at_s,
+                since_s=since_s,
             )
+    reasons = []
+    if unseen:
+        reasons.append(f"it takes watching: how old the memory figures of {_guests(unseen)} are")
+    if unasked:
+        reasons.append(f"it is not asked of {_guests(unasked)} (virsh dommemstat VM --period 5 --live --config)")
+    if reasons:
+        yield untold("; ".join(reasons))
+
+
+def _guests(count: int) -> str:
+    return "one guest" if count == 1 else f"{count} guests"
+
+
+def _ran_at_s(basis: Basis, uuid: str) -> float | None:
+    """Return a time at which a VM was in this run already, as early as is known."""
+    vms, before = basis.host.vms, basis.before
+    at = vms.index[uuid]
+    if vms.started_at_s[at] is None and before is not None and uuid in before.vms:
+        return before.taken_at_s if before.vms[uuid].run == vms.ids[at] else None
+    return vms.started_at_s[at]
 
 
 def agent(basis: Basis) -> Rule:
@@ -144,10 +174,11 @@ def agent(basis: Basis) -> Rule:
 def emulated(basis: Basis) -> Rule:
     """Whether a VM is emulated although the host has KVM."""
     offer = basis.health.offer if basis.health is not None else None
-    if offer is None or not offer.kvm:
+    if offer is None or offer.kvm is None:
+        yield untold("whether the host has KVM is not told")
         return
     for uuid, vm in _looked_at(basis):
-        if vm.emulated:
+        if vm.emulated and offer.kvm:
             yield Found(
                 Severity.WARNING,
                 "it is emulated (TCG), and this host has KVM: it could be many times faster",
@@ -187,9 +218,12 @@ def waiting(basis: Basis) -> Rule:
 
 def snapshots(basis: Basis) -> Rule:
     """Whether snapshots are so old that nobody will want to go back."""
-    health, days = basis.health, basis.limits.snapshot_days
+    health, days, dateless = basis.health, basis.limits.snapshot_days, False
     for uuid, vm in _looked_at(basis):
-        if health is None or not vm.snapshots or vm.oldest_snapshot_at_s is None:
+        if health is None or not vm.snapshots:
+            continue
+        if vm.oldest_snapshot_at_s is None:
+            dateless = True
             continue
         age_s = health.wall_s - vm.oldest_snapshot_at_s
         if age_s >= days * _DAY_S:
@@ -201,10 +235,14 @@ def snapshots(basis: Basis) -> Rule:
                 uuid=uuid,
                 since_s=health.taken_at_s - age_s,
             )
+    if dateless:
+        yield untold("when some snapshots were made is not told")
 
 
 def disk_errors(basis: Basis) -> Rule:
-    """Whether a disk of a VM had I/O errors."""
+    """Whether a disk of a VM had I/O errors: QEMU tells of one only when it happens."""
+    if basis.before is None and not any(vm.disk_errors for _, vm in _looked_at(basis)):
+        yield untold("it takes watching")
     for uuid, vm in _looked_at(basis):
         for disk in vm.disk_errors:
             yield Found(
@@ -222,9 +260,13 @@ def packets(basis: Basis) -> Rule:
     if before is None:
         yield untold("it takes two looks")
         return
+    missing = False
     for uuid, vm in _looked_at(basis):
         old = before.vms.get(uuid)
-        if old is None or old.run != vm.run or None in (vm.packets, vm.lost_packets, old.packets, old.lost_packets):
+        if vm.run == _OFF or old is None or old.run != vm.run:
+            continue
+        if None in (vm.packets, vm.lost_packets, old.packets, old.lost_packets):
+            missing = True
             continue
         lost = (vm.lost_packets or 0) - (old.lost_packets or 0)
         whole = (vm.packets or 0) - (old.packets or 0) + lost
@@ -235,6 +277,15 @@ def packets(basis: Basis) -> Rule:
                 "virsh domifstat says on which side; more queues, or vhost, take more packets",
                 uuid=uuid,
             )
+    if missing:
+        yield untold("of some VMs no packets are told")
+
+
+def unseen(basis: Basis) -> Rule:
+    """Say how many VMs were not looked at, or not in the run that they are in."""
+    count = len(basis.host.vms) - sum(1 for _ in _looked_at(basis))
+    if count > 0:
+        yield untold(f"{count} of {len(basis.host.vms)} VMs were not looked at yet")
 
 
 def _looked_at(basis: Basis) -> Iterator[tuple[str, VmHealth]]:

@@ -89,6 +89,8 @@ class Migration:
     progress: Progress | None = None
     paused_at_s: float | None = None
     """Since when the guest was seen to stand still at the source, paused on the way; None: it was not."""
+    diskless: bool = False
+    """Whether the VM is known to have no disk that could be copied."""
     peer_to_peer: bool = True
     adopted: bool = False
     """Found under way when kvmtui started, or begun by somebody else: its options are not known."""

@@ -21,6 +21,8 @@ class MigrationOptions:
     """How a VM is moved; None: libvirt's own default."""
 
     disks: DiskMove = DiskMove.SHARED
+    copied_disks: tuple[str, ...] = ()
+    """Of those that would be copied only these, by their targets; empty: all."""
     peer_to_peer: bool | None = None
     """Whether the source's daemon carries it, or this client; None: the source's, and this client where that fails."""
     tls: bool = False
@@ -41,6 +43,10 @@ class MigrationOptions:
     """Move the definition of a VM that is off; no storage is copied."""
     unsafe: bool = False
     """Go on where libvirt cannot tell that the disks are safely shared (VIR_MIGRATE_UNSAFE)."""
+
+    def copies(self, target: str) -> bool:
+        """Return whether the disk of this target is copied if it can be written to."""
+        return self.disks is not DiskMove.SHARED and (not self.copied_disks or target in self.copied_disks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,8 @@ def virsh_flags(options: MigrationOptions, *, persistent: bool, peer_to_peer: bo
         "--postcopy" if options.post_copy else "",
         "--unsafe" if options.unsafe else "",
     ]
+    if options.disks is not DiskMove.SHARED and options.copied_disks:
+        flags += ["--migrate-disks", ",".join(options.copied_disks)]
     if options.connections is not None:
         flags += ["--parallel", "--parallel-connections", str(options.connections)]
     if options.bandwidth_mib_per_s is not None:

@@ -128,7 +128,7 @@ class ProgressTracker:
         while len(self._steps) > 2 and now_s - self._steps[1][0] > _STEPS_FOR_S:
             self._steps.popleft()
         (first_s, first), (last_s, last) = self._steps[0], self._steps[-1]
-        if last <= first:
+        if last <= first or last_s <= first_s:
             return None
         # What is late counts, too.
         pace_s = (last_s - first_s) / (len(self._steps) - 1)

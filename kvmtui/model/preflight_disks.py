@@ -27,7 +27,7 @@ _DROPS_CACHE = 4_000_000
 def visible(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding:
     """Whether the destination has the disks that are not copied."""
     copying = options.disks is not DiskMove.SHARED
-    stay = [disk for disk in needs.disks if not disk.removable and not (copying and disk.writable)]
+    stay = [disk for disk in needs.disks if not disk.removable and not (disk.writable and options.copies(disk.target))]
     if not stay:
         return Finding(Grade.PASS, "all are copied" if needs.disks and copying else "it has none to bring along")
     found = [_visible(disk, offers) for disk in stay]
@@ -59,7 +59,7 @@ def copies(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> 
     """Whether the destination can take the copies."""
     if options.disks is DiskMove.SHARED:
         return None
-    copied = [disk for disk in needs.disks if disk.writable]
+    copied = [disk for disk in needs.disks if disk.writable and options.copies(disk.target)]
     found = [_copied(disk, needs, offers, options.disks) for disk in copied]
     found += _room(copied, offers)
     return worst(found) or Finding(Grade.PASS, "it has no disk to copy")
@@ -172,9 +172,10 @@ def _room(copied: list[NeededDisk], offers: HostOffers) -> list[Finding]:
 def cache(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding | None:
     """Whether the hosts' page caches can make two truths of a shared disk."""
     version = needs.source.hypervisor_version
-    if options.disks is not DiskMove.SHARED or (version is not None and version >= _DROPS_CACHE):
+    if version is not None and version >= _DROPS_CACHE:
         return None
-    cached = [disk.target for disk in needs.disks if disk.writable and disk.cache not in ("none", "directsync")]
+    stay = [disk for disk in needs.disks if disk.writable and not options.copies(disk.target)]
+    cached = [disk.target for disk in stay if disk.cache not in ("none", "directsync")]
     if not cached:
         return None
     evidence = f"{listed(cached)}: cached by the host, and this QEMU may not drop what it has cached"

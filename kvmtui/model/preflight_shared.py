@@ -39,12 +39,20 @@ def default_disks(needs: GuestNeeds, offers: HostOffers) -> DiskMove:
     return DiskMove.COPY if stand & {Sharing.ABSENT, Sharing.TWO} else DiskMove.SHARED
 
 
+def private_disks(needs: GuestNeeds, offers: HostOffers) -> tuple[str, ...]:
+    """Return which disks are to be copied where some are, by their targets: those that are not known to be shared.
+
+    Empty: all of them.
+    """
+    stand = {disk.target: sharing(disk, needs, offers) for disk in needs.disks if disk.writable}
+    private = tuple(target for target, each in stand.items() if each is not Sharing.ONE)
+    return private if len(private) < len(stand) else ()
+
+
 def shared(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding | None:
     """Whether what both hosts have at one path is one and the same storage."""
-    if options.disks is not DiskMove.SHARED:
-        return None
-    found = [_shared(disk, needs, offers, options) for disk in needs.disks if disk.writable and disk.place]
-    return worst(found)
+    stay = [disk for disk in needs.disks if disk.writable and disk.place and not options.copies(disk.target)]
+    return worst([_shared(disk, needs, offers, options) for disk in stay])
 
 
 def _shared(disk: NeededDisk, needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding:

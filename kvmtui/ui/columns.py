@@ -1,12 +1,8 @@
 """The columns of the VM table as data, and which of them fit a width."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
-from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import ARRIVING, MemorySource, Vm, VmState
 from kvmtui.ui.format import UNKNOWN, Quantity, duration, part, percent, size
 from kvmtui.ui.glyphs import UNICODE, Glyphs
@@ -35,8 +31,6 @@ class Row:
     glyphs: Glyphs = UNICODE
 
 
-SortKeys = Callable[[HostVms, str], Sequence[Any]]
-"""Gives what the VMs of the host of that name are sorted by, in their order; None or NaN: not known."""
 Cell = Callable[[Row, int], list[Run]]
 
 
@@ -53,18 +47,8 @@ class Column:
     """Where there is no room, columns of the highest rank vanish first, all of one rank together."""
     cell: Cell
     """Gives the runs of a row; they are cut or padded to the width."""
-    sort_keys: SortKeys
-    descending: bool = True
-    """Whether the interesting end is the large one."""
     title_left: bool = False
     """Whether the title stands at the left although the figures are at the right: over the graph."""
-
-
-@lru_cache(maxsize=16384)
-def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a key that sorts web2 before web10, ignoring case."""
-    parts = re.split(r"([0-9]+)", text.casefold())
-    return tuple((0, int(item), item) if index % 2 else (1, 0, item) for index, item in enumerate(parts) if item)
 
 
 def quantity(value: Quantity, glyphs: Glyphs, tone: Tone = Tone.TEXT, unit_width: int = 1) -> list[Run]:
@@ -192,12 +176,11 @@ def _rate_column(
     width: int,
     rank: int,
     read: Callable[[Vm], float | None],
-    read_all: Callable[[HostVms], Sequence[float]],
 ) -> Column:
     def cell(row: Row, width: int) -> list[Run]:
         return quantity(size(read(row.vm)), row.glyphs)
 
-    return Column(id, title, width, True, rank, cell, lambda vms, host: read_all(vms))
+    return Column(id, title, width, True, rank, cell)
 
 
 def _up(row: Row, width: int) -> list[Run]:
@@ -207,35 +190,20 @@ def _up(row: Row, width: int) -> list[Run]:
     return quantity(duration(up_s), row.glyphs)
 
 
-def _starts(vms: HostVms, host: str) -> Sequence[float | None]:
-    """Return how long VMs are up, against an arbitrary time: the earliest start is the longest."""
-    return [
-        None if started_at_s is None or not state.active else -started_at_s
-        for started_at_s, state in zip(vms.started_at_s, vms.states, strict=True)
-    ]
-
-
 COLUMNS: tuple[Column, ...] = (
-    Column("name", "NAME", 11, False, 0, _name, lambda vms, host: [*map(natural, vms.names)], False),
-    Column("host", "HOST", 4, False, 4, _host, lambda vms, host: [natural(host)] * len(vms), False),
-    Column("state", "STATE", 11, False, 1, _state, lambda vms, host: vms.states, False),
-    Column("cpu", "CPU", 15, True, 2, _cpu, lambda vms, host: vms.cpu_cores, title_left=True),
-    Column("ready", "READY", 6, True, 6, _ready, lambda vms, host: vms.deep_column("ready_fraction")),
-    Column("memory", "MEMORY", 13, True, 3, _memory, lambda vms, host: vms.memory_used_column()),
-    _rate_column(
-        *("disk_r", "DISK R", 6, 7),
-        lambda vm: vm.disk_read_bytes_per_s,
-        lambda vms: vms.deep_column("disk_read_bytes_per_s"),
-    ),
-    _rate_column(
-        *("disk_w", "W", 5, 7),
-        lambda vm: vm.disk_write_bytes_per_s,
-        lambda vms: vms.deep_column("disk_write_bytes_per_s"),
-    ),
-    _rate_column("net_in", "NET IN", 6, 5, lambda vm: vm.net_in_bytes_per_s, lambda vms: vms.net_in_bytes_per_s),
-    _rate_column("net_out", "OUT", 5, 5, lambda vm: vm.net_out_bytes_per_s, lambda vms: vms.net_out_bytes_per_s),
-    Column("up", "UP", 6, True, 8, _up, _starts),
+    Column("name", "NAME", 11, False, 0, _name),
+    Column("host", "HOST", 4, False, 4, _host),
+    Column("state", "STATE", 11, False, 1, _state),
+    Column("cpu", "CPU", 15, True, 2, _cpu, title_left=True),
+    Column("ready", "READY", 6, True, 6, _ready),
+    Column("memory", "MEMORY", 13, True, 3, _memory),
+    _rate_column("disk_r", "DISK R", 6, 7, lambda vm: vm.disk_read_bytes_per_s),
+    _rate_column("disk_w", "W", 5, 7, lambda vm: vm.disk_write_bytes_per_s),
+    _rate_column("net_in", "NET IN", 6, 5, lambda vm: vm.net_in_bytes_per_s),
+    _rate_column("net_out", "OUT", 5, 5, lambda vm: vm.net_out_bytes_per_s),
+    Column("up", "UP", 6, True, 8, _up),
 )
+"""What each is sorted by is in `kvmtui.model.order`, by its id."""
 
 _GROWTH = (("name", 16), ("state", 14), ("name", 24), ("cpu", 23), ("state", 20), ("name", 30), ("cpu", 37))
 """Who gets the room that is left over, step by step: the width a column grows to."""

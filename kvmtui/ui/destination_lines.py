@@ -39,13 +39,14 @@ def option_lines(
 ) -> list[Content]:
     """Return the options with their keys, why one cannot be changed, and what one needs at the host of that name.
 
-    `disks` says what becomes of the disks where the options alone do not: of VMs of several kinds, or without any.
+    `disks` says what becomes of the disks where the option alone does not: of VMs of several kinds, without disks,
+    or with some that are shared.
     """
     lines = []
     for choice in shown(actives):
         words = choice.words(options)
-        if choice.field == "disks" and disks not in ("", disks_words(options.disks)):
-            words = disks
+        if choice.field == "disks" and (options.copied_disks or disks != disks_words(options)):
+            words = disks or words
         by_itself = choice.value(options) == choice.value(MigrationOptions())
         line = Content.assemble(
             (f"{choice.key}  ", "bold $text-primary"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kvmtui.model.clean import clean
 from kvmtui.model.migration_options import Conflict, DiskMove, MigrationOptions, conflicts
 
 Value = DiskMove | bool | int | None
@@ -153,9 +154,12 @@ _DISKS = {
 }
 
 
-def disks_words(disks: DiskMove | None) -> str:
+def disks_words(options: MigrationOptions | None) -> str:
     """Return what becomes of a VM's disks; None: it has none."""
-    return "no disks" if disks is None else _DISKS[disks]
+    if options is None:
+        return "no disks"
+    some = " and ".join(clean(target) for target in options.copied_disks)
+    return f"{_DISKS[options.disks].replace('disks', some)}, others shared" if some else _DISKS[options.disks]
 
 
 def off_words(names: Sequence[str], *, alone: bool = False) -> str:
@@ -170,7 +174,7 @@ def off_words(names: Sequence[str], *, alone: bool = False) -> str:
 
 def in_a_line(options: MigrationOptions, first: str = "") -> str:
     """Return the options in a few words: the disks, or what is to be said first, and what is not as it is by itself."""
-    words = [first or (off_words((), alone=True) if options.offline else disks_words(options.disks))]
+    words = [first or (off_words((), alone=True) if options.offline else disks_words(options))]
     words += ["" if options.peer_to_peer is None else "peer to peer" if options.peer_to_peer else "managed"]
     words += ["TLS" if options.tls else "", "auto-converge" if options.auto_converge else ""]
     words += ["post-copy" if options.post_copy else ""]

@@ -23,6 +23,8 @@ class Look:
     """Returns all checks of a move with these options, worst first, from what the hosts told."""
     disks: DiskMove = DiskMove.SHARED
     """The sound way for its disks."""
+    private_disks: tuple[str, ...] = ()
+    """Which of them are to be copied where some are, by their targets; empty: all."""
     diskless: bool = False
     """Whether it has no disks that could be copied or shared."""
     problem: str = ""

@@ -32,6 +32,8 @@ class Sshd:
             f"Port {self._port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
             f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nPasswordAuthentication no\n"
             "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
+            # So that bash reads no ~/.bashrc: what that starts may leave a lock when a session is killed.
+            "SetEnv SHLVL=2\n"
         )
         # libvirt takes the first ssh in the path.
         (folder / "bin").mkdir()

@@ -93,22 +93,6 @@ def test_console(lab: Lab, guest: GuestFactory, terminal: Terminal) -> None:
     terminal.wait(lambda: "console of" not in terminal.screen, "no console")
 
 
-def test_migration_there_and_back(lab: Lab, guest: GuestFactory, terminal: Terminal) -> None:
-    web = guest(lab.h1, "web1")
-    terminal.see("web1", "h1", "running")
-    select(terminal, web)
-    for source, destination in ((lab.h1, lab.h2), (lab.h2, lab.h1)):
-        terminal.see("▸", "web1", source.name, "running")
-        terminal.press("m")
-        terminal.see(f"Move web1 on {source.name} to")
-        terminal.see("can take it")
-        terminal.press("\r")
-        terminal.see(f"migrate web1 on {source.name} to {destination.name}: moved", seconds=90)
-        terminal.see("▸", "web1", destination.name, "running")
-        assert state(destination, web) == "running"
-        assert web.name not in source.virsh("list", "--all", "--name").split()
-
-
 def test_figures_agree_with_virsh(lab: Lab, guest: GuestFactory, terminal: Terminal) -> None:
     web = guest(lab.h1, "web1", memory_mib=144)
     terminal.see("web1", "h1", "running", "of 144 M")

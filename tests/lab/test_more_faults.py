@@ -101,6 +101,7 @@ def test_what_somebody_else_did_meanwhile_is_not_done_again(lab: Lab, guest: Gue
         # What it was asked for on this screen has happened.
         terminal.press("y")
         terminal.see("force off web1 on h1", "shut off now")
+        terminal.see("▸", "web1", "shut off")
         # In another run it is not the VM that was meant.
         terminal.press("s")
         terminal.see("▸", "web1", "running")

@@ -63,6 +63,7 @@ async def test_of_a_move_that_is_not_known_here_no_half_goes_on_but_one_that_was
             other.tick()
             with patch.object(Adoption, "look"):
                 await _arriving(stage, other)
+                await stage.see("kvmtui", "12 VMs · 9 running")
                 await stage.press("p")
                 assert "it is on its way, and h1 has the other half: w shows the moves" in stage.status
                 await stage.press("K")

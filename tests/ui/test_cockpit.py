@@ -8,6 +8,7 @@ from textual.widgets import Input
 
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
+from kvmtui.model.migration_options import DiskMove
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.cockpit import CockpitScreen
@@ -55,6 +56,25 @@ async def test_all_moves_with_the_selected_one_in_detail() -> None:
         assert stage.line("▸", "db2", "waiting its turn")
         assert stage.line("X abort")
         assert not stage.line("d downtime")
+
+
+async def test_the_heading_says_of_its_disks_what_is_so_and_once_how_it_goes() -> None:
+    async with dashboard(size=(120, 24)) as stage:
+        move = running("web1", 0.0, peer_to_peer=False)
+        managed = replace(move.request.options, peer_to_peer=False)
+        for options, diskless, says in (
+            (managed, False, "managed by kvmtui  ·  disks shared  ·  auto-converge"),
+            (managed, True, "managed by kvmtui  ·  no disks to copy  ·  auto-converge"),
+            (
+                replace(managed, disks=DiskMove.COPY, copied_disks=("vdb",)),
+                False,
+                "managed by kvmtui  ·  vdb copied, others shared  ·  auto-converge",
+            ),
+        ):
+            stage.engine.play(replace(move, request=replace(move.request, options=options), diskless=diskless))
+            if not stage.count(CockpitScreen):
+                await stage.press("w")
+            await stage.see("web1", "h1 → h2", says)
 
 
 async def test_where_there_is_room_the_moves_above_the_cursor_are_seen() -> None:

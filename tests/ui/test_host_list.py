@@ -102,6 +102,17 @@ async def test_notes(changes: dict[str, Any], says: str) -> None:
     assert says in (await drawn(make_fleet(make_host("h1", **changes))))[1]
 
 
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_host_that_is_read_only_among_others(width: int) -> None:
+    closed = make_host("h1", read_only=True)
+    mixed = await drawn(make_fleet(closed, make_host("h2")), width)
+    assert mixed[1].rstrip().endswith("read-only") is (width == 120)
+    assert "41 % of 16" in mixed[1]
+    assert "read-only" not in mixed[2]
+    # Where all are, the title says it.
+    assert "read-only" not in (await drawn(make_fleet(closed), width))[1]
+
+
 async def test_stale_figures_are_dimmed() -> None:
     app = HostsApp(make_fleet(make_host("h1")))
     async with app.run_test(size=(120, 12)) as pilot:

@@ -1,9 +1,11 @@
 """Terminals of every size: nothing breaks, and no question can be answered that cannot be read."""
 
 import pytest
+from textual.screen import Screen
 
 from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.destination import DestinationScreen
+from kvmtui.ui.screens.plan import PlanScreen
 from kvmtui.ui.screens.too_small import LEAST, TooSmallScreen
 from tests.ui.stage import Stage, dashboard
 
@@ -73,13 +75,14 @@ async def test_a_question_is_covered_while_the_terminal_is_too_small() -> None:
         await stage.until(lambda: stage.engine.submitted == ["force_off web1"])
 
 
-async def test_what_needs_more_room_says_how_much_and_can_be_left() -> None:
+@pytest.mark.parametrize(("key", "screen"), [("m", DestinationScreen), ("B", PlanScreen)])
+async def test_what_needs_more_room_says_how_much_and_can_be_left(key: str, screen: type[Screen[None]]) -> None:
     async with dashboard(size=(50, 14)) as stage:
         await stage.put_cursor_on("web1")
-        await stage.press("m")
+        await stage.press(key)
         await stage.until(lambda: "50x14 is too small: this needs 60x20" in flat(stage))
         await stage.press("enter")
-        assert stage.count(DestinationScreen) == 1
+        assert stage.count(screen) == 1
         await stage.press("escape")
         await stage.until(lambda: stage.app.screen is stage.main)
         assert stage.engine.submitted == []

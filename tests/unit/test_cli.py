@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,6 @@ class Tty(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(autouse=True)
-def log_as_before() -> Iterator[None]:
-    """Take away what a run adds to the log."""
-    log = logging.getLogger("kvmtui")
-    before = log.propagate, log.level, [*log.handlers]
-    yield
-    for handler in {*log.handlers} - {*before[2]}:
-        log.removeHandler(handler)
-        handler.close()
-    log.propagate, log.level = before[:2]
 
 
 @pytest.fixture(autouse=True)
@@ -261,6 +248,22 @@ def test_the_log_is_its_owners_alone(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(["--demo", "--log", str(file)]) == 2
     assert "needs a terminal" in capsys.readouterr().err
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_on_a_full_disk_is_said_once_and_at_the_end() -> None:
+    code = """
+import logging
+from kvmtui import cli
+def dashboard(_):
+    for _ in range(3):
+        logging.getLogger("kvmtui.x").error("this does not fit")
+    return 0
+cli._dashboard = dashboard
+cli.main(["--demo", "--log", "/dev/full"])
+"""
+    ended = _python(code)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert ended.stderr == "kvmtui: the log is not complete: No space left on device\n"
 
 
 def _python(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -45,10 +45,13 @@ class Bench:
     def tick_until(self, condition: Callable[[], object], what: str) -> None:
         """Let seconds pass until something is so."""
         deadline = time.monotonic() + 20
+        passed = threading.Event()
         while not condition():
             assert time.monotonic() < deadline, what
             self.clock.advance(1)
             self.engine.tick()
+            # The lanes' threads have their turn before the next second.
+            passed.wait(0.002)
 
     def wait_until(self, condition: Callable[[], object], what: str) -> None:
         """Wait for a lane's thread, without any time passing on the hosts."""

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from kvmtui.hypervisor.sampling import state_of
 from kvmtui.model.findings import RULES, Finding, Limits, Severity, judge, summary
+from kvmtui.model.findings_vms import BAD_ENDS
 from kvmtui.model.health import (
     HostHealth,
     HostOffer,
@@ -160,6 +162,22 @@ def test_the_machine(changes: dict[str, Any], rule: str, severity: Severity, evi
         assert found[0].advice
 
 
+def test_what_is_only_told_of_a_machine() -> None:
+    found = said(a_look())
+    rules = ("nested", "secure-guests", "ksm")
+    assert [found[rule][0].evidence for rule in rules] == ["on", "off", "off"]
+    machine, offer = replace(MACHINE, nested=False, secure_guests=True), replace(OFFER, ksm_running=True)
+    found = said(a_look(machine=machine, offer=replace(offer, ksm_saved_bytes=GIB)))
+    assert [found[rule][0].evidence for rule in ("nested", "secure-guests", "ksm")] == [
+        "off",
+        "SEV",
+        "on, saves 1.0 GiB",
+    ]
+    # It is named where it would help.
+    host = a_host(make_vm("web1", memory_allocated_bytes=160 * GIB))
+    assert "KSM, which could save some, is off" in said(a_look(), host)["memory"][0].evidence
+
+
 LOOKS: list[tuple[dict[str, Any], str, Severity, str]] = [
     ({"offer": replace(OFFER, kvm=False)}, "kvm", WARNING, "can only emulate"),
     ({"offer": replace(OFFER, huge_pages=(HugePages(2048, 512, 0),))}, "huge-pages", NOTE, "all 512 pages"),
@@ -210,6 +228,16 @@ def test_what_is_sampled(host: Host, rule: str, severity: Severity, evidence: st
     assert evidence in found[0].evidence
 
 
+def test_every_end_that_nobody_asked_for_is_one_that_libvirt_tells() -> None:
+    states = {state_of(state, reason) for state in range(8) for reason in range(20)}
+    for reason, (severity, advice) in BAD_ENDS.items():
+        of = [state for state, told in states if told == reason]
+        assert of, reason
+        found = said(a_look(), a_host(make_vm("web1", state=of[0], reason=reason)))["vm-ended"]
+        assert [(each.severity, each.advice) for each in found] == [(severity, advice)]
+        assert reason in found[0].evidence
+
+
 VMS: list[tuple[dict[str, Any], str, Severity, str]] = [
     ({"agent": False}, "vm-agent", NOTE, "no agent"),
     ({"emulated": True}, "vm-emulated", WARNING, "TCG"),
@@ -238,15 +266,60 @@ def test_vms(changes: dict[str, Any], rule: str, severity: Severity, evidence: s
 def test_a_look_at_a_run_that_is_over_says_nothing_of_the_next() -> None:
     look = a_look(vms={"web1": replace(VM, agent=False, process="is stopped", run=7)})
     found = said(look)
-    assert found["vm-agent"][0].severity is Severity.FINE
-    assert found["vm-silent"][0].severity is Severity.FINE
+    for rule in ("vm-agent", "vm-silent"):
+        assert [(each.severity, each.vm) for each in found[rule]] == [(UNTOLD, None)]
+        assert found[rule][0].evidence == "1 of 1 VMs were not looked at yet"
 
 
-def test_a_guest_that_stopped_telling_its_memory() -> None:
-    old = Memory(GIB, MemorySource.BALLOON, NOW_S - 200)
-    found = said(a_look(), a_host(make_vm("web1", memory=old)))["vm-balloon"]
-    assert (found[0].severity, found[0].since_s) == (NOTE, NOW_S - 200)
-    assert "199 s ago; it should every 5 s" in found[0].evidence
+RSS = Memory(GIB, MemorySource.RSS, NOW_S - 1)
+GUESTS: list[tuple[dict[str, Any], HostHealth | None, Severity, str]] = [
+    (
+        {"memory": Memory(GIB, MemorySource.BALLOON, NOW_S - 200)},
+        None,
+        NOTE,
+        "last told its memory 199 s ago",
+    ),
+    ({"memory": Memory(GIB, MemorySource.BALLOON, NOW_S - 30)}, None, Severity.FINE, ""),
+    # It has never told anything: no driver, or it is just starting.
+    (
+        {"memory": RSS, "started_at_s": NOW_S - 101},
+        None,
+        NOTE,
+        "not told its memory for 100 s; it should every 5 s",
+    ),
+    ({"memory": None, "started_at_s": NOW_S - 101}, None, NOTE, "for 100 s"),
+    ({"memory": RSS, "started_at_s": NOW_S - 30}, None, Severity.FINE, ""),
+    # Of another machine it is not told when a QEMU started.
+    ({"memory": RSS, "started_at_s": None}, None, UNTOLD, "it takes watching"),
+    ({"memory": RSS, "started_at_s": None}, a_look(taken_at_s=NOW_S - 71), NOTE, "for 70 s"),
+    ({"memory": RSS, "started_at_s": None}, a_look(vms={"web1": replace(VM, run=7)}), UNTOLD, "it takes watching"),
+    # It does not run.
+    ({"memory": RSS, "state": VmState.PAUSED}, None, Severity.FINE, ""),
+]
+
+
+@pytest.mark.parametrize(("changes", "before", "severity", "evidence"), GUESTS, ids=lambda value: str(value)[:40])
+def test_guests_and_their_memory(
+    changes: dict[str, Any], before: HostHealth | None, severity: Severity, evidence: str
+) -> None:
+    found = said(a_look(), a_host(make_vm("web1", **changes)), before)["vm-balloon"]
+    assert [each.severity for each in found] == [severity]
+    assert evidence in found[0].evidence
+
+
+def test_a_single_look_does_not_call_fine_what_takes_watching() -> None:
+    host = a_host(make_vm("web1"))
+    found = said(a_look(), replace(host, vms=replace(host.vms, deep={})))
+    for rule in ("vm-balloon", "vm-ready", "vm-packets", "vm-disk-errors"):
+        assert [each.severity for each in found[rule]] == [UNTOLD], rule
+
+
+def test_what_is_not_told_of_a_vm_is_not_fine() -> None:
+    nothing = a_look(vms={"web1": VmHealth(run=1, snapshots=1)}, offer=None)
+    found = said(nothing, before=nothing)
+    for rule in ("vm-balloon", "vm-emulated", "vm-tainted", "vm-snapshots", "vm-packets"):
+        assert [each.severity for each in found[rule]] == [UNTOLD], rule
+    assert "it is not asked of one guest" in found["vm-balloon"][0].evidence
 
 
 def test_autostart_and_saved_runs() -> None:
@@ -291,6 +364,8 @@ def test_hosts_of_different_versions() -> None:
     assert facts is not None
     found = [each for each in two_hosts(facts=replace(facts, libvirt_version="11.3.0")) if each.rule == "versions"]
     assert [(each.severity, each.evidence) for each in found] == [(NOTE, "libvirt 11.3.0, others have 10.0.0")]
+    found = [each for each in two_hosts(facts=replace(facts, hypervisor_version="9.0.0")) if each.rule == "versions"]
+    assert [(each.severity, each.evidence) for each in found] == [(NOTE, "hypervisor 9.0.0, others have 8.2.0")]
 
 
 def test_a_host_that_is_down_is_unknown_and_nothing_else_is_said_of_it() -> None:

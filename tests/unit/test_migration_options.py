@@ -64,6 +64,12 @@ def test_what_libvirt_refuses(options: MigrationOptions, active: bool, refused: 
             False,
             "--live --copy-storage-inc --tls --unsafe --parallel --parallel-connections 4 --bandwidth 52",
         ),
+        (
+            replace(USUAL, disks=DiskMove.COPY, copied_disks=("vda", "vdc"), auto_converge=False),
+            False,
+            True,
+            "--live --p2p --copy-storage-all --migrate-disks vda,vdc",
+        ),
     ],
 )
 def test_the_same_in_virsh(options: MigrationOptions, persistent: bool, peer_to_peer: bool, words: str) -> None:
@@ -96,3 +102,19 @@ def test_the_same_in_libvirts_flags(
 def test_parameters_are_given_only_where_they_were_asked_for() -> None:
     assert migrate.parameters(USUAL) == {}
     assert migrate.parameters(ALL) == {"bandwidth": 52, "parallel.connections": 4}
+    some = replace(USUAL, disks=DiskMove.COPY, copied_disks=("vda", "vdc"))
+    assert migrate.parameters(some) == {"migrate_disks": ["vda", "vdc"]}
+
+
+@pytest.mark.parametrize(
+    ("disks", "copied", "copies"),
+    [
+        (DiskMove.SHARED, (), ""),
+        (DiskMove.COPY, (), "vda vdb"),
+        (DiskMove.COPY, ("vdb",), "vdb"),
+        (DiskMove.COPY_CHANGES, ("vda",), "vda"),
+    ],
+)
+def test_which_disks_are_copied(disks: DiskMove, copied: tuple[str, ...], copies: str) -> None:
+    options = replace(USUAL, disks=disks, copied_disks=copied)
+    assert [target for target in ("vda", "vdb") if options.copies(target)] == copies.split()

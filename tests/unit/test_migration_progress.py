@@ -142,6 +142,10 @@ def test_what_is_sent_of_disks_is_reckoned_from_how_it_grows() -> None:
     assert follow([disks(32), job(500, rate=80)])[-1].sent_per_s == 80 * MIB
 
 
+def test_two_looks_at_one_moment_tell_of_no_rate() -> None:
+    assert [one.sent_per_s for one in follow([disks(0), disks(100)], step_s=0)] == [None, None]
+
+
 def test_post_copy_stalls_too() -> None:
     seen = follow([replace(job(500, sent=7), post_copy_requests=3)] * 12)
     assert [one.verdict for one in seen] == [Verdict.POST_COPY] * 10 + [Verdict.STALLED] * 2

@@ -1,5 +1,6 @@
 """Migrations on the demo hosts: queue, steering, adoption, ends that are proven, and repairs that are safe."""
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from kvmtui.engine.migration_end import look_at_source
 from kvmtui.engine.migration_flight import Flight
 from kvmtui.hypervisor.demo.connection import DemoConnection
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
+from kvmtui.hypervisor.demo.verbs import abort
 from kvmtui.hypervisor.errors import HypervisorError, InvalidState
 from kvmtui.hypervisor.lanes import Call
 from kvmtui.hypervisor.protocol import Connection
@@ -327,6 +329,8 @@ def test_a_cut_link_is_named_and_only_an_abort_ends_it(bench: Bench) -> None:
     bench.demo.cut_migrations(H2)
     one = see(bench, key, lambda one: one.progress and one.progress.verdict is Verdict.STALLED)
     assert one.phase is Phase.RUNNING
+    assert one.job is not None
+    assert one.job.bytes_per_s == 0
     bench.engine.steer(key, Steer.ABORT)
     assert see(bench, key, ended).phase is Phase.CANCELLED
     assert state(bench, H1, key) is VmState.RUNNING
@@ -362,6 +366,42 @@ def test_a_change_that_fails_says_why_and_the_migration_goes_on(bench: Bench) ->
     bench.engine.steer(key, Steer.BANDWIDTH, 100)
     assert see(bench, key, lambda one: "no such luck" in one.message).phase is Phase.RUNNING
     assert see(bench, key, lambda one: not one.message).phase is Phase.RUNNING
+
+
+def test_while_both_hosts_are_asked_nothing_is_said_to_move_and_an_end_that_is_proven_is_said_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, lambda one: one.job is not None and one.progress is not None)
+    # The source's daemon ends, and with it the move that it carries.
+    bench.demo.host_down(H1)
+    one = see(bench, key, lambda one: "source does not answer" in one.message)
+    assert (one.phase, one.job, one.progress) == (Phase.VERIFYING, None, None)
+    assert bench.engine.fleet.pending[key] == "verifying"
+    with bench.demo._world.transact() as at_s:
+        source = bench.demo._world.hosts[H1]
+        abort(bench.demo._world, source, source.vms[key.uuid], at_s, HypervisorError("the daemon ended"))
+    bench.demo.host_up(H1)
+    bench.tick_until(lambda: bench.engine.fleet.hosts[H1].link is Link.UP, "the link to be up")
+    # It ends because of what both hosts tell, and not because time has passed.
+    monkeypatch.setattr("kvmtui.engine.migration_flight._TIDYING_S", math.inf)
+    one = see(bench, key, ended)
+    assert (one.phase, one.repairs) == (Phase.FAILED, ())
+    assert "it stays at the source" in one.message
+    assert key not in bench.engine.fleet.pending
+
+
+def test_what_goes_on_without_us_is_called_moving_again(bench: Bench) -> None:
+    key = ask(bench, "web1", SLOW)
+    see(bench, key, running)
+    bench.demo.host_down(H1)
+    see(bench, key, lambda one: one.phase is Phase.VERIFYING)
+    bench.demo.host_up(H1)
+    one = see(bench, key, lambda one: running(one) and one.job is not None and one.progress is not None)
+    assert one.message == "the hosts go on by themselves"
+    assert bench.engine.fleet.pending[key] == "migrating"
+    bench.engine.steer(key, Steer.BANDWIDTH, 0)
+    see(bench, key, lambda one: one.phase is Phase.DONE)
 
 
 def test_an_end_that_could_not_be_known_is_told_when_the_host_is_back(bench: Bench) -> None:
@@ -497,6 +537,43 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
         other.stop()
 
 
+def test_what_is_not_copied_is_none_of_the_moves_business(bench: Bench) -> None:
+    vm = bench.vm("db1")
+    first, second = (each for each in bench.engine.read_config(vm.key).result(10).disks if each.writable)
+    options = MigrationOptions(disks=DiskMove.COPY, copied_disks=(second.target,))
+    request = MigrationRequest(vm.key, vm.name, vm.id, H2, options)
+    flight = Flight(Migration(request, Phase.STARTING, 0.0), None, ProgressTracker(None))
+    connection = bench.demo.open(H1, read_only=False)
+    bench.demo.fail("migrate", HypervisorError("no luck"))
+    with pytest.raises(HypervisorError, match="no luck"):
+        flight.carry(connection, bench.engine._pollers[H2], peer_to_peer=True)
+    connection.close()
+    assert first.path
+    assert flight.paths == tuple(flight.absent) == (second.path,)
+    flight.show(Phase.STARTING)
+    assert not flight.view.diskless
+
+
+def test_a_vm_without_disks_is_known_as_that(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    bench.demo._world.hosts[H1].vms[vm.key.uuid].spec.disks = ()
+    key = ask(bench, "web1")
+    assert see(bench, key, ended).diskless
+
+
+def test_what_stands_still_sends_nothing_however_fast_qemu_says_it_was(bench: Bench) -> None:
+    vm = bench.vm("web1")
+    request = MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions())
+    flight = Flight(Migration(request, Phase.RUNNING, 0.0), None, ProgressTracker(300))
+    job = Job("migration", total_bytes=100, remaining_bytes=15, bytes_per_s=7.0, iteration=1, sent_bytes=85)
+    rates = []
+    for now_s in (0.0, 5.0, 60.0):
+        flight.take(job, VmState.RUNNING, "", now_s, None)
+        assert flight.view.job is not None
+        rates.append(flight.view.job.bytes_per_s)
+    assert rates == [7.0, 7.0, 0.0]
+
+
 def test_the_table_and_the_moves_say_one_share(bench: Bench) -> None:
     vm = bench.vm("db1")
     request = MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions(disks=DiskMove.COPY))
@@ -572,7 +649,7 @@ def test_what_has_ended_is_looked_after_no_more(bench: Bench) -> None:
     assert [flight.view.phase for flight in aftermath.ended] == [Phase.DONE]
 
 
-def test_one_that_another_is_moving_already_is_refused_at_once(bench: Bench) -> None:
+def test_one_that_another_is_moving_already_is_refused(bench: Bench) -> None:
     key = ask(bench, "web1", SLOW)
     see(bench, key, running)
     other = Bench(clock=bench.clock)
@@ -580,11 +657,9 @@ def test_one_that_another_is_moving_already_is_refused_at_once(bench: Bench) -> 
     try:
         with patch.object(Adoption, "look"):
             other.engine.tick()
-            asked_at_s = bench.clock()
             ask(other, "web1")
             one = see(other, key, ended)
         assert (one.phase, one.message) == (Phase.FAILED, "it is already being moved: w shows the move")
-        assert bench.clock() - asked_at_s < 5
         see(other, key, lambda one: one.adopted)
     finally:
         other.engine.stop()
@@ -602,18 +677,19 @@ def test_one_that_another_has_moved_already_is_not_called_moved(bench: Bench) ->
     assert (one.phase, one.message) == (Phase.FAILED, "nothing was done: it is not at the source any more")
 
 
-def test_nobody_has_to_wait_for_a_host_that_does_not_tell_how_it_ended(bench: Bench) -> None:
+def test_nobody_has_to_wait_for_a_host_that_does_not_tell_how_it_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvmtui.engine.migration_flight._PATIENCE_S", math.inf)
     key = ask(bench, "web1", SLOW)
     see(bench, key, running)
     bench.demo.host_down(H2)
     one = see(bench, key, lambda one: one.phase is Phase.VERIFYING)
     assert one.steers == {Steer.ABORT}
-    asked_at_s = bench.clock()
     bench.engine.steer(key, Steer.ABORT)
     one = see(bench, key, ended)
     assert one.phase is Phase.UNKNOWN
     assert "destination does not answer" in one.message
-    assert bench.clock() - asked_at_s < 5
 
 
 def test_an_adopted_one_that_arrives_is_done(bench: Bench) -> None:

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
-from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, preflight, summary
+from kvmtui.model.preflight import (
+    Check,
+    Grade,
+    GuestNeeds,
+    HostOffers,
+    default_disks,
+    preflight,
+    private_disks,
+    summary,
+)
 from kvmtui.model.preflight_values import (
     Emulation,
     HostCpu,
@@ -339,6 +348,39 @@ def test_summary() -> None:
 )
 def test_the_default_for_the_disks(needs: dict[str, Any], offers: dict[str, Any], how: DiskMove) -> None:
     assert default_disks(replace(NEEDS, **needs), replace(OFFERS, **offers)) is how
+
+
+@pytest.mark.parametrize(
+    ("needs", "offers", "targets"),
+    [
+        ({}, NOT_THERE, ()),
+        ({"disks": (DISK, RBD)}, NOT_THERE, ("vda",)),
+        ({"disks": (DISK, RBD, BY_POOL, ISO)}, NOT_THERE, ("vda", "vdc")),
+        # Nothing says that it is shared.
+        ({"disks": (DISK, RBD)}, {}, ("vda",)),
+        ({"disks": (RBD,)}, NOT_THERE, ()),
+        ({"disks": (replace(DISK, writable=False), RBD)}, NOT_THERE, ()),
+    ],
+)
+def test_of_disks_some_of_which_are_shared_the_others_are_copied(
+    needs: dict[str, Any], offers: dict[str, Any], targets: tuple[str, ...]
+) -> None:
+    assert private_disks(replace(NEEDS, **needs), replace(OFFERS, **offers)) == targets
+
+
+def test_disks_that_stay_while_others_are_copied_are_looked_at_as_what_they_are() -> None:
+    mixed, only = {"disks": (DISK, RBD)}, MigrationOptions(disks=DiskMove.COPY, copied_disks=("vda",))
+    made = checks(mixed, NOT_THERE, COPY)
+    assert made["copies"].grade is FAIL
+    assert "vdb is network storage" in made["copies"].evidence
+    made = checks(mixed, NOT_THERE, only)
+    assert (made["copies"].grade, made["disks"].grade) == (PASS, PASS)
+    assert "vdb is network storage, not a file" in made["disks"].evidence
+    both = {"disks": (replace(DISK, target="vdb", path="/images/b.qcow2", mark=IN_USE), replace(DISK, mark=None))}
+    there = {"volumes": {"/images/b.qcow2": 20 * GIB}, "marks": {"/images/b.qcow2": IN_USE}}
+    made = checks(both, there, only)
+    assert (made["copies"].grade, made["shared"].grade, made["disks"].grade) == (PASS, PASS, PASS)
+    assert "/images/b.qcow2" in made["shared"].evidence
 
 
 def test_what_is_shown_is_clean_and_what_a_shell_would_read_is_a_uuid() -> None:

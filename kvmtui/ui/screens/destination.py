@@ -299,10 +299,9 @@ class DestinationScreen(ExpiringScreen[Destination]):
         options = move_options.for_vm(self._wanted, active=vm.state.active)
         if not vm.state.active:
             return options
-        if self._disks is not None:
-            return replace(options, disks=self._disks)
-        look = self.looks.get((host, vm.key))
-        return options if look is None else replace(options, disks=look.disks)
+        look = self.looks.get((host, vm.key)) or Look(disks=options.disks)
+        disks = self._disks or look.disks
+        return replace(options, disks=disks, copied_disks=() if disks is DiskMove.SHARED else look.private_disks)
 
     def _disks_words(self) -> str:
         """Return what becomes of the disks of those that run: each goes its own way, unless one was chosen."""
@@ -310,9 +309,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         for vm in self._vms:
             look = self.looks.get((host, vm.key))
             if vm.state.active:
-                words[
-                    move_options.disks_words(None if look and look.diskless else self._options_of(host, vm).disks)
-                ] += 1
+                words[move_options.disks_words(None if look and look.diskless else self._options_of(host, vm))] += 1
         several = len(words) > 1
         return ", ".join(f"{each} ({count})" if several else each for each, count in words.items())
 

@@ -231,7 +231,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         recorder = self._engine.recording
         lost = f", {recorder.dropped} looks lost: the disk is slow" if recorder is not None and recorder.dropped else ""
         recording = "" if recorder is None else f"recording{lost}"
-        modes = ("read-only" if self._engine.read_only else "", recording, self._trouble)
+        modes = (self._read_only_words, recording, self._trouble)
         self.query_one(TitleBar).mode = " · ".join(filter(None, modes))
 
     def show_note(self, note: Note) -> None:
@@ -239,6 +239,11 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         super().show_note(note)
         if self._cockpit is not None:
             self._cockpit.hear(note)
+
+    @property
+    def _read_only_words(self) -> str:
+        """Whether nothing can be done anywhere; where some hosts are read-only, their lines say it."""
+        return "read-only" if all(host.read_only for host in self._engine.fleet.hosts.values()) else ""
 
     def _show_moves_in_title(self) -> None:
         self.query_one(TitleBar).moves = acting.moves_words(self._moves.under_way, self._moves.calling)

@@ -25,6 +25,7 @@ from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.screens.ask import ConfirmScreen, _now_s
 from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen
 from kvmtui.ui.screens.plan_lines import headline, headline_of, host_lines, stay_lines, step_line
+from kvmtui.ui.screens.too_small import make_fit
 
 _HOSTS_SHARE = 0.3
 """Of the height; with a hundred hosts those that change come first."""
@@ -37,6 +38,7 @@ _AGES_S = 15.0
 class PlanScreen(ModalScreen[None]):
     """Shows the engine's plan as it stands, and hands keys on to it."""
 
+    LEAST = (60, 20)
     BINDINGS = [  # noqa: RUF012
         Binding("escape,q,B", "dismiss", "close", show=False),
         Binding("R", "run_all", show=False),
@@ -83,6 +85,7 @@ class PlanScreen(ModalScreen[None]):
         self.query_one(OptionList).focus()
         self.follow()
         self.set_interval(_AGES_S, self.follow)
+        self.app.call_later(make_fit, self.app)
 
     def on_resize(self) -> None:
         """Draw the bars anew."""

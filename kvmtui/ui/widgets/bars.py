@@ -8,8 +8,9 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from kvmtui.engine.whereabouts import AWAY
 from kvmtui.model.fleet import Fleet
-from kvmtui.model.host import Link
+from kvmtui.model.host import Host, Link
 from kvmtui.model.vm import ARRIVING
 
 
@@ -132,9 +133,18 @@ def _arriving(fleet: Fleet) -> int:
     """Return how many VMs are there twice, because they are on their way from one host to another."""
     hosts = fleet.hosts.values()
     arriving = [(host, uuid) for host in hosts for uuid, job in host.vms.jobs.items() if job.operation == ARRIVING]
-    return sum(
-        uuid in host.vms and any(uuid in other.vms for other in hosts if other is not host) for host, uuid in arriving
-    )
+    twice = {uuid for host, uuid in arriving if uuid in host.vms and sum(uuid in each.vms for each in hosts) > 1}
+    for host in hosts:
+        # Of a move that was begun elsewhere this is all that shows at first.
+        if not AWAY.isdisjoint(host.vms.reasons):
+            away = [uuid for uuid, at in host.vms.index.items() if host.vms.reasons[at] in AWAY]
+            twice |= {uuid for uuid in away if any(_runs(other, uuid) for other in hosts if other is not host)}
+    return len(twice)
+
+
+def _runs(host: Host, uuid: str) -> bool:
+    vm = host.vms.get(uuid)
+    return vm is not None and vm.state.active
 
 
 def _count(number: int, noun: str) -> str:

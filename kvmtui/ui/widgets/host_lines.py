@@ -26,6 +26,8 @@ class HostRow:
     host: Host
     now_s: float
     glyphs: Glyphs
+    read_only: bool = False
+    """Whether nothing can be done here that can be done on other hosts."""
 
     @property
     def trouble(self) -> bool:
@@ -161,7 +163,8 @@ def seen(row: HostRow) -> tuple[object, ...]:
     # Only where something is amiss does the line tell a time.
     notes = _notes(row) if row.trouble or row.stale or not _has_figures(host) else ()
     figures = (host.figures, len(host.vms), host.running, round_trip(host.round_trip_s))
-    return (host.name, host.link, host.facts, figures, host.interval_s, host.bulk_cpu, row.stale, notes)
+    pace = (host.interval_s, host.bulk_cpu, row.read_only)
+    return (host.name, host.link, host.facts, figures, pace, row.stale, notes)
 
 
 def host_runs(row: HostRow, layout: HostLayout) -> list[Run]:
@@ -200,17 +203,18 @@ def _make_room(
 
 
 def _pace(row: HostRow, columns: Sequence[tuple[HostColumn, int]], layout: HostLayout) -> list[Run]:
-    """Return how the host is sampled when that is not as usual, as far as there is room: it is worth no figure."""
+    """Return what is not as usual with a host that is well, as far as there is room: it is worth no figure."""
     host = row.host
     interval: list[Run] = [(f"every {host.interval_s:.0f} s", Tone.BUSY)] if host.interval_s > 1.5 else []
-    bulk: list[Run] = [("  bulk" if interval else "bulk", Tone.MUTED)] if host.bulk_cpu else []
+    others = [word for word, holds in (("read-only", row.read_only), ("bulk", host.bulk_cpu)) if holds]
+    rest: list[Run] = [(f"{'  ' if interval else ''}{'  '.join(others)}", Tone.MUTED)] if others else []
     figures = [pair for pair in columns if pair[0].title != "PRESSURE"]
     room = layout.width - _used(figures, layout) - _GAP
     pressure: list[Run] = []
     if any(pair[0].title == "PRESSURE" for pair in columns) and host.figures.pressure is not None:
         pressure = [*_pressure(row, 0), ("  ", Tone.TEXT)]
-    tried = ([*pressure, *interval, *bulk], [*interval, *bulk], interval)
-    return next((runs for runs in tried if (interval or bulk) and runs_width(runs) <= room), [])
+    tried = ([*pressure, *interval, *rest], [*interval, *rest], interval)
+    return next((runs for runs in tried if (interval or rest) and runs_width(runs) <= room), [])
 
 
 def _has_figures(host: Host) -> bool:

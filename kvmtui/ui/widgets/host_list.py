@@ -102,7 +102,10 @@ class HostList(BareLines):
             return
         self._hosts = hosts = self._ordered()
         self._top = max(0, min(self._top, len(hosts) - self._page))
-        rows = [HostRow(host, self.now_s, self._glyphs) for host in hosts[self._top : self._top + self._page]]
+        # Where all are, the title says it.
+        mixed = not all(host.read_only for host in hosts)
+        shown = hosts[self._top : self._top + self._page]
+        rows = [HostRow(host, self.now_s, self._glyphs, mixed and host.read_only) for host in shown]
         # Of most ticks nothing is to be seen here.
         drawn_from = (width, height, self._top, len(hosts), *map(seen, rows))
         if self._painted and drawn_from == self._drawn_from:

@@ -60,8 +60,8 @@ def _title(detail: MoveDetail) -> Line:
         facts.append("begun elsewhere: its options are not known")
     else:
         facts += ["peer to peer" if move.peer_to_peer else "managed by kvmtui"]
-        options = replace(move.request.options, bandwidth_mib_per_s=move.bandwidth_mib_per_s)
-        facts += [words for words in in_a_line(options).split(" · ") if words not in facts]
+        options = replace(move.request.options, peer_to_peer=None, bandwidth_mib_per_s=move.bandwidth_mib_per_s)
+        facts += in_a_line(options, "no disks to copy" if move.diskless else "").split(" · ")
     if move.adopted and move.bandwidth_mib_per_s:
         facts.append(f"{move.bandwidth_mib_per_s} MiB/s")
     text = f"  {dot}  ".join(filter(None, facts))

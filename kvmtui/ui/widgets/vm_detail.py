@@ -145,7 +145,7 @@ class VmDetail(RunLines):
         if runs_width(title) + len(label) <= width:
             title = [*fit_runs(title, width - len(label)), (label, Tone.MUTED)]
         lines = [fit_runs(title, width, self._glyphs.ellipsis)]
-        if vm.job is not None:
+        if vm.job is not None and not stale:
             lines.append(fit_runs(job_runs(vm.job, width, self._glyphs), width, self._glyphs.ellipsis))
         return stale, lines + self._graphs(window, columns, height - len(lines))
 

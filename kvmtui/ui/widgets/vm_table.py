@@ -15,14 +15,14 @@ from textual.strip import Strip
 
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
+from kvmtui.model.order import TEXTS, RowOrder
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.bare_lines import BareLines
-from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, lay_out
+from kvmtui.ui.columns import GUTTER, lay_out
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.key_order import TakesKeys
 from kvmtui.ui.keymap import MOVE_KEYS, move_bindings
 from kvmtui.ui.paint import TONE_CLASSES, Tone
-from kvmtui.ui.rows import RowOrder
 from kvmtui.ui.widgets.row_painter import Look, RowPainter
 from kvmtui.ui.widgets.vm_lines import empty_text
 
@@ -120,7 +120,7 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
         if column_id == self.sort_column:
             self.sort_reversed = not self.sort_reversed
             return
-        descending = COLUMN_BY_ID[column_id].descending
+        descending = column_id not in TEXTS
         self.set_reactive(VmTable.sort_reversed, descending)
         self.sort_column = column_id
 

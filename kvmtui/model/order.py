@@ -1,14 +1,55 @@
-"""Which VMs the table shows and in which order."""
+"""Which VMs are shown and in which order."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
+from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import VmKey
-from kvmtui.ui.columns import COLUMN_BY_ID, natural
+
+SortKeys = Callable[[HostVms, str], Sequence[Any]]
+"""Gives what the VMs of the host of that name are sorted by, in their order; None or NaN: not known."""
+
+
+@lru_cache(maxsize=16384)
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts web2 before web10, ignoring case."""
+    parts = re.split(r"([0-9]+)", text.casefold())
+    return tuple((0, int(item), item) if index % 2 else (1, 0, item) for index, item in enumerate(parts) if item)
+
+
+def _starts(vms: HostVms, host: str) -> Sequence[float | None]:
+    """Return how long VMs are up, against an arbitrary time: the earliest start is the longest."""
+    return [
+        None if started_at_s is None or not state.active else -started_at_s
+        for started_at_s, state in zip(vms.started_at_s, vms.states, strict=True)
+    ]
+
+
+SORT_KEYS: Mapping[str, SortKeys] = MappingProxyType(
+    {
+        "name": lambda vms, host: [*map(natural, vms.names)],
+        "host": lambda vms, host: [natural(host)] * len(vms),
+        "state": lambda vms, host: vms.states,
+        "cpu": lambda vms, host: vms.cpu_cores,
+        "ready": lambda vms, host: vms.deep_column("ready_fraction"),
+        "memory": lambda vms, host: vms.memory_used_column(),
+        "disk_r": lambda vms, host: vms.deep_column("disk_read_bytes_per_s"),
+        "disk_w": lambda vms, host: vms.deep_column("disk_write_bytes_per_s"),
+        "net_in": lambda vms, host: vms.net_in_bytes_per_s,
+        "net_out": lambda vms, host: vms.net_out_bytes_per_s,
+        "up": _starts,
+    }
+)
+"""By the id of the column."""
+TEXTS = frozenset({"name", "host", "state"})
+"""Of the others the interesting end is the large one."""
 
 
 @dataclass(slots=True)
@@ -32,7 +73,7 @@ class RowOrder:
         if not ranked and len(made_from) == len(self._ordered) and all(map(_same, made_from, self._ordered)):
             return
         self._ordered = made_from
-        sort_keys = COLUMN_BY_ID[column_id].sort_keys
+        sort_keys = SORT_KEYS[column_id]
         known: list[tuple[Any, int, VmKey]] = []
         unknown: list[tuple[Any, int, VmKey]] = []
         for host in hosts:
