@@ -415,7 +415,7 @@ def _dashboard(settings: Settings) -> int:
     _must_be_terminal()
     engine = _engine(settings)
     if settings.record is not None:
-        from kvmtui.engine.record_file import RecordingError
+        from kvmtui.engine.recording.file import RecordingError
 
         try:
             engine.record(settings.record)
@@ -430,8 +430,8 @@ def _dashboard(settings: Settings) -> int:
 
 def _replay(given: argparse.Namespace) -> int:
     _start_log(given.log)
-    from kvmtui.engine.record_file import RecordingError
-    from kvmtui.engine.replay import Replay
+    from kvmtui.engine.recording.file import RecordingError
+    from kvmtui.engine.recording.replay import Replay
 
     try:
         replay = Replay(given.file)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from kvmtui.engine.migrations import Migrations
     from kvmtui.engine.plans import Plans
     from kvmtui.engine.preflights import Preflights
-    from kvmtui.engine.recorder import Recorder
+    from kvmtui.engine.recording.recorder import Recorder
     from kvmtui.engine.unevenness import Unevenness
     from kvmtui.model.findings import Limits
     from kvmtui.model.preflight_values import GuestNeeds, HostOffers
@@ -287,7 +287,7 @@ class Engine:
 
     def record(self, file: Path) -> None:
         """Record all that is sampled, from now on; raises `RecordingError`."""
-        from kvmtui.engine.recorder import Recorder
+        from kvmtui.engine.recording.recorder import Recorder
 
         self.stop_recording()
         recorder = Recorder(

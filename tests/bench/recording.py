@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kvmtui.config import RecordSettings
 from kvmtui.engine.engine import Engine
-from kvmtui.engine.recorder import Recorder
+from kvmtui.engine.recording.recorder import Recorder
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from tests.bench.figures import Figure, NotMeasured, median

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kvmtui.engine.record_tape import Tape
-from kvmtui.engine.replay import Replay
+from kvmtui.engine.recording.replay import Replay
+from kvmtui.engine.recording.tape import Tape
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.glyphs import UNICODE

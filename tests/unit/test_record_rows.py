@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvmtui.engine.record_numbers import rounded, rounded_bytes
-from kvmtui.engine.record_picture import Picture
-from kvmtui.engine.record_rounding import Rounding
-from kvmtui.engine.record_rows import Damaged, Piece, RowMaker, base_of, pack_rows
+from kvmtui.engine.recording.numbers import rounded, rounded_bytes
+from kvmtui.engine.recording.picture import Picture
+from kvmtui.engine.recording.rounding import Rounding
+from kvmtui.engine.recording.rows import Damaged, Piece, RowMaker, base_of, pack_rows
 from kvmtui.model.clean import clean_message
 from kvmtui.model.history import _packed
 from kvmtui.model.host import Host, HostFacts, HostFigures, Link, Pressure

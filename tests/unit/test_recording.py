@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kvmtui.config import RecordSettings
-from kvmtui.engine.record_file import RecordingError, open_for_writing
-from kvmtui.engine.record_tape import Playhead, Tape
-from kvmtui.engine.recorder import Recorder
-from kvmtui.engine.replay import Replay
+from kvmtui.engine.recording.file import RecordingError, open_for_writing
+from kvmtui.engine.recording.recorder import Recorder
+from kvmtui.engine.recording.replay import Replay
+from kvmtui.engine.recording.tape import Playhead, Tape
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import Metric

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvmtui.engine.engine import Engine
-from kvmtui.engine.record_file import RecordingError
+from kvmtui.engine.recording.file import RecordingError
 from kvmtui.model.clean import clean
 from kvmtui.ui.screens.line import LineScreen
 

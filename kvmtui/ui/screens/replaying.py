@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from kvmtui.engine.replay import Replay
+from kvmtui.engine.recording.replay import Replay
 from kvmtui.model.actions import Action
 from kvmtui.model.vm import Vm
 from kvmtui.ui.glyphs import Glyphs

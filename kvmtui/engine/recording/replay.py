@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.health_watch import Standing, marks_of
-from kvmtui.engine.record_file import RecordingError
-from kvmtui.engine.record_past import Past
-from kvmtui.engine.record_tape import Happened, Playhead, Tape
-from kvmtui.engine.record_values import config_of, finding_of
+from kvmtui.engine.recording.file import RecordingError
+from kvmtui.engine.recording.past import Past
+from kvmtui.engine.recording.tape import Happened, Playhead, Tape
+from kvmtui.engine.recording.values import config_of, finding_of
 from kvmtui.hypervisor.errors import NotSupported
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.actions import ActionRequest

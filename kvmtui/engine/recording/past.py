@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from kvmtui.engine.record_numbers import unpack
-from kvmtui.engine.record_rows import HOST_FIGURES, LAPSED, Piece
-from kvmtui.engine.record_tape import Session, Tape
+from kvmtui.engine.recording.numbers import unpack
+from kvmtui.engine.recording.rows import HOST_FIGURES, LAPSED, Piece
+from kvmtui.engine.recording.tape import Session, Tape
 from kvmtui.model.history import COARSE, COARSE_STEP_S, FINE, History, Metric
 from kvmtui.model.host import Link
 

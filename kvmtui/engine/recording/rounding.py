@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kvmtui.engine.record_numbers import rounded, rounded_bytes, rounded_one
+from kvmtui.engine.recording.numbers import rounded, rounded_bytes, rounded_one
 from kvmtui.model.host import Host, HostFigures, Pressure
 from kvmtui.model.host_vms import DeepFigures, HostVms
 

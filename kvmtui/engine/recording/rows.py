@@ -1,6 +1,6 @@
 """What a recording keeps of a host at each of its looks: what is different from the look before.
 
-A row has the figures of all VMs as codes (`record_numbers`); whatever else there is stands in it only where it has
+A row has the figures of all VMs as codes (`numbers`); whatever else there is stands in it only where it has
 changed. Rows of a minute or so are packed into one piece, whose first row says everything, so that a reader can begin
 with any such piece.
 """
@@ -16,7 +16,7 @@ from itertools import groupby, pairwise
 from math import floor, nan
 from typing import Any
 
-from kvmtui.engine.record_numbers import Planes, pack, planes
+from kvmtui.engine.recording.numbers import Planes, pack, planes
 from kvmtui.model.host import Host
 from kvmtui.model.host_vms import DeepFigures, HostVms
 from kvmtui.model.vm import MemorySource

@@ -14,6 +14,8 @@ from kvmtui.model.clean import clean, clean_message
 VERSION = 1
 APPLICATION = 0x6B766D74
 """What makes the file known as ours: "kvmt"."""
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What a damaged file raises: SQLite's message quotes what it has read, and Python decodes that strictly."""
 _SCHEMA = """
 CREATE TABLE session (id INTEGER PRIMARY KEY, boot TEXT, writer TEXT, program TEXT, hosts TEXT);
 CREATE TABLE clock (session INTEGER, at REAL, wall REAL);
@@ -141,7 +143,7 @@ def _told(file: Path) -> Iterator[None]:
     """Raise what SQLite says as our own."""
     try:
         yield
-    except sqlite3.Error as error:
+    except FAILURES as error:
         raise RecordingError(f"{_name(file)}: {reason(error)}") from error
 
 

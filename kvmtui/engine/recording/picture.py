@@ -6,8 +6,8 @@ from dataclasses import fields
 from math import isfinite, nan, trunc
 from typing import Any
 
-from kvmtui.engine.record_numbers import unpack
-from kvmtui.engine.record_rows import HOST_FIGURES, LAPSED, SOURCES, Damaged, Row
+from kvmtui.engine.recording.numbers import unpack
+from kvmtui.engine.recording.rows import HOST_FIGURES, LAPSED, SOURCES, Damaged, Row
 from kvmtui.model.clean import clean, clean_message
 from kvmtui.model.host import Host, HostFacts, HostFigures, Link, Pressure
 from kvmtui.model.host_vms import DeepFigures, HostVms

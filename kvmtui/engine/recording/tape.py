@@ -6,7 +6,6 @@ begins anew with every boot of the machine; what was recorded after one is moved
 
 import json
 import math
-import sqlite3
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +14,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from kvmtui.engine.record_file import RecordingError, open_for_reading, reason
-from kvmtui.engine.record_picture import Picture
-from kvmtui.engine.record_rows import Damaged, Piece
+from kvmtui.engine.recording.file import FAILURES, RecordingError, open_for_reading, reason
+from kvmtui.engine.recording.picture import Picture
+from kvmtui.engine.recording.rows import Damaged, Piece
 from kvmtui.model.clean import clean, clean_message
 from kvmtui.model.host import Host, Link
 from kvmtui.model.vm import VmKey
@@ -271,7 +270,7 @@ class Tape:
     def _rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(question, values).fetchall()
-        except (sqlite3.Error, OverflowError) as error:
+        except (*FAILURES, OverflowError) as error:
             raise self.damaged(error) from error
 
     def damaged(self, error: Exception) -> RecordingError:

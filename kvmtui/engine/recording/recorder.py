@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sqlite3
 import threading
 import time
 import zlib
@@ -15,10 +14,10 @@ from typing import Any
 
 from kvmtui import __version__
 from kvmtui.config import RecordSettings
-from kvmtui.engine.record_events import Event, differences
-from kvmtui.engine.record_file import RecordingError, open_for_writing, reason, this_process
-from kvmtui.engine.record_rounding import Rounding
-from kvmtui.engine.record_rows import Row, RowMaker, base_of, pack_rows
+from kvmtui.engine.recording.events import Event, differences
+from kvmtui.engine.recording.file import FAILURES, RecordingError, open_for_writing, reason, this_process
+from kvmtui.engine.recording.rounding import Rounding
+from kvmtui.engine.recording.rows import Row, RowMaker, base_of, pack_rows
 from kvmtui.model.actions import ActionResult, Outcome
 from kvmtui.model.findings import Finding
 from kvmtui.model.fleet import Fleet
@@ -106,7 +105,7 @@ class Recorder:
                 "INSERT INTO session (boot, writer, program, hosts) VALUES (?, ?, ?, ?)",
                 (_boot(), this_process(), __version__, told),
             ).lastrowid
-        except sqlite3.Error as error:
+        except FAILURES as error:
             self._connection.close()
             raise RecordingError(f"{file}: {reason(error)}") from error
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -203,7 +202,7 @@ class Recorder:
             for taping in self._taping.values():
                 self._close_piece(taping)
             connection.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
+        except (*FAILURES, OSError) as error:
             why = reason(error)
         except Exception:  # noqa: BLE001 - a defect ends the recording, not the dashboard
             _log.exception("the recorder")
@@ -211,7 +210,7 @@ class Recorder:
         self._over = True
         try:
             connection.close()
-        except sqlite3.Error as error:
+        except FAILURES as error:
             why = why or reason(error)
         if why:
             self._ended(why)

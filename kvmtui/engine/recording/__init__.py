@@ -1,0 +1,1 @@
+"""The flight recorder: what is published is written to one file, and played again on the same screen."""
