@@ -154,7 +154,8 @@ class Storm:
         self.calm_after_s.append(time.monotonic() - calm_s)
         if told:
             field.tell(f"right after {time.monotonic() - calm_s:.1f} s")
-        for one in view.misplaced(last.states, field.specs.keys() - field.taken_away):
+        unknown = {one.vm for one in field.written().values() if one.outcomes[-1:] == ["unknown"]}
+        for one in view.misplaced(last.states, field.specs.keys() - field.taken_away, unknown):
             field.breach(one)
         self._truth = last
 
@@ -172,6 +173,12 @@ class Storm:
             places = [host for host in field.hosts if (host.name, name) in self._truth.states]
             if not places or name in field.taken_away:
                 field.wait(field.hands.submit(redefine, field, (places or field.hosts)[0], name))
+            running = [host for host in places if self._truth.states[host.name, name] != "shut off"]
+            for host in running[1:]:
+                field.tell(f"{name} ran twice")
+                with contextlib.suppress(LabError):
+                    field.wait(field.hands.submit(host.virsh, "destroy", name))
+                    self._truth.states[host.name, name] = "shut off"
             off = [host for host in places if self._truth.states[host.name, name] == "shut off"]
             for host in off[: len(places) - 1]:
                 with contextlib.suppress(LabError):

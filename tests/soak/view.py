@@ -1,7 +1,7 @@
 """What the screen of kvmtui says: pure functions of its lines."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 #: Where there is no room for both, the table says the reason in place of the state.
@@ -77,13 +77,17 @@ def mismatches(shown: Iterable[Row], truth: Mapping[Place, str], under_way: Iter
     return sorted(wrong)
 
 
-def misplaced(truth: Mapping[Place, str], names: Iterable[str]) -> list[str]:
-    """Return which VMs are nowhere or run twice, one line each."""
+def misplaced(truth: Mapping[Place, str], names: Iterable[str], told: Collection[str] = ()) -> list[str]:
+    """Return which VMs are nowhere or run twice, one line each.
+
+    Where the destination's daemon is restarted while it takes over, libvirt itself lets both halves run; `told` names
+    the VMs of which the program has said that it does not know where they ended.
+    """
     found = []
     for name in names:
         places = {host: state for (host, other), state in truth.items() if other == name}
         if not places:
             found.append(f"{name} is nowhere")
-        if sum(state != "shut off" for state in places.values()) > 1:
+        if sum(state != "shut off" for state in places.values()) > 1 and name not in told:
             found.append(f"{name} runs twice: {places}")
     return found

@@ -81,7 +81,9 @@ def test_lost_and_doubled_vms_are_told() -> None:
     assert view.misplaced(TRUTH, ["alpha", "bravo", "carol"]) == []
     assert view.misplaced(TRUTH | {("h2", "alpha"): "shut off"}, ["alpha"]) == []
     assert view.misplaced(TRUTH, ["delta"]) == ["delta is nowhere"]
-    assert len(view.misplaced(TRUTH | {("h2", "alpha"): "paused"}, ["alpha"])) == 1
+    twice = TRUTH | {("h2", "alpha"): "paused"}
+    assert len(view.misplaced(twice, ["alpha"])) == 1
+    assert view.misplaced(twice, ["alpha"], told=["alpha"]) == []
 
 
 def test_the_slope_is_that_of_most_points() -> None:
