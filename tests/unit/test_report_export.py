@@ -6,6 +6,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ from prometheus_client.registry import CollectorRegistry
 from kvmtui.cli import run
 from kvmtui.config import ConfigError
 from kvmtui.engine.engine import Engine
+from kvmtui.engine.sampler import Counters
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.report.export import serve
 from kvmtui.report.listen import Address, parse_listen
-from kvmtui.report.metrics import FleetCollector, _Count, _not_below
+from kvmtui.report.metrics import FleetCollector, _Count, _told
 
 H1, H2 = "demo://h1", "demo://h2"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -181,13 +183,43 @@ def test_two_hosts_of_one_name_are_told_apart() -> None:
     bench.engine.stop()
 
 
-def test_a_counter_does_not_step_back_in_one_run() -> None:
-    before = {("u", "cpu"): _Count(7, 10.0)}
-    told: dict[tuple[str, str], _Count] = {}
-    assert _not_below(before, told, ("u", "cpu"), _Count(7, 9.5)) == 10.0
-    assert told == before
-    assert _not_below(before, told, ("u", "cpu"), _Count(8, 0.5)) == 0.5
-    assert _not_below(before, told, ("u", "cpu"), _Count(7, 11.0)) == 11.0
+@pytest.mark.parametrize(
+    ("run", "reads", "tells"),
+    [
+        (7, [9.5, 9.8, 10.0, 11.0], [10.0, 10.0, 10.0, 11.0]),
+        # Another run.
+        (8, [0.5, 1.0], [0.5, 1.0]),
+        # One of four vCPUs is unplugged: nothing is lost and nothing stands still.
+        (7, [100.0, 75.0, 76.0, 77.0], [100.0, 100.0, 101.0, 102.0]),
+        # The host was started anew, and its VMs have the ids of before.
+        (7, [100.0, 2.0, 3.0, 200.0], [100.0, 2.0, 3.0, 200.0]),
+    ],
+)
+def test_what_is_told_of_a_counter_that_steps_back(run: int, reads: list[float], tells: list[float]) -> None:
+    counts, told = {("u", "cpu"): _Count(7, 10.0)}, []
+    for read in reads:
+        before, counts = counts, {}
+        told.append(_told(before, counts, ("u", "cpu"), run, read))
+    assert told == tells
+
+
+def test_counters_go_on_after_a_host_was_started_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.look()
+    real = bench.engine.counters(H1)
+    assert real.node is not None
+    days = [0.0]
+
+    def counters(_: str) -> Counters:
+        ns = int(days[0] * 86400e9)
+        light = real.light._replace(cpu_time_ns=(float(ns),) * len(real.light.uuid))
+        return replace(real, light=light, node=replace(real.node, cpu_total_ns=2 * ns, cpu_idle_ns=ns))  # type: ignore[type-var]
+
+    monkeypatch.setattr(bench.engine, "counters", counters)
+    for each in (30.0, 0.001, 0.002, 1.0):
+        days[0] = each
+        samples = bench.scrape()
+        assert bench.of(samples, "libvirt_host_cpu_seconds_total", host="h1", mode="idle") == {"": each * 86400}
+        assert bench.of(samples, "libvirt_domain_info_cpu_time_seconds_total")["web1"] == each * 86400
 
 
 @pytest.mark.parametrize(
