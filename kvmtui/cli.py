@@ -235,7 +235,7 @@ def _top_parser() -> _Parser:
     parser = _Parser(
         prog="kvmtui top",
         description="Print the table of the dashboard, look after look, for people and scripts. Rates take two looks: "
-        "in the first they are not known. What is not known is -, null or empty, and never 0.",
+        "in the first they are mostly not known. What is not known is -, null or empty, and never 0.",
         epilog="Exit code: 0 done; 1 a host did not answer at the last look; 2 wrong arguments; as by the signal when "
         "interrupted, or when nobody reads any more.",
         allow_abbrev=False,
