@@ -17,7 +17,7 @@ from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.samples import DeepVm, LightVm, NodeSample
 from kvmtui.model.clean import clean
 from kvmtui.model.findings import Severity
-from kvmtui.model.host import Host, Link
+from kvmtui.model.host import Host
 from kvmtui.model.uris import without_secrets
 from kvmtui.model.vm import VmState
 
@@ -44,7 +44,7 @@ _HOST = {
 }
 _DOMAIN = {
     "libvirt_domain_info_vstate": "State, by the numbers of virDomainState",
-    "libvirt_domain_info_virtual_cpus": "vCPUs",
+    "libvirt_domain_info_virtual_cpus": "vCPUs that the domain has at present",
     "libvirt_domain_info_memory_usage_bytes": "Memory that the domain is given at present",
     "libvirt_domain_uptime_seconds": "For how long its QEMU process has run; of this machine only",
     "libvirt_domain_monitor_silent_seconds": "For how long its QEMU has not answered; nothing where it does",
@@ -125,7 +125,7 @@ class FleetCollector(Collector):
 
     def _tell(self, metrics: Metrics, host: Host, labels: Labels) -> None:
         now_s = self._engine.clock()
-        up = host.link is Link.UP and not host.stale(now_s)
+        up = not host.stale(now_s)
         metrics.add("libvirt_up", labels, up)
         if host.sampled_at_s is not None:
             metrics.add("libvirt_host_last_answer_age_seconds", labels, max(0.0, now_s - host.sampled_at_s))
@@ -227,10 +227,10 @@ def _host_cpu(node: NodeSample) -> Told:
 
 def _gauges(vm: LightVm, deep: DeepVm | None, silent_since_s: float | None, now_s: float) -> Told:
     yield "libvirt_domain_info_vstate", _STATE_NUMBERS[vm.state]
-    # 0 stands for not known.
-    if vm.vcpus:
+    # A VM that is off is given nothing yet; 0 stands for not known.
+    if vm.state.active and vm.vcpus:
         yield "libvirt_domain_info_virtual_cpus", vm.vcpus
-    if vm.memory_allocated_bytes:
+    if vm.state.active and vm.memory_allocated_bytes:
         yield "libvirt_domain_info_memory_usage_bytes", vm.memory_allocated_bytes
     if vm.started_at_s is not None:
         yield "libvirt_domain_uptime_seconds", max(0.0, now_s - vm.started_at_s)

@@ -107,8 +107,10 @@ def test_counters_are_those_that_the_host_tells_and_grow(bench: Bench) -> None:
 def test_what_is_not_known_has_no_sample(bench: Bench) -> None:
     bench.look()
     samples = bench.scrape()
-    # VMs that are off count nothing, and no QEMU was asked yet.
+    # VMs that are off are given and count nothing, and no QEMU was asked yet.
     assert bench.of(samples, "libvirt_domain_info_vstate", domain="old") == {"old": 5}
+    assert not bench.of(samples, "libvirt_domain_info_virtual_cpus", domain="old")
+    assert not bench.of(samples, "libvirt_domain_info_memory_usage_bytes", domain="old")
     assert not bench.of(samples, "libvirt_domain_info_cpu_time_seconds_total", domain="old")
     assert not bench.of(samples, "libvirt_domain_interface_stats_receive_bytes_total", domain="old")
     assert not [name for name, _ in samples if "block" in name or "memory_stats" in name]
