@@ -11,6 +11,18 @@ from kvmtui.report.listen import PORT, Address, parse_listen
 
 T = TypeVar("T")
 
+SORT_NAMES = {
+    "cpu_cores": "cpu",
+    "ready_fraction": "ready",
+    "memory_used_bytes": "memory",
+    "disk_read_bytes_per_s": "disk_r",
+    "disk_write_bytes_per_s": "disk_w",
+    "net_in_bytes_per_s": "net_in",
+    "net_out_bytes_per_s": "net_out",
+    "up_s": "up",
+}
+"""What `--json` calls a sort key, where it is called otherwise."""
+
 
 def add_top(parser: argparse.ArgumentParser) -> None:
     """Add what only `kvmtui top` takes."""
@@ -18,7 +30,12 @@ def add_top(parser: argparse.ArgumentParser) -> None:
         "-n", "--looks", metavar="N", type=_looks, help="end after N looks; without it, go on until interrupted"
     )
     parser.add_argument(
-        "--sort", metavar="KEY", choices=[*SORT_KEYS], default="cpu", help=f"{', '.join(SORT_KEYS)} (default cpu)"
+        "--sort",
+        metavar="KEY",
+        type=lambda text: SORT_NAMES.get(text, text),
+        choices=[*SORT_KEYS],
+        default="cpu",
+        help=f"{', '.join(SORT_KEYS)} (default cpu), or what --json calls it",
     )
     parser.add_argument(
         "--filter",

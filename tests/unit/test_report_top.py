@@ -1,5 +1,6 @@
 """`kvmtui top` on the demo hosts: what it prints in each form, in which order, and how it ends."""
 
+import argparse
 import csv
 import io
 import itertools
@@ -19,9 +20,12 @@ from kvmtui.cli import run
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.model.filter import parse_filter
+from kvmtui.model.host import Host, Link
+from kvmtui.model.order import SORT_KEYS
 from kvmtui.report import top
+from kvmtui.report.arguments import SORT_NAMES, add_top
 from kvmtui.report.top import DONE, NOT_ALL, TopSettings, report_top
-from kvmtui.report.top_forms import Look, csv_lines
+from kvmtui.report.top_forms import Look, csv_lines, json_lines
 from kvmtui.report.top_values import FIELDS, Moment
 
 H1, H2 = "demo://h1", "demo://h2"
@@ -99,6 +103,21 @@ def test_sort_and_filter_are_those_of_the_dashboard(bench: Bench) -> None:
     assert len(bench.objects("host")) == 2
 
 
+def test_what_json_calls_it_can_be_sorted_by() -> None:
+    parser = argparse.ArgumentParser()
+    add_top(parser)
+    for key in SORT_KEYS:
+        [name] = [name for name, short in SORT_NAMES.items() if short == key] or [key]
+        assert name in FIELDS
+        assert parser.parse_args(["--sort", name]).sort == parser.parse_args(["--sort", key]).sort == key
+
+
+def test_a_small_figure_is_not_0() -> None:
+    host = Host(H1, "h1", Link.UP, sampled_at_s=1.0, round_trip_s=0.0000412345678)
+    look = Look(Moment(1, datetime.now(UTC), 1.0), (host,), ())
+    assert json.loads(json_lines(look))["round_trip_s"] == 0.0000412346
+
+
 def test_a_host_that_does_not_answer_is_told_and_nothing_is_said_of_its_vms(bench: Bench) -> None:
     bench.engine.tick()
     bench.demo.host_down(H2, "Connection refused")
@@ -115,7 +134,7 @@ def test_a_host_that_does_not_answer_is_told_and_nothing_is_said_of_its_vms(benc
     )
     assert bench.report() == NOT_ALL
     said = bench.out.getvalue()
-    assert "1 of 2 hosts answer" in said
+    assert "hosts that answer: 1 of 2; VMs that run: " in said
     assert "Connection refused; last answer " in said
     assert "was running" in said
 
