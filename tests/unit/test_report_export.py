@@ -4,6 +4,7 @@ import socket
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from kvmtui.config import ConfigError
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.sampler import Counters
 from kvmtui.hypervisor.demo import DemoBackend
+from kvmtui.report import export
 from kvmtui.report.export import serve
 from kvmtui.report.listen import Address, parse_listen
 from kvmtui.report.metrics import FleetCollector, _Count, _told
@@ -275,6 +277,48 @@ def test_it_is_served(bench: Bench, host: str) -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def served(bench: Bench) -> Iterator[Address]:
+    bench.look()
+    server = serve(bench.engine, Address("127.0.0.1", 0))
+    yield Address("127.0.0.1", server.server_port)
+    server.shutdown()
+    server.server_close()
+
+
+def test_only_the_metrics_are_there(served: Address) -> None:
+    kind, text = fetch(f"http://{served}/")
+    assert (kind, 'href="/metrics"' in text) == ("text/html", True)
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        fetch(f"http://{served}/other")
+
+
+def test_only_so_many_clients_at_once(served: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_AT_ONCE", 2)
+    where = (served.host, served.port)
+    # They are taken in the order in which they came.
+    with (
+        socket.create_connection(where, 30),
+        socket.create_connection(where, 30),
+        socket.create_connection(where, 30) as third,
+    ):
+        assert third.recv(1) == b""
+    deadline_s = time.monotonic() + 30
+    while True:
+        try:
+            assert "libvirt_up" in fetch(f"http://{served}/metrics")[1]
+            break
+        except OSError:
+            assert time.monotonic() < deadline_s
+
+
+def test_who_takes_too_long_is_hung_up_on(served: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_PATIENCE_S", 0.1)
+    with socket.create_connection((served.host, served.port), 30) as client:
+        client.send(b"GET /metr")
+        assert client.recv(1) == b""
 
 
 def test_a_port_in_use_is_said(capsys: pytest.CaptureFixture[str]) -> None:
