@@ -1,6 +1,5 @@
 """`kvmtui top` on the demo hosts: what it prints in each form, in which order, and how it ends."""
 
-import argparse
 import csv
 import io
 import itertools
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from kvmtui.arguments import COMMANDS, SORT_NAMES
 from kvmtui.cli import run
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.demo import DemoBackend
@@ -23,7 +23,6 @@ from kvmtui.model.filter import parse_filter
 from kvmtui.model.host import Host, Link
 from kvmtui.model.order import SORT_KEYS
 from kvmtui.report import top
-from kvmtui.report.arguments import SORT_NAMES, add_top
 from kvmtui.report.top import DONE, NOT_ALL, TopSettings, report_top
 from kvmtui.report.top_forms import Look, csv_lines, json_lines
 from kvmtui.report.top_values import FIELDS, Moment
@@ -104,8 +103,7 @@ def test_sort_and_filter_are_those_of_the_dashboard(bench: Bench) -> None:
 
 
 def test_what_json_calls_it_can_be_sorted_by() -> None:
-    parser = argparse.ArgumentParser()
-    add_top(parser)
+    parser = COMMANDS["top"]()
     for key in SORT_KEYS:
         [name] = [name for name, short in SORT_NAMES.items() if short == key] or [key]
         assert name in FIELDS
