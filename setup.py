@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kvmtui.cli import parser_of_all
+from kvmtui.arguments import parser_of_all
 from kvmtui.report.manual import manual
 
 PAGE = Path("build/kvmtui.1")

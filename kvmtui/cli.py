@@ -3,16 +3,22 @@
 import argparse
 import gc
 import io
-import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from kvmtui import __version__
+from kvmtui.arguments import (
+    COMMANDS,
+    EXPORT_INTERVAL_S,
+    LOW_BANDWIDTH_INTERVAL_S,
+    Leave,
+    dashboard_parser,
+    parser_of_all,
+)
 from kvmtui.config import (
     BalanceSettings,
     CheckSettings,
@@ -20,29 +26,20 @@ from kvmtui.config import (
     FileSettings,
     HostSetting,
     Settings,
-    check_demo,
-    check_interval,
-    check_timeout,
     check_uri,
-    check_watch,
     config_file,
     read_config,
     this_default_uri,
 )
-from kvmtui.model.clean import clean
+from kvmtui.log import end_log, start_log
 from kvmtui.model.uris import risks, without_secrets
 
 if TYPE_CHECKING:
     from kvmtui.engine.engine import Engine
     from kvmtui.hypervisor.protocol import Backend
 
-T = TypeVar("T")
-
 _USAGE_ERROR = 2
 _CLEAR_LINE = "\r\x1b[K"
-_LOW_BANDWIDTH_INTERVAL_S = 5.0
-_DEMO_VMS = 12
-_EXPORT_INTERVAL_S = 5.0
 _CHECK = "check"
 _CHECK_FAILED = 3
 """What monitoring takes for unknown; 2 would be a critical host."""
@@ -61,10 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
                 stream.flush()
         except OSError:
             code = code or 1
-    logging.shutdown()
-    for handler in logging.getLogger("kvmtui").handlers:
-        if isinstance(handler, _LogFile) and handler.failed:
-            print(f"kvmtui: the log is not complete: {handler.failed}", file=sys.stderr, flush=True)  # noqa: T201
+    if failed := end_log():
+        print(f"kvmtui: the log is not complete: {failed}", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(code)
 
 
@@ -73,12 +68,11 @@ def run(arguments: Sequence[str]) -> int:
     name = arguments[0] if arguments else ""
     try:
         if name in _COMMANDS:
-            make_parser, command = _COMMANDS[name]
-            return command(make_parser().parse_args(arguments[1:]))
-        settings = _settings(_parser().parse_args(arguments))
-        _start_log(settings.log)
+            return _COMMANDS[name](COMMANDS[name]().parse_args(arguments[1:]))
+        settings = _settings(dashboard_parser().parse_args(arguments))
+        start_log(settings.log)
         return _dashboard(settings)
-    except _Leave as leave:
+    except Leave as leave:
         return leave.code
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -95,228 +89,6 @@ def _are_terminals(*streams: TextIO | None) -> bool:
     return all(stream is not None and stream.isatty() for stream in streams)
 
 
-class _Leave(Exception):
-    """The parser has said all there is to say."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        # It repeats what was typed, control characters and all.
-        raise ConfigError(f'{clean(message, 300)}; see "kvmtui --help"')
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        if message:
-            sys.stderr.write(message)
-        raise _Leave(status)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="kvmtui",
-        description="Watch KVM hosts and act on their VMs from one terminal screen.",
-        epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default. "
-        f"Commands, each with --help: {', '.join(_COMMANDS)}.",
-        allow_abbrev=False,
-    )
-    _add_common(parser)
-    parser.add_argument("--read-only", action="store_true", help="only look: connections that cannot change anything")
-    _add_interval(parser, f"1; with --low-bandwidth {_LOW_BANDWIDTH_INTERVAL_S:.0f}")
-    parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
-    parser.add_argument(
-        "--record", metavar="FILE", type=Path, help='record what is seen to FILE, for "kvmtui replay FILE"'
-    )
-    parser.add_argument("--version", action="version", version=f"kvmtui {__version__}")
-    return parser
-
-
-def _replay_parser() -> _Parser:
-    parser = _Parser(
-        prog="kvmtui replay",
-        description="Show what was recorded with --record, as it was on the screen; no host is contacted.",
-        epilog="Keys: space plays and pauses; press ? inside. Exit code: 2 where FILE cannot be read.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("file", metavar="FILE", type=Path, help="a recording, also one that is being written")
-    parser.add_argument("--at", metavar="TIME", help='begin there: "03:12", or with its date "2026-03-14 03:12"')
-    parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: draw no graphs")
-    parser.add_argument("--log", metavar="FILE", type=Path, help="append what happens to FILE")
-    return parser
-
-
-def parser_of_all() -> argparse.ArgumentParser:
-    """Return one parser with all commands in it, for what is made of their definitions."""
-    parser = _parser()
-    commands = parser.add_subparsers(metavar="COMMAND")
-    for name, (make_parser, _) in _COMMANDS.items():
-        own = make_parser()
-        what = own.description
-        commands.add_parser(name, parents=[own], add_help=False, help=what, description=what, epilog=own.epilog)
-    return parser
-
-
-def _completions_parser() -> _Parser:
-    parser = _Parser(
-        prog="kvmtui completions",
-        description="Print what lets a shell complete kvmtui's commands and options.",
-        epilog="Write it to a file, and again after an update: for bash "
-        "~/.local/share/bash-completion/completions/kvmtui, for fish ~/.config/fish/completions/kvmtui.fish, for zsh "
-        "_kvmtui in a folder of its $fpath.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
-    return parser
-
-
-def _balance_parser() -> _Parser:
-    parser = _Parser(
-        prog="kvmtui balance",
-        description="Say which VMs to move, and why, so that hosts are even or one is empty; with --run, move them.",
-        epilog="Exit code: 0 done, or nothing to do; 1 something could not be moved; 2 wrong arguments; "
-        "3 not known: figures are missing, or how a move ended.",
-        allow_abbrev=False,
-    )
-    _add_common(parser)
-    parser.set_defaults(read_only=False, interval=None, low_bandwidth=False)
-    parser.add_argument("--evacuate", metavar="HOST", help="empty this host, by its name or URI")
-    parser.add_argument("--run", action="store_true", help="make the moves, one at a time; ^C aborts")
-    parser.add_argument(
-        "--copy-disks",
-        action="store_true",
-        help="copy disks also to where the destination has a volume at that path, which is overwritten",
-    )
-    parser.add_argument(
-        "--over-limits", action="store_true", help="with --evacuate: fill the other hosts beyond their limits"
-    )
-    parser.add_argument("--json", action="store_true", help="print the plan as JSON; with --run, what became of it")
-    parser.add_argument(
-        "--for",
-        dest="watch_s",
-        metavar="S",
-        default=BalanceSettings().watch_s,
-        type=_checked(check_watch, float),
-        help="watch the hosts for S seconds first (default 10): the longer, the surer is what they need",
-    )
-    return parser
-
-
-def _check_parser() -> _Parser:
-    parser = _Parser(
-        prog="kvmtui check",
-        description="Look once at the hosts, over reading connections, and say what is wrong.",
-        epilog="Exit code: 0 fine, 1 warning, 2 critical, 3 unknown (a host did not answer, or did not tell what it "
-        "should; also for wrong arguments). Limits, and rules to leave out, stand in the configuration file.",
-        allow_abbrev=False,
-    )
-    _add_common(parser)
-    parser.set_defaults(read_only=True, interval=None, low_bandwidth=False)
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print everything as JSON, also what is fine")
-    form.add_argument("--nagios", action="store_true", help="print one line with figures, as monitoring plugins do")
-    form.add_argument("--all", action="store_true", help="print also what is fine, and what such hosts do not tell")
-    parser.add_argument(
-        "--timeout",
-        metavar="S",
-        default=CheckSettings().timeout_s,
-        type=_checked(check_timeout, float),
-        help="end after S seconds, with what has answered by then (default 10)",
-    )
-    return parser
-
-
-def _top_parser() -> _Parser:
-    from kvmtui.report.arguments import add_top
-
-    parser = _Parser(
-        prog="kvmtui top",
-        description="Print the table of the dashboard, look after look, for people and scripts. Rates take two looks: "
-        "in the first they are not known. What is not known is -, null or empty, and never 0.",
-        epilog="Exit code: 0 done; 1 a host did not answer at the last look; 2 wrong arguments; as by the signal when "
-        "interrupted, or when nobody reads any more.",
-        allow_abbrev=False,
-    )
-    _add_common(parser)
-    _add_interval(parser, "1")
-    parser.set_defaults(read_only=True, low_bandwidth=False)
-    add_top(parser)
-    return parser
-
-
-def _export_parser() -> _Parser:
-    from kvmtui.report.arguments import add_export
-
-    parser = _Parser(
-        prog="kvmtui export",
-        description="Serve what hosts and VMs count and hold for Prometheus. Hosts are watched as on the dashboard: "
-        "a scrape asks none of them, and never waits for one.",
-        epilog="Exit code: 2 wrong arguments, or an address that cannot be had; else as by the signal that ends it.",
-        allow_abbrev=False,
-    )
-    _add_common(parser)
-    _add_interval(parser, f"{_EXPORT_INTERVAL_S:.0f}")
-    parser.set_defaults(read_only=True, low_bandwidth=False)
-    add_export(parser)
-    return parser
-
-
-def _add_interval(parser: _Parser, default: str) -> None:
-    parser.add_argument(
-        "--interval",
-        metavar="S",
-        type=_checked(check_interval, float),
-        help=f"seconds between looks (default {default})",
-    )
-
-
-def _add_common(parser: _Parser) -> None:
-    parser.add_argument(
-        "-c",
-        "--connect",
-        metavar="URI",
-        action="append",
-        default=[],
-        type=_checked(check_uri, str),
-        help="a host to watch, such as qemu+ssh://root@host/system; may be given several times",
-    )
-    parser.add_argument("--config", metavar="FILE", type=Path, help="read FILE instead of ~/.config/kvmtui/config.toml")
-    parser.add_argument(
-        "--trust-uris",
-        action="store_true",
-        help="do not ask about URIs that run a program or accept any host key",
-    )
-    parser.add_argument(
-        "--demo",
-        metavar="N",
-        nargs="?",
-        const=_DEMO_VMS,
-        type=_checked(check_demo, int),
-        help=f"show emulated hosts with N VMs (default {_DEMO_VMS}); needs no libvirt",
-    )
-    parser.add_argument("--log", metavar="FILE", type=Path, help="append what happens to FILE")
-
-
-def _checked(check: Callable[[T], T], convert: Callable[[str], T]) -> Callable[[str], T]:
-    """Return an argparse type that reports our own message."""
-
-    def checked(text: str) -> T:
-        try:
-            value = convert(text)
-        except ValueError:
-            kind = "whole number" if convert is int else "number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not a {kind}") from None
-        try:
-            return check(value)
-        except ConfigError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return checked
-
-
 def _settings(given: argparse.Namespace) -> Settings:
     if given.demo is not None and given.connect:
         raise ConfigError('--demo shows emulated hosts, -c real ones; give one of them; see "kvmtui --help"')
@@ -328,7 +100,7 @@ def _settings(given: argparse.Namespace) -> Settings:
     return Settings(
         hosts=() if given.demo is not None else _hosts(given.connect, file),
         read_only=given.read_only,
-        interval_s=given.interval or file.interval_s or (_LOW_BANDWIDTH_INTERVAL_S if low_bandwidth else 1.0),
+        interval_s=given.interval or file.interval_s or (LOW_BANDWIDTH_INTERVAL_S if low_bandwidth else 1.0),
         low_bandwidth=low_bandwidth,
         demo_vms=given.demo,
         log=given.log,
@@ -357,41 +129,6 @@ def _hosts(connect: Sequence[str], file: FileSettings) -> tuple[HostSetting, ...
     except ConfigError as error:
         source = "VIRSH_DEFAULT_CONNECT_URI, LIBVIRT_DEFAULT_URI or libvirt.conf"
         raise ConfigError(f"the default URI, from {source}: {error}") from error
-
-
-class _Discreet(logging.Formatter):
-    """Keeps secrets out of what is logged, tracebacks included."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record))
-
-
-class _LogFile(logging.FileHandler):
-    """Keeps what was wrong with the file, where logging itself would print over the screen."""
-
-    failed = ""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        """Take note of the first failure, for the end."""
-        error = sys.exception()
-        self.failed = self.failed or str(getattr(error, "strerror", None) or error)
-
-
-def _start_log(file: Path | None) -> None:
-    root = logging.getLogger("kvmtui")
-    root.propagate = False
-    if file is None:
-        root.addHandler(logging.NullHandler())
-        return
-    try:
-        # Created for its owner alone: it tells which VMs exist and what was done to them.
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        handler = _LogFile(file, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"the log {str(file)!r} cannot be written: {error.strerror}") from error
-    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
 
 
 def _confirm(settings: Settings) -> None:
@@ -429,7 +166,7 @@ def _dashboard(settings: Settings) -> int:
 
 
 def _replay(given: argparse.Namespace) -> int:
-    _start_log(given.log)
+    start_log(given.log)
     from kvmtui.engine.recording.file import RecordingError
     from kvmtui.engine.recording.replay import Replay
 
@@ -513,7 +250,7 @@ def _completions(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> int:
     settings = _settings(given)
-    _start_log(settings.log)
+    start_log(settings.log)
     names = {host.uri: host.name for host in settings.hosts}
     if settings.demo_vms is not None:
         from kvmtui.hypervisor.demo import DemoBackend
@@ -550,7 +287,7 @@ def _balance(given: argparse.Namespace) -> int:
     )
     if wanted.over_limits and wanted.evacuate is None:
         raise ConfigError("--over-limits is for --evacuate; balancing keeps to the limits")
-    _start_log(settings.log)
+    start_log(settings.log)
     from kvmtui.report.balance import report_balance
 
     # The first steps of the program turned it off for the sake of the first picture, which is none here.
@@ -564,7 +301,7 @@ def _balance(given: argparse.Namespace) -> int:
 
 def _top(given: argparse.Namespace) -> int:
     settings = _settings(given)
-    _start_log(settings.log)
+    start_log(settings.log)
     from kvmtui.report.top import TopSettings, report_top
 
     gc.enable()
@@ -578,8 +315,8 @@ def _top(given: argparse.Namespace) -> int:
 
 
 def _export(given: argparse.Namespace) -> NoReturn:
-    settings = replace(_settings(given), interval_s=given.interval or _EXPORT_INTERVAL_S)
-    _start_log(settings.log)
+    settings = replace(_settings(given), interval_s=given.interval or EXPORT_INTERVAL_S)
+    start_log(settings.log)
     try:
         from kvmtui.report.export import report_export
     except ModuleNotFoundError as error:
@@ -590,11 +327,11 @@ def _export(given: argparse.Namespace) -> NoReturn:
     report_export(_engine(settings), given.listen)
 
 
-_COMMANDS: dict[str, tuple[Callable[[], _Parser], Callable[[argparse.Namespace], int]]] = {
-    "balance": (_balance_parser, _balance),
-    _CHECK: (_check_parser, _check),
-    "replay": (_replay_parser, _replay),
-    "completions": (_completions_parser, _completions),
-    "top": (_top_parser, _top),
-    "export": (_export_parser, _export),
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "balance": _balance,
+    _CHECK: _check,
+    "replay": _replay,
+    "completions": _completions,
+    "top": _top,
+    "export": _export,
 }

@@ -5,6 +5,8 @@ from typing import Any
 
 import shtab
 
+from kvmtui.report.manual import commands
+
 
 def completions(parser: argparse.ArgumentParser, shell: str) -> str:
     """Return the script for a shell: "bash", "zsh" or "fish"."""
@@ -19,6 +21,5 @@ def _mark_files(parser: argparse.ArgumentParser) -> None:
         if action.metavar == "FILE":
             marked: Any = action
             marked.complete = shtab.FILE
-        if isinstance(action, argparse._SubParsersAction):
-            for each in action.choices.values():
-                _mark_files(each)
+    for command in commands(parser):
+        _mark_files(command)

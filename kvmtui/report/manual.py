@@ -33,7 +33,7 @@ def _page(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield from _arguments(parser, parser._actions)
     common = {_meaning(action) for action in parser._actions}
     yield ".SH COMMANDS"
-    for command in _commands(parser):
+    for command in commands(parser):
         yield f'.SS "{_text(command.prog)}"'
         yield from _paragraphs(command.description)
         own = [action for action in command._actions if _meaning(action) not in common]
@@ -48,7 +48,8 @@ def _page(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield ", ".join(rf"\fB{_text(name)}\fR(1)" for name in _SEE)
 
 
-def _commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Return the parsers of the commands in a parser."""
     # argparse tells of no arguments in public.
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

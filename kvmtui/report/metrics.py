@@ -17,11 +17,13 @@ from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.samples import DeepVm, LightVm, NodeSample
 from kvmtui.model.clean import clean
 from kvmtui.model.findings import Severity
-from kvmtui.model.host import Host, Link
+from kvmtui.model.host import Host
 from kvmtui.model.uris import without_secrets
 from kvmtui.model.vm import VmState
 
 _NS_PER_S = 1e9
+_TICKS_S = 1.0
+"""A counter that steps back by less catches up at once."""
 _STATE_NUMBERS = {state: number for number, state in enumerate(VmState)}
 """virDomainState of libvirt-domain.h, in whose order they stand."""
 _SEVERITIES = (Severity.NOTE, Severity.UNKNOWN, Severity.WARNING, Severity.CRITICAL)
@@ -42,7 +44,7 @@ _HOST = {
 }
 _DOMAIN = {
     "libvirt_domain_info_vstate": "State, by the numbers of virDomainState",
-    "libvirt_domain_info_virtual_cpus": "vCPUs",
+    "libvirt_domain_info_virtual_cpus": "vCPUs that the domain has at present",
     "libvirt_domain_info_memory_usage_bytes": "Memory that the domain is given at present",
     "libvirt_domain_uptime_seconds": "For how long its QEMU process has run; of this machine only",
     "libvirt_domain_monitor_silent_seconds": "For how long its QEMU has not answered; nothing where it does",
@@ -91,10 +93,11 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """A counter as it was told, and of which run of its VM."""
+    """A counter as it was read, of which run of its VM, and what is added to it so that it does not step back."""
 
     run: int
-    value: float
+    read: float
+    added: float = 0.0
 
 
 _Counts = dict[tuple[str, str], _Count]
@@ -122,7 +125,7 @@ class FleetCollector(Collector):
 
     def _tell(self, metrics: Metrics, host: Host, labels: Labels) -> None:
         now_s = self._engine.clock()
-        up = host.link is Link.UP and not host.stale(now_s)
+        up = not host.stale(now_s)
         metrics.add("libvirt_up", labels, up)
         if host.sampled_at_s is not None:
             metrics.add("libvirt_host_last_answer_age_seconds", labels, max(0.0, now_s - host.sampled_at_s))
@@ -134,7 +137,7 @@ class FleetCollector(Collector):
         before, counts = self._counts.get(host.key, {}), _Counts()
         if counters.node is not None:
             for mode, value in _host_cpu(counters.node):
-                told = _not_below(before, counts, ("", mode), _Count(0, value))
+                told = _told(before, counts, ("", mode), 0, value)
                 metrics.add(_CPU, labels | {"mode": mode}, told)
         for row in zip(*counters.light, strict=True):
             vm = LightVm._make(row)
@@ -143,7 +146,7 @@ class FleetCollector(Collector):
             for name, value in _gauges(vm, deep, host.vms.silent.get(vm.uuid), now_s):
                 metrics.add(name, domain, value)
             for name, value in _counted(vm, deep):
-                told = _not_below(before, counts, (vm.uuid, name), _Count(vm.id, value))
+                told = _told(before, counts, (vm.uuid, name), vm.id, value)
                 metrics.add(name, domain, told)
             for name, devices in _devices(vm, deep):
                 for device, value in devices.items():
@@ -172,17 +175,24 @@ def _labels(hosts: Iterable[Host]) -> list[str]:
     return list(labels)
 
 
-def _not_below(before: Mapping[tuple[str, str], _Count], counts: _Counts, key: tuple[str, str], new: _Count) -> float:
-    """Return a counter that does not step back in one run.
+def _told(
+    before: Mapping[tuple[str, str], _Count], counts: _Counts, key: tuple[str, str], run: int, read: float
+) -> float:
+    """Return what is told of a counter: Prometheus takes every step back for a counter that began anew.
 
     CPU times come of the process or of its control group, ready times of vCPUs that may be unplugged, and a host's idle
-    time may step back by a tick; Prometheus would take what is less for a counter that began anew.
+    time may step back by a tick: these go on from what was told. A host that was started anew really begins at 0, and
+    its VMs have the ids of before.
     """
-    old = before.get(key)
-    if old is not None and old.run == new.run and old.value > new.value:
-        new = old
+    old, new = before.get(key), _Count(run, read)
+    if old is not None and old.run == run:
+        back = old.read - read
+        if 0 < back < _TICKS_S:
+            new = old
+        elif back <= old.read / 2:
+            new = _Count(run, read, old.added + max(0.0, back))
     counts[key] = new
-    return new.value
+    return new.read + new.added
 
 
 def _tell_host(metrics: Metrics, host: Host, labels: Labels) -> None:
@@ -217,10 +227,10 @@ def _host_cpu(node: NodeSample) -> Told:
 
 def _gauges(vm: LightVm, deep: DeepVm | None, silent_since_s: float | None, now_s: float) -> Told:
     yield "libvirt_domain_info_vstate", _STATE_NUMBERS[vm.state]
-    # 0 stands for not known.
-    if vm.vcpus:
+    # A VM that is off is given nothing yet; 0 stands for not known.
+    if vm.state.active and vm.vcpus:
         yield "libvirt_domain_info_virtual_cpus", vm.vcpus
-    if vm.memory_allocated_bytes:
+    if vm.state.active and vm.memory_allocated_bytes:
         yield "libvirt_domain_info_memory_usage_bytes", vm.memory_allocated_bytes
     if vm.started_at_s is not None:
         yield "libvirt_domain_uptime_seconds", max(0.0, now_s - vm.started_at_s)

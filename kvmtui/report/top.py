@@ -60,7 +60,6 @@ class _Top:
         self._wait_for_hosts()
         number = 1
         while True:
-            seen = {key: host.sampled_at_s for key, host in self._engine.fleet.hosts.items()}
             look = self._look(number)
             try:
                 self._out.write(self._form(look))
@@ -73,7 +72,8 @@ class _Top:
             if number == self._wanted.looks:
                 return NOT_ALL if any(host.stale(look.moment.now_s) for host in look.hosts) else DONE
             number += 1
-            self._wait_for_next(seen)
+            # Of this look, not of what the hosts have told while it was made and printed.
+            self._wait_for_next({host.key: host.sampled_at_s for host in look.hosts})
 
     def _look(self, number: int) -> Look:
         fleet, wanted = self._engine.fleet, self._wanted

@@ -48,8 +48,8 @@ def table(look: Look) -> str:
     up = sum(not host.stale(now_s) for host in look.hosts)
     running = sum(host.running for host in look.hosts if not host.stale(now_s))
     lines = [
-        f"{look.moment.at:%Y-%m-%d %H:%M:%S}  {up} of {len(look.hosts)} hosts answer, "
-        f"{running} VMs run, {len(look.vms)} shown"
+        f"{look.moment.at:%Y-%m-%d %H:%M:%S}  hosts that answer: {up} of {len(look.hosts)}; "
+        f"VMs that run: {running}; shown: {len(look.vms)}"
     ]
     lines += _aligned([_HOST_TITLES, *[_host_cells(host, now_s) for host in look.hosts]], _HOST_LEFT)
     lines.append("")
@@ -63,8 +63,8 @@ def _all(look: Look) -> Iterable[Values]:
 
 
 def _rounded(value: Any) -> Any:
-    # More digits than were measured only cost.
-    return round(value, 4) if isinstance(value, float) else value
+    # More digits than were measured only cost, but what is small is not 0.
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _csv_cell(value: Any) -> Any:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kvmtui.model.format import UNKNOWN, Quantity, duration, part, percent, size
 from kvmtui.model.vm import ARRIVING, MemorySource, Vm, VmState
-from kvmtui.ui.format import UNKNOWN, Quantity, duration, part, percent, size
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.paint import Run, Tone, fit
 from kvmtui.ui.widgets.graph import mini

@@ -5,9 +5,9 @@ from textwrap import wrap
 
 from textual.content import Content
 
+from kvmtui.model.format import percent, size
 from kvmtui.model.host import Host
 from kvmtui.model.migration_options import MigrationOptions
-from kvmtui.ui.format import percent, size
 from kvmtui.ui.move_options import CHOICES, barred, disks_words, shown
 from kvmtui.ui.paint import fit
 

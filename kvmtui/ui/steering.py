@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kvmtui.model.format import size
 from kvmtui.model.migration import Migration, Phase, Steer
-from kvmtui.ui.format import size
 from kvmtui.ui.widgets.migration_lines import HostName, span
 
 _DOWNTIMES_MS = (100, 200, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000, 20_000, 30_000)

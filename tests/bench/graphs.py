@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
+from kvmtui.model.format import Quantity
 from kvmtui.ui.app import Dashboard
-from kvmtui.ui.format import Quantity
 from kvmtui.ui.widgets.graph import Graph, Plot, Series
 from tests.bench.replay import ReplayBackend
 

@@ -10,8 +10,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from kvmtui.model.format import Quantity
 from kvmtui.ui import bare_lines
-from kvmtui.ui.format import Quantity
 from kvmtui.ui.glyphs import UNICODE
 from kvmtui.ui.paint import LeanStrip
 from kvmtui.ui.widgets.graph import Graph, Plot, Series, plot_lines

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from kvmtui import __version__
-from kvmtui.cli import _confirm, _parser, _settings, run
+from kvmtui.arguments import COMMANDS, dashboard_parser
+from kvmtui.cli import _COMMANDS, _confirm, _settings, run
 from kvmtui.config import ConfigError, HostSetting, this_default_uri
 from kvmtui.hypervisor.library import libvirt
 
@@ -78,6 +79,10 @@ WRONG: list[tuple[list[str], str]] = [
 ]
 
 
+def test_every_command_is_there() -> None:
+    assert _COMMANDS.keys() == COMMANDS.keys()
+
+
 @pytest.mark.parametrize(("arguments", "says"), WRONG, ids=lambda value: repr(value)[:40])
 def test_what_is_wrong_is_said_in_one_line(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
@@ -104,16 +109,18 @@ def test_the_configuration_file_gives_the_hosts(no_configuration: Path) -> None:
         """
     )
     h1, h2 = HostSetting("qemu+ssh://root@h1/system", "rack 1", True), HostSetting("qemu+ssh://root@h2/system")
-    settings = _settings(_parser().parse_args([]))
+    settings = _settings(dashboard_parser().parse_args([]))
     assert (settings.hosts, settings.interval_s, settings.low_bandwidth) == ((h1, h2), 3.0, True)
     assert not settings.read_only
     # What the command line says counts; but what the file has read-only stays so.
-    settings = _settings(_parser().parse_args(["-c", "qemu:///system", "-c", h1.uri, "--interval", "2", "--read-only"]))
+    settings = _settings(
+        dashboard_parser().parse_args(["-c", "qemu:///system", "-c", h1.uri, "--interval", "2", "--read-only"])
+    )
     assert (settings.hosts, settings.interval_s) == ((HostSetting("qemu:///system"), h1), 2.0)
     assert settings.read_only
-    assert _settings(_parser().parse_args(["--demo"])).hosts == ()
+    assert _settings(dashboard_parser().parse_args(["--demo"])).hosts == ()
     no_configuration.write_text("interval = 3\nhosts = []\n")
-    assert [host.uri for host in _settings(_parser().parse_args([])).hosts] == [this_default_uri()]
+    assert [host.uri for host in _settings(dashboard_parser().parse_args([])).hosts] == [this_default_uri()]
 
 
 def test_a_configuration_file_that_is_wrong_is_said_in_one_line(
@@ -183,7 +190,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch, answer: str, *uris: str) -> str:
     error = on_a_terminal(monkeypatch)
     monkeypatch.setattr(sys, "stdin", Tty(answer))
     try:
-        _confirm(_settings(_parser().parse_args([word for uri in uris for word in ("-c", uri)])))
+        _confirm(_settings(dashboard_parser().parse_args([word for uri in uris for word in ("-c", uri)])))
     except ConfigError as refused:
         return f"{error.getvalue()}refused: {refused}"
     return error.getvalue()
@@ -213,9 +220,9 @@ def test_where_it_cannot_be_remembered_it_is_said_and_goes_on(monkeypatch: pytes
 
 def test_where_nobody_can_be_asked_a_word_allows_it() -> None:
     with pytest.raises(ConfigError, match="where nobody can be asked, --trust-uris allows it"):
-        _confirm(_settings(_parser().parse_args(["-c", RISKY_URI])))
-    _confirm(_settings(_parser().parse_args(["-c", RISKY_URI, "--trust-uris"])))
-    _confirm(_settings(_parser().parse_args(["-c", "qemu+ssh://h1/system"])))
+        _confirm(_settings(dashboard_parser().parse_args(["-c", RISKY_URI])))
+    _confirm(_settings(dashboard_parser().parse_args(["-c", RISKY_URI, "--trust-uris"])))
+    _confirm(_settings(dashboard_parser().parse_args(["-c", "qemu+ssh://h1/system"])))
 
 
 def test_nothing_is_connected_before_it_was_agreed_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from kvmtui.model.filter import parse_filter
 from kvmtui.model.host_vms import HostVms
-from kvmtui.model.order import RowOrder, natural
+from kvmtui.model.order import SORT_KEYS, RowOrder, natural
 from kvmtui.model.vm import ARRIVING, Job, Memory, MemorySource, VmState
 from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, Layout, Row, lay_out, state_texts
 from kvmtui.ui.glyphs import ASCII, UNICODE, glyphs_for
@@ -33,6 +33,10 @@ def test_eighty_columns_show_what_an_admin_needs() -> None:
 
 def test_one_host_needs_no_column() -> None:
     assert "host" not in ids(lay_out(200, 4, single_host=True))
+
+
+def test_every_column_can_be_sorted_by() -> None:
+    assert list(COLUMN_BY_ID) == list(SORT_KEYS)
 
 
 def test_all_columns_in_order_at_120() -> None:

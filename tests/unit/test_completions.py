@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kvmtui.cli import parser_of_all, run
+from kvmtui.arguments import parser_of_all
+from kvmtui.cli import run
 from kvmtui.report.completions import completions
 from kvmtui.report.manual import manual
 

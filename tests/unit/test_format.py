@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvmtui.ui.format import age, duration, part, percent, rate, round_trip, size
+from kvmtui.model.format import age, duration, part, percent, rate, round_trip, size
 
 K, M, G = 1024, 1024**2, 1024**3
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kvmtui.ui.format import Quantity
+from kvmtui.model.format import Quantity
 from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
 from kvmtui.ui.paint import Run, Tone, runs_width
 from kvmtui.ui.widgets.graph import (

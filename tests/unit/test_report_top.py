@@ -2,24 +2,29 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from kvmtui.arguments import COMMANDS, SORT_NAMES
 from kvmtui.cli import run
 from kvmtui.engine.engine import Engine
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.model.filter import parse_filter
+from kvmtui.model.host import Host, Link
+from kvmtui.model.order import SORT_KEYS
 from kvmtui.report import top
 from kvmtui.report.top import DONE, NOT_ALL, TopSettings, report_top
-from kvmtui.report.top_forms import Look, csv_lines
+from kvmtui.report.top_forms import Look, csv_lines, json_lines
 from kvmtui.report.top_values import FIELDS, Moment
 
 H1, H2 = "demo://h1", "demo://h2"
@@ -27,11 +32,11 @@ RATES = ("cpu_cores", "net_in_bytes_per_s", "net_out_bytes_per_s")
 
 
 class Bench:
-    """The demo in real time."""
+    """The demo in a time that goes by `clock`."""
 
-    def __init__(self) -> None:
-        self.demo = DemoBackend()
-        self.engine = Engine(self.demo, self.demo.uris)
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.demo = DemoBackend(clock=clock)
+        self.engine = Engine(self.demo, self.demo.uris, clock=clock)
         self.out = io.StringIO()
         self.err = io.StringIO()
 
@@ -52,7 +57,26 @@ def bench() -> Iterator[Bench]:
     made.demo.release_host(H2)
 
 
-def test_rates_take_two_looks_and_are_those_of_the_dashboard(bench: Bench) -> None:
+@pytest.fixture
+def steady(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Return hosts that are sampled once before each look, a second apart, however slow the machine is."""
+    seconds = itertools.count(1000.0)
+    now_s = next(seconds)
+    made = Bench(lambda: now_s)
+
+    def sample(*_: object) -> None:
+        nonlocal now_s
+        now_s = next(seconds)
+        made.engine.tick()
+
+    monkeypatch.setattr(made.engine, "start", sample)
+    monkeypatch.setattr(top._Top, "_wait_for_next", sample)
+    yield made
+    made.engine.stop()
+
+
+def test_rates_take_two_looks_and_are_those_of_the_dashboard(steady: Bench) -> None:
+    bench = steady
     assert bench.report(2, as_json=True) == DONE
     first, second = bench.objects("vm", 1), bench.objects("vm", 2)
     assert len(first) == len(second) == 12
@@ -78,6 +102,20 @@ def test_sort_and_filter_are_those_of_the_dashboard(bench: Bench) -> None:
     assert len(bench.objects("host")) == 2
 
 
+def test_what_json_calls_it_can_be_sorted_by() -> None:
+    parser = COMMANDS["top"]()
+    for key in SORT_KEYS:
+        [name] = [name for name, short in SORT_NAMES.items() if short == key] or [key]
+        assert name in FIELDS
+        assert parser.parse_args(["--sort", name]).sort == parser.parse_args(["--sort", key]).sort == key
+
+
+def test_a_small_figure_is_not_0() -> None:
+    host = Host(H1, "h1", Link.UP, sampled_at_s=1.0, round_trip_s=0.0000412345678)
+    look = Look(Moment(1, datetime.now(UTC), 1.0), (host,), ())
+    assert json.loads(json_lines(look))["round_trip_s"] == 0.0000412346
+
+
 def test_a_host_that_does_not_answer_is_told_and_nothing_is_said_of_its_vms(bench: Bench) -> None:
     bench.engine.tick()
     bench.demo.host_down(H2, "Connection refused")
@@ -94,7 +132,7 @@ def test_a_host_that_does_not_answer_is_told_and_nothing_is_said_of_its_vms(benc
     )
     assert bench.report() == NOT_ALL
     said = bench.out.getvalue()
-    assert "1 of 2 hosts answer" in said
+    assert "hosts that answer: 1 of 2; VMs that run: " in said
     assert "Connection refused; last answer " in said
     assert "was running" in said
 
@@ -109,7 +147,26 @@ def test_a_host_that_hangs_holds_no_look_up(bench: Bench, monkeypatch: pytest.Mo
     assert [each["host"] for each in bench.objects("vm", 2)] == ["h1"] * 6
 
 
-def test_csv_says_the_same_as_json(bench: Bench) -> None:
+def test_the_next_look_is_of_what_is_newer_than_the_one_before(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Look] = []
+    waited_for: list[Mapping[str, float | None]] = []
+    real = top._Top._look
+
+    def look(self: top._Top, number: int) -> Look:
+        # The hosts tell anew just before.
+        bench.engine.tick()
+        shown.append(real(self, number))
+        return shown[-1]
+
+    monkeypatch.setattr(bench.engine, "start", bench.engine.tick)
+    monkeypatch.setattr(top._Top, "_look", look)
+    monkeypatch.setattr(top._Top, "_wait_for_next", lambda _, seen: waited_for.append(seen))
+    bench.report(2)
+    assert waited_for == [{host.key: host.sampled_at_s for host in shown[0].hosts}]
+
+
+def test_csv_says_the_same_as_json(steady: Bench) -> None:
+    bench = steady
     bench.demo.add_vm(H1, '=1+1,"x"')
     bench.report(as_csv=True, sort="name")
     header, *rows = csv.reader(io.StringIO(bench.out.getvalue()))
@@ -124,7 +181,8 @@ def test_csv_says_the_same_as_json(bench: Bench) -> None:
     assert named["web1"]["stale"] == "false"
 
 
-def test_a_table_that_can_be_cut_into_words(bench: Bench) -> None:
+def test_a_table_that_can_be_cut_into_words(steady: Bench) -> None:
+    bench = steady
     bench.demo.add_vm(H1, "宽\x1b[2J")
     bench.report(filter=parse_filter("state=running"), sort="name")
     titles = ["NAME", "HOST", "STATE", "CPU", "READY", "MEMORY", "DISK-R", "W", "NET-IN", "OUT", "UP"]

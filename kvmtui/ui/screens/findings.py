@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.health_watch import Standing
 from kvmtui.model.findings import Finding, Severity, summary
-from kvmtui.ui.format import duration
+from kvmtui.model.format import duration
 from kvmtui.ui.paint import cells, fit
 
 SILENCE_S = 3600.0

@@ -10,8 +10,8 @@ from textual.content import Content
 from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
+from kvmtui.model.format import percent, size
 from kvmtui.model.host import Host, Link
-from kvmtui.ui.format import percent, size
 from kvmtui.ui.screens.ask import ExpiringScreen
 
 

@@ -17,10 +17,10 @@ from kvmtui.engine.engine import Engine
 from kvmtui.model.balance import destinations
 from kvmtui.model.balance_plan import Basis
 from kvmtui.model.balance_plan import step as change
+from kvmtui.model.format import duration
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.acting import host_name
-from kvmtui.ui.format import duration
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.screens.ask import ConfirmScreen, _now_s
 from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen

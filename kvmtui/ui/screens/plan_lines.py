@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from textual.content import Content
 
 from kvmtui.model.balance_plan import Change, HostChange, Move, Unmoved
+from kvmtui.model.format import duration, percent
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
-from kvmtui.ui.format import duration, percent
 from kvmtui.ui.glyphs import Glyphs
 
 _MUTED = "$foreground-muted"

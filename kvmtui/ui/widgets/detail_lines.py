@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kvmtui.model.actions import BY_ID
+from kvmtui.model.format import UNKNOWN, Quantity, age, duration, part, percent, rate, size
 from kvmtui.model.history import COARSE_STEP_S, FINE, Metric
 from kvmtui.model.vm import Job, MemorySource, Vm, VmConfig, VmKey
 from kvmtui.ui.columns import Row, state_texts
-from kvmtui.ui.format import UNKNOWN, Quantity, age, duration, part, percent, rate, size
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.paint import Run, Tone, cells, fit
 from kvmtui.ui.widgets.graph import Plot, Series, columns_per_cell, meter, nice_maximum

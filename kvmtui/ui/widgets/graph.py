@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
+from kvmtui.model.format import Quantity
 from kvmtui.ui.bare_lines import RunLines
-from kvmtui.ui.format import Quantity
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.paint import Run, Tone, fit_runs, runs_width
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kvmtui.model.format import age, duration, part, percent, round_trip
 from kvmtui.model.host import Host, Link
 from kvmtui.ui.columns import quantity
-from kvmtui.ui.format import age, duration, part, percent, round_trip
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.paint import Run, Tone, fit, fit_runs, runs_width
 from kvmtui.ui.widgets.graph import meter, mini

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from textwrap import wrap
 
+from kvmtui.model.format import UNKNOWN, percent, rate, size
 from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.migration_progress import Verdict
 from kvmtui.model.vm import Job
 from kvmtui.ui.acting import proven
-from kvmtui.ui.format import UNKNOWN, percent, rate, size
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.move_options import in_a_line
 from kvmtui.ui.moves import Trace

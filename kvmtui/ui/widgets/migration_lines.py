@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kvmtui.model.format import duration, percent
 from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.migration_progress import Progress, Verdict
-from kvmtui.ui.format import duration, percent
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.paint import Run, Tone, cells, fit, fit_runs, runs_width
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from textual.reactive import reactive
 
 from kvmtui.model.fleet import Fleet
+from kvmtui.model.format import age
 from kvmtui.model.vm import VmConfig, VmKey
 from kvmtui.ui.bare_lines import RunLines
 from kvmtui.ui.columns import Row
-from kvmtui.ui.format import age
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.paint import Run, Tone, fit_runs, runs_width
 from kvmtui.ui.widgets.detail_lines import PRESENT, Plots, ReadSeries, Window, job_runs, off_lines, title_runs

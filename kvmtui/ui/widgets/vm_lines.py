@@ -4,10 +4,10 @@ from operator import attrgetter
 
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
+from kvmtui.model.format import duration
 from kvmtui.model.host import Link
 from kvmtui.model.vm import Vm
 from kvmtui.ui.columns import Layout, Row
-from kvmtui.ui.format import duration
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.paint import Run, Tone, fit, fit_runs
 
