@@ -17,7 +17,7 @@ from kvmtui.engine.migration_flight import Flight
 from kvmtui.hypervisor.demo.connection import DemoConnection
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
 from kvmtui.hypervisor.demo.verbs import abort
-from kvmtui.hypervisor.errors import HypervisorError, InvalidState
+from kvmtui.hypervisor.errors import HypervisorError, InvalidState, LinkLost
 from kvmtui.hypervisor.lanes import Call
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.actions import BY_ID, ActionRequest, Verb
@@ -535,6 +535,86 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
         assert one.repairs == ()
     finally:
         other.stop()
+
+
+class LostCall:
+    """A call to migrate that libvirt has, and waits for the VM's lock with, while the link breaks."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._out = threading.Event()
+        self._breaks = threading.Event()
+
+    def __call__(self, *_: object, **__: object) -> None:
+        self._out.set()
+        assert self._breaks.wait(30)
+        raise LinkLost("End of file while reading data")
+
+    def let(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self._bench.clock.advance(1)
+            self._bench.engine.tick()
+
+    def seconds_to_the_end(self, key: VmKey) -> float:
+        """Return how long it takes, after the link broke, until its end is told."""
+        self._bench.tick_until(self._out.is_set, "the call")
+        self.let(3)
+        self._breaks.set()
+        began_s = self._bench.clock()
+        one = see(self._bench, key, ended)
+        assert one.phase is Phase.FAILED
+        assert "the link was lost" in one.message
+        return self._bench.clock() - began_s
+
+
+def test_what_libvirt_may_still_begin_is_not_called_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = LostCall(bench)
+    monkeypatch.setattr(DemoConnection, "migrate", call)
+    assert call.seconds_to_the_end(ask(bench, "web1")) >= 45
+
+
+def test_an_old_row_of_a_host_that_is_down_is_not_the_half_that_arrives(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ask(bench, "web1")
+    see(bench, key, running)
+    bench.demo.host_down(H1)
+    see(bench, key, ended)
+    old, there = bench.engine.fleet.vm(key), bench.engine.fleet.vm(VmKey(H2, key.uuid))
+    assert old is not None
+    assert old.state.active
+    assert there is not None
+    call = LostCall(bench)
+    monkeypatch.setattr(DemoConnection, "migrate", call)
+    bench.engine.migrate(MigrationRequest(there.key, there.name, there.id, H1, MigrationOptions()))
+    call.let(3)
+    bench.demo.host_up(H1)
+    assert call.seconds_to_the_end(there.key) >= 45
+
+
+def test_what_was_seen_of_the_first_way_says_nothing_of_the_second(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, lost = DemoConnection.job, LostCall(bench)
+    first, fails = threading.Event(), threading.Event()
+
+    def migrate(*_: object, peer_to_peer: bool, **__: object) -> None:
+        if not peer_to_peer:
+            lost()
+        first.set()
+        assert fails.wait(30)
+        raise HypervisorError("unable to connect to server at 'h2:49152'")
+
+    def seen(connection: DemoConnection, uuid: str) -> Job | None:
+        return Job("migration") if first.is_set() and not fails.is_set() else job(connection, uuid)
+
+    monkeypatch.setattr(DemoConnection, "migrate", migrate)
+    monkeypatch.setattr(DemoConnection, "job", seen)
+    key = ask(bench, "web1")
+    see(bench, key, running)
+    fails.set()
+    assert lost.seconds_to_the_end(key) >= 45
+    assert not now(bench, key).peer_to_peer
 
 
 def test_what_is_not_copied_is_none_of_the_moves_business(bench: Bench) -> None:
