@@ -263,9 +263,13 @@ class Flight:
         if job is not None and job.operation == "migration":
             # Somebody else's: libvirt would let this one wait for it, and then say something else.
             raise HypervisorError("it is already being moved: w shows the move")
+        disks = [disk for disk in connection.config(request.key.uuid).disks if disk.writable]
+        partly = request.options.partly
+        if partly is not None and {disk.target for disk in disks} != {*partly.copied, *partly.shared}:
+            # Of one that came meanwhile nobody knows whether it is to be copied.
+            raise HypervisorError("its disks have changed since they were looked at: move it again")
         if not self.begun:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
-            disks = [disk for disk in connection.config(request.key.uuid).disks if disk.writable]
             self.diskless = not disks
             self.paths = tuple(disk.path for disk in disks if disk.path and request.options.copies(disk.target))
             if request.options.disks is DiskMove.COPY:

@@ -23,9 +23,9 @@ from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.actions import BY_ID, ActionRequest, Verb
 from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
-from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_options import DiskMove, MigrationOptions, PartCopy
 from kvmtui.model.migration_progress import ProgressTracker, Verdict
-from kvmtui.model.vm import Job, VmKey, VmState
+from kvmtui.model.vm import Disk, Job, VmKey, VmState
 from kvmtui.ui.widgets.migration_lines import standing
 from tests.unit.test_engine import Bench, bench
 
@@ -620,7 +620,7 @@ def test_what_was_seen_of_the_first_way_says_nothing_of_the_second(
 def test_what_is_not_copied_is_none_of_the_moves_business(bench: Bench) -> None:
     vm = bench.vm("db1")
     first, second = (each for each in bench.engine.read_config(vm.key).result(10).disks if each.writable)
-    options = MigrationOptions(disks=DiskMove.COPY, copied_disks=(second.target,))
+    options = MigrationOptions(disks=DiskMove.COPY, partly=PartCopy((second.target,), (first.target,)))
     request = MigrationRequest(vm.key, vm.name, vm.id, H2, options)
     flight = Flight(Migration(request, Phase.STARTING, 0.0), None, ProgressTracker(None))
     connection = bench.demo.open(H1, read_only=False)
@@ -632,6 +632,17 @@ def test_what_is_not_copied_is_none_of_the_moves_business(bench: Bench) -> None:
     assert flight.paths == tuple(flight.absent) == (second.path,)
     flight.show(Phase.STARTING)
     assert not flight.view.diskless
+
+
+@pytest.mark.parametrize("disks", [("vda", "vdb", "vdz"), ("vda",)])
+def test_where_some_disks_are_copied_none_may_come_or_go_before_it_begins(bench: Bench, disks: tuple[str, ...]) -> None:
+    vm = bench.vm("db1")
+    spec = bench.demo._world.hosts[H1].vms[vm.key.uuid].spec
+    spec.disks = tuple(Disk(target, f"/images/{target}.qcow2", writable=True) for target in disks)
+    key = ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY, partly=PartCopy(("vda",), ("vdb",))))
+    one = see(bench, key, ended)
+    assert one.phase is Phase.FAILED
+    assert one.message == "its disks have changed since they were looked at: move it again"
 
 
 def test_a_vm_without_disks_is_known_as_that(bench: Bench) -> None:
