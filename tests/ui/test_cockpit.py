@@ -66,9 +66,14 @@ async def test_the_heading_says_of_its_disks_what_is_so_and_once_how_it_goes() -
             (managed, False, "managed by kvmtui  ·  disks shared  ·  auto-converge"),
             (managed, True, "managed by kvmtui  ·  no disks to copy  ·  auto-converge"),
             (
+                replace(managed, offline=True, auto_converge=False),
+                True,
+                "managed by kvmtui  ·  it is off: its definition moves, no disk is copied",
+            ),
+            (
                 replace(managed, disks=DiskMove.COPY, partly=PartCopy(("vdb",), ("vda",))),
                 False,
-                "managed by kvmtui  ·  vdb copied, others shared  ·  auto-converge",
+                "managed by kvmtui  ·  only vdb copied; the others shared  ·  auto-converge",
             ),
         ):
             stage.engine.play(replace(move, request=replace(move.request, options=options), diskless=diskless))

@@ -337,7 +337,7 @@ async def test_disks_of_several_kinds_are_counted_and_none_are_called_none() -> 
         assert stage.line("d  disks", "disks copied (1), disks shared (1)")
         some = replace(local_disks(), partly=PartCopy(("vda", "vdc"), ("vdb",)))
         question.looks = {**question.looks, (H2, stage.key("db1")): some}
-        await stage.see("d  disks", "vda and vdc copied, others shared (1), disks shared (1)")
+        await stage.see("d  disks", "only vda, vdc copied; the others shared (1), disks shared (1)")
         question.looks = {key: replace(look, diskless=True) for key, look in question.looks.items()}
         await stage.see("d  disks", "no disks")
         assert stage.line("no disks · auto-converge")
@@ -409,10 +409,10 @@ async def test_of_disks_some_of_which_are_shared_only_the_others_are_copied() ->
     async with dashboard() as stage:
         await stage.put_cursor_on("db1")
         await open_dialog(stage, "db1", h2=replace(local_disks(), partly=PartCopy(("vda", "vdc"), ("vdb",))))
-        await stage.see("vda and vdc copied, others shared")
+        await stage.see("only vda, vdc copied; the others shared")
         assert stage.line("--migrate-disks vda,vdc")
         await stage.press("d")
-        await stage.see("d  disks", "changes of vda and vdc copied, others shared")
+        await stage.see("d  disks", "only changes of vda, vdc copied; the others shared")
         await stage.press("d")
         await stage.see("d  disks", "shared: both hosts see them")
         assert not stage.line("--migrate-disks")
