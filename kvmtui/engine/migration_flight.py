@@ -165,6 +165,11 @@ class Flight:
         return not self.adrift and not _lost(self.error)
 
     @property
+    def may_begin(self) -> bool:
+        """Whether libvirt may still begin it, although its call was lost."""
+        return not (self.view.adopted or self.certain or self.seen)
+
+    @property
     def over(self) -> bool:
         """Whether nothing tells any more that it goes on."""
         if self.broken:
@@ -199,7 +204,7 @@ class Flight:
     def _tidying_s(self) -> float:
         if self.view.adopted:
             return _TIDYING_ADOPTED_S
-        return _TIDYING_S if self.certain or self.seen else _UNSEEN_S
+        return _UNSEEN_S if self.may_begin else _TIDYING_S
 
     def take(self, job: Job, state: VmState | None, reason: str, now_s: float, message: str | None) -> None:
         """Take in the job's figures, and the VM's state at the source and why it is in it, where that is known."""

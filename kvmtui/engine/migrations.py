@@ -127,6 +127,10 @@ class Migrations:
     def _abort(self, flight: Flight) -> None:
         if flight.view.phase is Phase.VERIFYING:
             # Its call has ended: there is nothing to abort but the wait for hosts that tidy up, or do not answer.
+            if flight.may_begin:
+                flight.aborting = flight.abort_due = True
+                self._show(flight, flight.view.phase, "libvirt may still begin it: it is aborted as soon as it does")
+                return
             flight.returned_at_s = -inf
             self._show(flight, flight.view.phase, "asking both hosts once more")
             return

@@ -17,7 +17,7 @@ from kvmtui.engine.migration_flight import Flight
 from kvmtui.hypervisor.demo.connection import DemoConnection
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
 from kvmtui.hypervisor.demo.verbs import abort
-from kvmtui.hypervisor.errors import HypervisorError, InvalidState, LinkLost
+from kvmtui.hypervisor.errors import HypervisorError, InvalidState, JobCancelled, LinkLost
 from kvmtui.hypervisor.lanes import Call
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.actions import BY_ID, ActionRequest, Verb
@@ -555,22 +555,54 @@ class LostCall:
             self._bench.clock.advance(1)
             self._bench.engine.tick()
 
-    def seconds_to_the_end(self, key: VmKey) -> float:
+    def seconds_to_the_end(self, key: VmKey, *, abort: bool = False) -> float:
         """Return how long it takes, after the link broke, until its end is told."""
         self._bench.tick_until(self._out.is_set, "the call")
         self.let(3)
         self._breaks.set()
         began_s = self._bench.clock()
+        if abort:
+            see(self._bench, key, lambda one: one.phase is Phase.VERIFYING)
+            self._bench.engine.steer(key, Steer.ABORT)
         one = see(self._bench, key, ended)
-        assert one.phase is Phase.FAILED
+        assert one.phase is (Phase.CANCELLED if abort else Phase.FAILED)
         assert "the link was lost" in one.message
         return self._bench.clock() - began_s
 
 
-def test_what_libvirt_may_still_begin_is_not_called_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("abort", [False, True])
+def test_what_libvirt_may_still_begin_is_not_called_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, abort: bool
+) -> None:
     call = LostCall(bench)
     monkeypatch.setattr(DemoConnection, "migrate", call)
-    assert call.seconds_to_the_end(ask(bench, "web1")) >= 45
+    assert call.seconds_to_the_end(ask(bench, "web1"), abort=abort) >= 45
+
+
+def test_what_libvirt_begins_after_all_is_aborted_where_that_was_asked_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, cancelled = DemoConnection.migrate, threading.Event()
+    key = bench.vm("web1").key
+
+    def late() -> None:
+        connection = bench.demo.open(H1, read_only=False)
+        with pytest.raises(JobCancelled):
+            begin(connection, key.uuid, H2, SLOW, peer_to_peer=True)
+        cancelled.set()
+
+    def lost(*_: object, **__: object) -> None:
+        raise LinkLost("End of file while reading data")
+
+    monkeypatch.setattr(DemoConnection, "migrate", lost)
+    ask(bench, "web1", SLOW)
+    see(bench, key, lambda one: one.phase is Phase.VERIFYING)
+    bench.engine.steer(key, Steer.ABORT)
+    assert "as soon as it does" in now(bench, key).message
+    threading.Thread(target=late, daemon=True).start()
+    assert see(bench, key, ended).phase is Phase.CANCELLED
+    bench.tick_until(cancelled.is_set, "it to be cancelled")
+    assert state(bench, H1, key) is VmState.RUNNING
 
 
 def test_an_old_row_of_a_host_that_is_down_is_not_the_half_that_arrives(
