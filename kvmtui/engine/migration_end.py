@@ -128,7 +128,8 @@ def judge(case: Case, source: Told, destination: Told) -> Judgement:
     judgement = _judge(case, source, destination)
     if judgement is _ASK_AGAIN:
         return replace(judgement, message=f"{ASKING}; source: {source}; destination: {destination}")
-    alone = source.active != destination.active
+    ended_there = judgement.phase is Phase.DONE and not source.active
+    alone = ended_there or source.active != destination.active
     if case.request.options.offline:
         copied = not case.request.options.undefine_source
         alone = copied or (source.identity is None) != (destination.identity is None)
@@ -151,6 +152,9 @@ def _judge(case: Case, source: Told, destination: Told) -> Judgement:
     there = destination.identity if destination.active else None
     if here is not None:
         return _stayed(case, here, destination) if there is None else _on_both(case, source, destination)
+    if there is None and case.certain and case.error is None:
+        # What libvirt reports as done was there, whatever became of it since.
+        there = destination.identity
     return _nowhere(case, source, destination) if there is None else _moved(case, source, there)
 
 
@@ -176,7 +180,7 @@ def _job_at_source(case: Case, source: Told, destination: Told) -> Judgement:
 
 
 def _moved(case: Case, source: Told, there: Identity) -> Judgement:
-    """It is at the destination, and the source does not run it."""
+    """It is at the destination, or was until it ended there, and the source does not run it."""
     request = case.request
     paused = there.state is VmState.PAUSED and not case.was_paused
     waits = paused and there.reason in _ON_THE_WAY
@@ -186,6 +190,8 @@ def _moved(case: Case, source: Told, there: Identity) -> Judgement:
     if not case.settled and (waits or (not case.certain and (undefined or transient))):
         return _ASK_AGAIN
     said, repairs = [], []
+    if not there.state.active:
+        said.append(f"it arrived, and is {there.state} now")
     if paused:
         said.append(f"it is paused there{f' ({there.reason})' if there.reason else ''}")
         repairs.append(offer(RepairKind.RESUME_DESTINATION, request))
@@ -253,7 +259,7 @@ def _on_both(case: Case, source: Told, destination: Told) -> Judgement:
 
 
 def _nowhere(case: Case, source: Told, destination: Told) -> Judgement:
-    if not (case.settled or case.seen):
+    if not case.settled and (not case.seen or (case.certain and case.error is None)):
         return _ASK_AGAIN
     said = f"{case.error}; " if case.error is not None else ""
     words = f"it runs on neither host: source: {source}, destination: {destination}"

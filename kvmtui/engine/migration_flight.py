@@ -25,6 +25,8 @@ _ANSWER_DEADLINE_S = 10.0
 _DISKS_DEADLINE_S = 10.0
 _TIDYING_S = 30.0
 """How long what both hosts tell may not fit together before that is taken for the end."""
+_UNSEEN_S = 45.0
+"""The same for a call that was lost before libvirt was seen at it, which may wait 30 s for the VM before it begins."""
 _TIDYING_ADOPTED_S = 3.0
 """The same for somebody else's, whose job was seen to end."""
 _PATIENCE_S = 60.0
@@ -113,7 +115,7 @@ class Flight:
     moved_bytes: bool = False
     """Whether any guest data was seen to move, after which no second way is tried."""
     seen: bool = False
-    """Whether libvirt was seen to be at it, by its job or by the half that arrives."""
+    """Whether libvirt was seen to be at it: by its job, or after the call by the half at the destination."""
     begun: bool = False
     """Whether libvirt may have been told to begin; set by the call's thread."""
     aborting: bool = False
@@ -163,6 +165,11 @@ class Flight:
         return not self.adrift and not _lost(self.error)
 
     @property
+    def may_begin(self) -> bool:
+        """Whether libvirt may still begin it, although its call was lost."""
+        return not (self.view.adopted or self.certain or self.seen)
+
+    @property
     def over(self) -> bool:
         """Whether nothing tells any more that it goes on."""
         if self.broken:
@@ -190,9 +197,14 @@ class Flight:
     def judge(self, source: Told | HypervisorError, destination: Told | HypervisorError, waited_s: float) -> Judgement:
         """Return what is to be said of the answers, so long after nothing told any more that it goes on."""
         if isinstance(source, Told) and isinstance(destination, Told):
-            tidying_s = _TIDYING_ADOPTED_S if self.view.adopted else _TIDYING_S
-            return judge(self.case(settled=waited_s >= tidying_s), source, destination)
+            return judge(self.case(settled=waited_s >= self._tidying_s), source, destination)
         return unanswered(self.case(settled=waited_s >= _PATIENCE_S), source, destination)
+
+    @property
+    def _tidying_s(self) -> float:
+        if self.view.adopted:
+            return _TIDYING_ADOPTED_S
+        return _UNSEEN_S if self.may_begin else _TIDYING_S
 
     def take(self, job: Job, state: VmState | None, reason: str, now_s: float, message: str | None) -> None:
         """Take in the job's figures, and the VM's state at the source and why it is in it, where that is known."""
@@ -256,10 +268,13 @@ class Flight:
         if job is not None and job.operation == "migration":
             # Somebody else's: libvirt would let this one wait for it, and then say something else.
             raise HypervisorError("it is already being moved: w shows the move")
+        disks = [disk for disk in connection.config(request.key.uuid).disks if disk.writable]
+        partly = request.options.partly
+        if partly is not None and {disk.target for disk in disks} != {*partly.copied, *partly.shared}:
+            # Of one that came meanwhile nobody knows whether it is to be copied.
+            raise HypervisorError("its disks have changed since they were looked at: move it again")
         if not self.begun:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
-        if not self.begun:
-            disks = [disk for disk in connection.config(request.key.uuid).disks if disk.writable]
             self.diskless = not disks
             self.paths = tuple(disk.path for disk in disks if disk.path and request.options.copies(disk.target))
             if request.options.disks is DiskMove.COPY:

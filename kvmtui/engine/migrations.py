@@ -127,6 +127,10 @@ class Migrations:
     def _abort(self, flight: Flight) -> None:
         if flight.view.phase is Phase.VERIFYING:
             # Its call has ended: there is nothing to abort but the wait for hosts that tidy up, or do not answer.
+            if flight.may_begin:
+                flight.aborting = flight.abort_due = True
+                self._show(flight, flight.view.phase, "libvirt may still begin it: it is aborted as soon as it does")
+                return
             flight.returned_at_s = -inf
             self._show(flight, flight.view.phase, "asking both hosts once more")
             return
@@ -288,9 +292,6 @@ class Migrations:
                 if tick and flight.abort_due:
                     flight.abort_due = False
                     self._send(flight, Steer.ABORT)
-                request = flight.view.request
-                half = self._store.fleet.vm(VmKey(request.destination, request.key.uuid))
-                flight.seen = flight.seen or (half is not None and half.state.active)
                 job = flight.probe.poll() if tick and flight.probe is not None else None
                 if job is not None:
                     self._take_job(flight, job)
@@ -384,7 +385,9 @@ class Migrations:
         persistent = flight.persistent is not False
         command = migrate_command(view.request, persistent=persistent, peer_to_peer=False)
         flight.show(view.phase, peer_to_peer=False, command=command)
-        flight.returned_at_s = None
+        # What was seen of the first call, or is still to be told of it, says nothing of the second.
+        flight.returned_at_s, flight.seen = None, False
+        self._follow(flight)
         self._launch(flight, f"peer to peer failed ({error}); trying managed by kvmtui")
         return True
 

@@ -11,7 +11,7 @@ from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.clean import clean
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.plan_run import Allowed
-from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, preflight, private_disks
+from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, part_copy, preflight
 from kvmtui.model.preflight_shared import sharing
 from kvmtui.model.sharing import Sharing
 from kvmtui.model.vm import Vm
@@ -69,8 +69,8 @@ class MoveCheck:
         stand = {sharing(disk, needs, offers) for disk in needs.disks if disk.writable}
         if needs.active and self._allowed.copy_disks and Sharing.UNSURE in stand:
             disks = DiskMove.COPY
-        copied = () if disks is DiskMove.SHARED else private_disks(needs, offers)
-        options = MigrationOptions(disks=disks, copied_disks=copied, offline=not self.vm.state.active)
+        partly = None if disks is DiskMove.SHARED else part_copy(needs, offers)
+        options = MigrationOptions(disks=disks, partly=partly, offline=not self.vm.state.active)
         checks = preflight(needs, offers, options)
         problem = _too_risky(needs, offers, options, checks, self._allowed)
         return Checked(options, checks, problem=clean(problem, 300))

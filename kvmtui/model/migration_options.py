@@ -17,12 +17,24 @@ class DiskMove(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PartCopy:
+    """Which of the disks that can be written to are copied and which are shared, by their targets."""
+
+    copied: tuple[str, ...]
+    shared: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return what the audit says of it."""
+        return f"{','.join(self.copied)} copied, {','.join(self.shared)} shared"
+
+
+@dataclass(frozen=True, slots=True)
 class MigrationOptions:
     """How a VM is moved; None: libvirt's own default."""
 
     disks: DiskMove = DiskMove.SHARED
-    copied_disks: tuple[str, ...] = ()
-    """Of those that would be copied only these, by their targets; empty: all."""
+    partly: PartCopy | None = None
+    """Which disks are copied where only some are; None: all."""
     peer_to_peer: bool | None = None
     """Whether the source's daemon carries it, or this client; None: the source's, and this client where that fails."""
     tls: bool = False
@@ -44,9 +56,14 @@ class MigrationOptions:
     unsafe: bool = False
     """Go on where libvirt cannot tell that the disks are safely shared (VIR_MIGRATE_UNSAFE)."""
 
+    @property
+    def copied_disks(self) -> tuple[str, ...]:
+        """Which disks are copied, by their targets, where not all are."""
+        return () if self.partly is None or self.disks is DiskMove.SHARED else self.partly.copied
+
     def copies(self, target: str) -> bool:
         """Return whether the disk of this target is copied if it can be written to."""
-        return self.disks is not DiskMove.SHARED and (not self.copied_disks or target in self.copied_disks)
+        return self.disks is not DiskMove.SHARED and (self.partly is None or target in self.partly.copied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +128,7 @@ def virsh_flags(options: MigrationOptions, *, persistent: bool, peer_to_peer: bo
         "--postcopy" if options.post_copy else "",
         "--unsafe" if options.unsafe else "",
     ]
-    if options.disks is not DiskMove.SHARED and options.copied_disks:
+    if options.copied_disks:
         flags += ["--migrate-disks", ",".join(options.copied_disks)]
     if options.connections is not None:
         flags += ["--parallel", "--parallel-connections", str(options.connections)]

@@ -10,10 +10,10 @@ from kvmtui.model import preflight_host as host
 from kvmtui.model import preflight_machine as machine
 from kvmtui.model.clean import clean
 from kvmtui.model.migration_options import MigrationOptions
-from kvmtui.model.preflight_shared import default_disks, private_disks, shared
+from kvmtui.model.preflight_shared import default_disks, part_copy, shared
 from kvmtui.model.preflight_values import Check, Finding, Grade, GuestNeeds, HostOffers
 
-__all__ = ["Check", "Grade", "GuestNeeds", "HostOffers", "default_disks", "preflight", "private_disks", "summary"]
+__all__ = ["Check", "Grade", "GuestNeeds", "HostOffers", "default_disks", "part_copy", "preflight", "summary"]
 
 
 class _Row(NamedTuple):

@@ -3,7 +3,7 @@
 import posixpath
 from shlex import quote
 
-from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_options import DiskMove, MigrationOptions, PartCopy
 from kvmtui.model.preflight_values import Finding, Grade, GuestNeeds, HostOffers, NeededDisk, Pool, worst
 from kvmtui.model.sharing import Sharing, compare
 
@@ -39,14 +39,12 @@ def default_disks(needs: GuestNeeds, offers: HostOffers) -> DiskMove:
     return DiskMove.COPY if stand & {Sharing.ABSENT, Sharing.TWO} else DiskMove.SHARED
 
 
-def private_disks(needs: GuestNeeds, offers: HostOffers) -> tuple[str, ...]:
-    """Return which disks are to be copied where some are, by their targets: those that are not known to be shared.
-
-    Empty: all of them.
-    """
+def part_copy(needs: GuestNeeds, offers: HostOffers) -> PartCopy | None:
+    """Return which disks are to be copied where some are: those not known to be shared; None: all are alike."""
     stand = {disk.target: sharing(disk, needs, offers) for disk in needs.disks if disk.writable}
     private = tuple(target for target, each in stand.items() if each is not Sharing.ONE)
-    return private if len(private) < len(stand) else ()
+    shared = tuple(target for target, each in stand.items() if each is Sharing.ONE)
+    return PartCopy(private, shared) if private and shared else None
 
 
 def shared(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding | None:

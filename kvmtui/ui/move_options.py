@@ -158,8 +158,10 @@ def disks_words(options: MigrationOptions | None) -> str:
     """Return what becomes of a VM's disks; None: it has none."""
     if options is None:
         return "no disks"
-    some = " and ".join(clean(target) for target in options.copied_disks)
-    return f"{_DISKS[options.disks].replace('disks', some)}, others shared" if some else _DISKS[options.disks]
+    some = ", ".join(clean(target) for target in options.copied_disks)
+    if not some:
+        return _DISKS[options.disks]
+    return f"only {_DISKS[options.disks].replace('disks', some)}; the others shared"
 
 
 def off_words(names: Sequence[str], *, alone: bool = False) -> str:

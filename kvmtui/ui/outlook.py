@@ -6,7 +6,7 @@ from textwrap import wrap
 
 from textual.content import Content
 
-from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_options import DiskMove, MigrationOptions, PartCopy
 from kvmtui.model.preflight import Check, Grade
 
 _SIGNS = {Grade.FAIL: "FAIL", Grade.WARN: "WARN", Grade.UNKNOWN: "?", Grade.PASS: "ok"}
@@ -23,8 +23,8 @@ class Look:
     """Returns all checks of a move with these options, worst first, from what the hosts told."""
     disks: DiskMove = DiskMove.SHARED
     """The sound way for its disks."""
-    private_disks: tuple[str, ...] = ()
-    """Which of them are to be copied where some are, by their targets; empty: all."""
+    partly: PartCopy | None = None
+    """Which of them are to be copied where some are; None: all."""
     diskless: bool = False
     """Whether it has no disks that could be copied or shared."""
     problem: str = ""

@@ -89,6 +89,8 @@ def _write_configuration(folder: Path, index: int) -> None:
         hugetlbfs_mount=[],
         namespaces=[],
         stdio_handler="logd",
+        # What a cut between the hosts looks like is seen before they themselves give up, however slow the machine is.
+        keepalive_interval=20,
     )
     hosts = "".join(f"{migration_address(number)} h{number}\n" for number in (1, 2))
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n{hosts}")

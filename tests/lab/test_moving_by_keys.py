@@ -182,6 +182,6 @@ def test_what_breaks_on_the_way(lab: Lab, guest: GuestFactory, terminal: Termina
     finally:
         lab.h2.link(up=True)
     # It is as good as before.
-    begin(terminal, web, "h1", "h2", 100)
+    begin(terminal, web, "h1", "h2", 20)
     end(terminal, web, "moved in")
     alive_at(terminal, lab, web, "h2")

@@ -38,6 +38,19 @@ async def test_its_row_says_that_it_arrives_and_the_title_counts_the_vm_once() -
         assert stage.line("kvmtui", "12 VMs · 9 running")
 
 
+async def test_what_has_left_a_host_that_is_down_is_counted_once() -> None:
+    async with dashboard() as stage:
+        vm = stage.vm("web1")
+        stage.engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, H2, MigrationOptions()))
+        there = VmKey(H2, vm.key.uuid)
+        await stage.look_until(lambda: stage.main.fleet.vm(there) is not None)
+        stage.backend.host_down(H1)
+        await stage.look_until(lambda: (arrived := stage.main.fleet.vm(there)) is not None and arrived.state.executing)
+        await stage.look_until(lambda: all(move.phase.ended for move in stage.engine.migrations))
+        assert stage.main.fleet.vm(vm.key) is not None
+        await stage.see("kvmtui", "12 VMs", "1 host down")
+
+
 @pytest.mark.parametrize("key", ["p", "K", "S", "r", "R", "z", "a", "X", "c"])
 async def test_no_key_acts_on_it(key: str) -> None:
     async with dashboard() as stage:

@@ -8,7 +8,7 @@ from textual.widgets import Input
 
 from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
-from kvmtui.model.migration_options import DiskMove
+from kvmtui.model.migration_options import DiskMove, PartCopy
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.cockpit import CockpitScreen
@@ -66,9 +66,14 @@ async def test_the_heading_says_of_its_disks_what_is_so_and_once_how_it_goes() -
             (managed, False, "managed by kvmtui  ·  disks shared  ·  auto-converge"),
             (managed, True, "managed by kvmtui  ·  no disks to copy  ·  auto-converge"),
             (
-                replace(managed, disks=DiskMove.COPY, copied_disks=("vdb",)),
+                replace(managed, offline=True, auto_converge=False),
+                True,
+                "managed by kvmtui  ·  it is off: its definition moves, no disk is copied",
+            ),
+            (
+                replace(managed, disks=DiskMove.COPY, partly=PartCopy(("vdb",), ("vda",))),
                 False,
-                "managed by kvmtui  ·  vdb copied, others shared  ·  auto-converge",
+                "managed by kvmtui  ·  only vdb copied; the others shared  ·  auto-converge",
             ),
         ):
             stage.engine.play(replace(move, request=replace(move.request, options=options), diskless=diskless))

@@ -7,7 +7,7 @@ import pytest
 
 from kvmtui.hypervisor.errors import CallTimedOut
 from kvmtui.model.host import Link
-from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_options import DiskMove, MigrationOptions, PartCopy
 from kvmtui.model.preflight import Check
 from kvmtui.model.vm import VmState
 from kvmtui.ui.app import Dashboard
@@ -335,9 +335,9 @@ async def test_disks_of_several_kinds_are_counted_and_none_are_called_none() -> 
         await stage.see("disks copied (1), disks shared (1)")
         await stage.press("o")
         assert stage.line("d  disks", "disks copied (1), disks shared (1)")
-        some = replace(local_disks(), private_disks=("vda", "vdc"))
+        some = replace(local_disks(), partly=PartCopy(("vda", "vdc"), ("vdb",)))
         question.looks = {**question.looks, (H2, stage.key("db1")): some}
-        await stage.see("d  disks", "vda and vdc copied, others shared (1), disks shared (1)")
+        await stage.see("d  disks", "only vda, vdc copied; the others shared (1), disks shared (1)")
         question.looks = {key: replace(look, diskless=True) for key, look in question.looks.items()}
         await stage.see("d  disks", "no disks")
         assert stage.line("no disks · auto-converge")
@@ -408,17 +408,19 @@ async def test_a_local_disk_is_copied_and_the_checks_follow_the_options() -> Non
 async def test_of_disks_some_of_which_are_shared_only_the_others_are_copied() -> None:
     async with dashboard() as stage:
         await stage.put_cursor_on("db1")
-        await open_dialog(stage, "db1", h2=replace(local_disks(), private_disks=("vda", "vdc")))
-        await stage.see("vda and vdc copied, others shared")
+        await open_dialog(stage, "db1", h2=replace(local_disks(), partly=PartCopy(("vda", "vdc"), ("vdb",))))
+        await stage.see("only vda, vdc copied; the others shared")
         assert stage.line("--migrate-disks vda,vdc")
         await stage.press("d")
-        await stage.see("d  disks", "changes of vda and vdc copied, others shared")
+        await stage.see("d  disks", "only changes of vda, vdc copied; the others shared")
         await stage.press("d")
         await stage.see("d  disks", "shared: both hosts see them")
         assert not stage.line("--migrate-disks")
         await stage.press("d", "enter")
         await stage.until(lambda: stage.engine.requests)
-        assert stage.engine.requests[0].options == MigrationOptions(disks=DiskMove.COPY, copied_disks=("vda", "vdc"))
+        assert stage.engine.requests[0].options == MigrationOptions(
+            disks=DiskMove.COPY, partly=PartCopy(("vda", "vdc"), ("vdb",))
+        )
 
 
 async def test_a_destination_without_the_vms_network_says_so() -> None:

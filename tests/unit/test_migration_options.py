@@ -6,7 +6,7 @@ import pytest
 
 from kvmtui.hypervisor import migrate
 from kvmtui.hypervisor.library import libvirt
-from kvmtui.model.migration_options import DiskMove, MigrationOptions, conflicts, virsh_flags
+from kvmtui.model.migration_options import DiskMove, MigrationOptions, PartCopy, conflicts, virsh_flags
 
 USUAL = MigrationOptions()
 ALL = MigrationOptions(
@@ -65,7 +65,7 @@ def test_what_libvirt_refuses(options: MigrationOptions, active: bool, refused: 
             "--live --copy-storage-inc --tls --unsafe --parallel --parallel-connections 4 --bandwidth 52",
         ),
         (
-            replace(USUAL, disks=DiskMove.COPY, copied_disks=("vda", "vdc"), auto_converge=False),
+            replace(USUAL, disks=DiskMove.COPY, partly=PartCopy(("vda", "vdc"), ("vdb",)), auto_converge=False),
             False,
             True,
             "--live --p2p --copy-storage-all --migrate-disks vda,vdc",
@@ -102,19 +102,21 @@ def test_the_same_in_libvirts_flags(
 def test_parameters_are_given_only_where_they_were_asked_for() -> None:
     assert migrate.parameters(USUAL) == {}
     assert migrate.parameters(ALL) == {"bandwidth": 52, "parallel.connections": 4}
-    some = replace(USUAL, disks=DiskMove.COPY, copied_disks=("vda", "vdc"))
+    some = replace(USUAL, disks=DiskMove.COPY, partly=PartCopy(("vda", "vdc"), ("vdb",)))
     assert migrate.parameters(some) == {"migrate_disks": ["vda", "vdc"]}
+    assert migrate.parameters(replace(some, disks=DiskMove.SHARED)) == {}
 
 
 @pytest.mark.parametrize(
-    ("disks", "copied", "copies"),
+    ("disks", "partly", "copies"),
     [
-        (DiskMove.SHARED, (), ""),
-        (DiskMove.COPY, (), "vda vdb"),
-        (DiskMove.COPY, ("vdb",), "vdb"),
-        (DiskMove.COPY_CHANGES, ("vda",), "vda"),
+        (DiskMove.SHARED, None, ""),
+        (DiskMove.COPY, None, "vda vdb"),
+        (DiskMove.COPY, PartCopy(("vdb",), ("vda",)), "vdb"),
+        (DiskMove.COPY_CHANGES, PartCopy(("vda",), ("vdb",)), "vda"),
+        (DiskMove.SHARED, PartCopy(("vda",), ("vdb",)), ""),
     ],
 )
-def test_which_disks_are_copied(disks: DiskMove, copied: tuple[str, ...], copies: str) -> None:
-    options = replace(USUAL, disks=disks, copied_disks=copied)
+def test_which_disks_are_copied(disks: DiskMove, partly: PartCopy | None, copies: str) -> None:
+    options = replace(USUAL, disks=disks, partly=partly)
     assert [target for target in ("vda", "vdb") if options.copies(target)] == copies.split()

@@ -17,15 +17,15 @@ from kvmtui.engine.migration_flight import Flight
 from kvmtui.hypervisor.demo.connection import DemoConnection
 from kvmtui.hypervisor.demo.migration import HALFWAY, PERSIST, RESUME, UNDEFINE
 from kvmtui.hypervisor.demo.verbs import abort
-from kvmtui.hypervisor.errors import HypervisorError, InvalidState
+from kvmtui.hypervisor.errors import HypervisorError, InvalidState, JobCancelled, LinkLost
 from kvmtui.hypervisor.lanes import Call
 from kvmtui.hypervisor.protocol import Connection
 from kvmtui.model.actions import BY_ID, ActionRequest, Verb
 from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, RepairKind, Steer
-from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_options import DiskMove, MigrationOptions, PartCopy
 from kvmtui.model.migration_progress import ProgressTracker, Verdict
-from kvmtui.model.vm import Job, VmKey, VmState
+from kvmtui.model.vm import Disk, Job, VmKey, VmState
 from kvmtui.ui.widgets.migration_lines import standing
 from tests.unit.test_engine import Bench, bench
 
@@ -537,10 +537,122 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
         other.stop()
 
 
+class LostCall:
+    """A call to migrate that libvirt has, and waits for the VM's lock with, while the link breaks."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._out = threading.Event()
+        self._breaks = threading.Event()
+
+    def __call__(self, *_: object, **__: object) -> None:
+        self._out.set()
+        assert self._breaks.wait(30)
+        raise LinkLost("End of file while reading data")
+
+    def let(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self._bench.clock.advance(1)
+            self._bench.engine.tick()
+
+    def seconds_to_the_end(self, key: VmKey, *, abort: bool = False) -> float:
+        """Return how long it takes, after the link broke, until its end is told."""
+        self._bench.tick_until(self._out.is_set, "the call")
+        self.let(3)
+        self._breaks.set()
+        began_s = self._bench.clock()
+        if abort:
+            see(self._bench, key, lambda one: one.phase is Phase.VERIFYING)
+            self._bench.engine.steer(key, Steer.ABORT)
+        one = see(self._bench, key, ended)
+        assert one.phase is (Phase.CANCELLED if abort else Phase.FAILED)
+        assert "the link was lost" in one.message
+        return self._bench.clock() - began_s
+
+
+@pytest.mark.parametrize("abort", [False, True])
+def test_what_libvirt_may_still_begin_is_not_called_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, abort: bool
+) -> None:
+    call = LostCall(bench)
+    monkeypatch.setattr(DemoConnection, "migrate", call)
+    assert call.seconds_to_the_end(ask(bench, "web1"), abort=abort) >= 45
+
+
+def test_what_libvirt_begins_after_all_is_aborted_where_that_was_asked_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, cancelled = DemoConnection.migrate, threading.Event()
+    key = bench.vm("web1").key
+
+    def late() -> None:
+        connection = bench.demo.open(H1, read_only=False)
+        with pytest.raises(JobCancelled):
+            begin(connection, key.uuid, H2, SLOW, peer_to_peer=True)
+        cancelled.set()
+
+    def lost(*_: object, **__: object) -> None:
+        raise LinkLost("End of file while reading data")
+
+    monkeypatch.setattr(DemoConnection, "migrate", lost)
+    ask(bench, "web1", SLOW)
+    see(bench, key, lambda one: one.phase is Phase.VERIFYING)
+    bench.engine.steer(key, Steer.ABORT)
+    assert "as soon as it does" in now(bench, key).message
+    threading.Thread(target=late, daemon=True).start()
+    assert see(bench, key, ended).phase is Phase.CANCELLED
+    bench.tick_until(cancelled.is_set, "it to be cancelled")
+    assert state(bench, H1, key) is VmState.RUNNING
+
+
+def test_an_old_row_of_a_host_that_is_down_is_not_the_half_that_arrives(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ask(bench, "web1")
+    see(bench, key, running)
+    bench.demo.host_down(H1)
+    see(bench, key, ended)
+    old, there = bench.engine.fleet.vm(key), bench.engine.fleet.vm(VmKey(H2, key.uuid))
+    assert old is not None
+    assert old.state.active
+    assert there is not None
+    call = LostCall(bench)
+    monkeypatch.setattr(DemoConnection, "migrate", call)
+    bench.engine.migrate(MigrationRequest(there.key, there.name, there.id, H1, MigrationOptions()))
+    call.let(3)
+    bench.demo.host_up(H1)
+    assert call.seconds_to_the_end(there.key) >= 45
+
+
+def test_what_was_seen_of_the_first_way_says_nothing_of_the_second(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, lost = DemoConnection.job, LostCall(bench)
+    first, fails = threading.Event(), threading.Event()
+
+    def migrate(*_: object, peer_to_peer: bool, **__: object) -> None:
+        if not peer_to_peer:
+            lost()
+        first.set()
+        assert fails.wait(30)
+        raise HypervisorError("unable to connect to server at 'h2:49152'")
+
+    def seen(connection: DemoConnection, uuid: str) -> Job | None:
+        return Job("migration") if first.is_set() and not fails.is_set() else job(connection, uuid)
+
+    monkeypatch.setattr(DemoConnection, "migrate", migrate)
+    monkeypatch.setattr(DemoConnection, "job", seen)
+    key = ask(bench, "web1")
+    see(bench, key, running)
+    fails.set()
+    assert lost.seconds_to_the_end(key) >= 45
+    assert not now(bench, key).peer_to_peer
+
+
 def test_what_is_not_copied_is_none_of_the_moves_business(bench: Bench) -> None:
     vm = bench.vm("db1")
     first, second = (each for each in bench.engine.read_config(vm.key).result(10).disks if each.writable)
-    options = MigrationOptions(disks=DiskMove.COPY, copied_disks=(second.target,))
+    options = MigrationOptions(disks=DiskMove.COPY, partly=PartCopy((second.target,), (first.target,)))
     request = MigrationRequest(vm.key, vm.name, vm.id, H2, options)
     flight = Flight(Migration(request, Phase.STARTING, 0.0), None, ProgressTracker(None))
     connection = bench.demo.open(H1, read_only=False)
@@ -552,6 +664,17 @@ def test_what_is_not_copied_is_none_of_the_moves_business(bench: Bench) -> None:
     assert flight.paths == tuple(flight.absent) == (second.path,)
     flight.show(Phase.STARTING)
     assert not flight.view.diskless
+
+
+@pytest.mark.parametrize("disks", [("vda", "vdb", "vdz"), ("vda",)])
+def test_where_some_disks_are_copied_none_may_come_or_go_before_it_begins(bench: Bench, disks: tuple[str, ...]) -> None:
+    vm = bench.vm("db1")
+    spec = bench.demo._world.hosts[H1].vms[vm.key.uuid].spec
+    spec.disks = tuple(Disk(target, f"/images/{target}.qcow2", writable=True) for target in disks)
+    key = ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY, partly=PartCopy(("vda",), ("vdb",))))
+    one = see(bench, key, ended)
+    assert one.phase is Phase.FAILED
+    assert one.message == "its disks have changed since they were looked at: move it again"
 
 
 def test_a_vm_without_disks_is_known_as_that(bench: Bench) -> None:

@@ -14,7 +14,7 @@ PLAIN = MigrationOptions()
 def test_every_option_has_one_key_and_begins_as_it_is_by_itself() -> None:
     assert len(BY_KEY) == len(CHOICES)
     # Those are no choices: whether it is moved offline follows from the VM's state, which disks are copied from theirs.
-    follow = {"offline", "copied_disks"}
+    follow = {"offline", "partly"}
     assert {choice.field for choice in CHOICES} == {field.name for field in fields(MigrationOptions)} - follow
     for choice in CHOICES:
         assert choice.value(PLAIN) == choice.values[0][0] or choice.unit

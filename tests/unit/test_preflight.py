@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_options import DiskMove, MigrationOptions, PartCopy
 from kvmtui.model.preflight import (
     Check,
     Grade,
     GuestNeeds,
     HostOffers,
     default_disks,
+    part_copy,
     preflight,
-    private_disks,
     summary,
 )
 from kvmtui.model.preflight_values import (
@@ -351,25 +351,25 @@ def test_the_default_for_the_disks(needs: dict[str, Any], offers: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("needs", "offers", "targets"),
+    ("needs", "offers", "partly"),
     [
-        ({}, NOT_THERE, ()),
-        ({"disks": (DISK, RBD)}, NOT_THERE, ("vda",)),
-        ({"disks": (DISK, RBD, BY_POOL, ISO)}, NOT_THERE, ("vda", "vdc")),
+        ({}, NOT_THERE, None),
+        ({"disks": (DISK, RBD)}, NOT_THERE, PartCopy(("vda",), ("vdb",))),
+        ({"disks": (DISK, RBD, BY_POOL, ISO)}, NOT_THERE, PartCopy(("vda", "vdc"), ("vdb",))),
         # Nothing says that it is shared.
-        ({"disks": (DISK, RBD)}, {}, ("vda",)),
-        ({"disks": (RBD,)}, NOT_THERE, ()),
-        ({"disks": (replace(DISK, writable=False), RBD)}, NOT_THERE, ()),
+        ({"disks": (DISK, RBD)}, {}, PartCopy(("vda",), ("vdb",))),
+        ({"disks": (RBD,)}, NOT_THERE, None),
+        ({"disks": (replace(DISK, writable=False), RBD)}, NOT_THERE, None),
     ],
 )
 def test_of_disks_some_of_which_are_shared_the_others_are_copied(
-    needs: dict[str, Any], offers: dict[str, Any], targets: tuple[str, ...]
+    needs: dict[str, Any], offers: dict[str, Any], partly: PartCopy | None
 ) -> None:
-    assert private_disks(replace(NEEDS, **needs), replace(OFFERS, **offers)) == targets
+    assert part_copy(replace(NEEDS, **needs), replace(OFFERS, **offers)) == partly
 
 
 def test_disks_that_stay_while_others_are_copied_are_looked_at_as_what_they_are() -> None:
-    mixed, only = {"disks": (DISK, RBD)}, MigrationOptions(disks=DiskMove.COPY, copied_disks=("vda",))
+    mixed, only = {"disks": (DISK, RBD)}, MigrationOptions(disks=DiskMove.COPY, partly=PartCopy(("vda",), ("vdb",)))
     made = checks(mixed, NOT_THERE, COPY)
     assert made["copies"].grade is FAIL
     assert "vdb is network storage" in made["copies"].evidence

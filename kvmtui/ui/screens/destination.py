@@ -301,7 +301,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
             return options
         look = self.looks.get((host, vm.key)) or Look(disks=options.disks)
         disks = self._disks or look.disks
-        return replace(options, disks=disks, copied_disks=() if disks is DiskMove.SHARED else look.private_disks)
+        return replace(options, disks=disks, partly=None if disks is DiskMove.SHARED else look.partly)
 
     def _disks_words(self) -> str:
         """Return what becomes of the disks of those that run: each goes its own way, unless one was chosen."""

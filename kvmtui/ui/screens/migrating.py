@@ -14,7 +14,7 @@ from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.host import Link
 from kvmtui.model.migration import MigrationRequest
 from kvmtui.model.migration_options import MigrationOptions
-from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, preflight, private_disks
+from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, part_copy, preflight
 from kvmtui.model.vm import Vm
 from kvmtui.ui.acting import where
 from kvmtui.ui.outlook import Look
@@ -92,8 +92,8 @@ async def _look(engine: Engine, host: str, needs: GuestNeeds) -> Look:
         return Look(problem=offers)
     try:
         diskless = all(disk.removable for disk in needs.disks)
-        private = private_disks(needs, offers)
-        return Look(_judge(needs, offers), default_disks(needs, offers), private, diskless=diskless)
+        partly = part_copy(needs, offers)
+        return Look(_judge(needs, offers), default_disks(needs, offers), partly, diskless=diskless)
     except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
         return Look(problem=_internal_error())
 

@@ -8,10 +8,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from kvmtui.engine.whereabouts import AWAY
 from kvmtui.model.fleet import Fleet
-from kvmtui.model.host import Host, Link
-from kvmtui.model.vm import ARRIVING
+from kvmtui.model.host import Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,8 @@ class TitleBar(Widget):
         hosts = fleet.hosts.values()
         # Of a host that is down nobody knows what runs there now.
         running = sum(host.running for host in hosts if host.link is not Link.DOWN)
-        vms = sum(len(host.vms) for host in hosts) - _arriving(fleet)
+        # On its way, or by what a host that is down told last, one VM is on two hosts.
+        vms = len(set().union(*(host.vms.index for host in hosts)))
         self.counts = (len(hosts), vms, running, sum(host.link is Link.DOWN for host in hosts))
 
     def tick(self, now: datetime, *, seconds: bool = True) -> None:
@@ -127,24 +126,6 @@ def keys_line(keys: Sequence[tuple[str, str]], pinned: Sequence[tuple[str, str]]
 
 def _key(key: str, label: str) -> Content:
     return Content.assemble((key, "bold $text-primary"), (f" {label}" if label else "", "dim"))
-
-
-def _arriving(fleet: Fleet) -> int:
-    """Return how many VMs are there twice, because they are on their way from one host to another."""
-    hosts = fleet.hosts.values()
-    arriving = [(host, uuid) for host in hosts for uuid, job in host.vms.jobs.items() if job.operation == ARRIVING]
-    twice = {uuid for host, uuid in arriving if uuid in host.vms and sum(uuid in each.vms for each in hosts) > 1}
-    for host in hosts:
-        # Of a move that was begun elsewhere this is all that shows at first.
-        if not AWAY.isdisjoint(host.vms.reasons):
-            away = [uuid for uuid, at in host.vms.index.items() if host.vms.reasons[at] in AWAY]
-            twice |= {uuid for uuid in away if any(_runs(other, uuid) for other in hosts if other is not host)}
-    return len(twice)
-
-
-def _runs(host: Host, uuid: str) -> bool:
-    vm = host.vms.get(uuid)
-    return vm is not None and vm.state.active
 
 
 def _count(number: int, noun: str) -> str:

@@ -61,7 +61,7 @@ def _title(detail: MoveDetail) -> Line:
     else:
         facts += ["peer to peer" if move.peer_to_peer else "managed by kvmtui"]
         options = replace(move.request.options, peer_to_peer=None, bandwidth_mib_per_s=move.bandwidth_mib_per_s)
-        facts += in_a_line(options, "no disks to copy" if move.diskless else "").split(" · ")
+        facts += in_a_line(options, "no disks to copy" if move.diskless and not options.offline else "").split(" · ")
     if move.adopted and move.bandwidth_mib_per_s:
         facts.append(f"{move.bandwidth_mib_per_s} MiB/s")
     text = f"  {dot}  ".join(filter(None, facts))
