@@ -110,6 +110,8 @@ class HealthRound:
                 unread.setdefault(part, self._failed or "it was not asked")
         machines: list[Machine] = [book.machine for book in self._books if book.machine is not None]
         offers: list[HostOffer] = [book.offer for book in self._books if book.offer is not None]
+        # Each connection listens for itself, and forgets what it heard when it is given up.
+        listened = [book.listened_s for book in self._books]
         vms: dict[str, Any] = {}
         for book in self._books:
             vms.update(book.vms)
@@ -121,6 +123,7 @@ class HealthRound:
             pools=tuple(pool for book in self._books for pool in book.pools),
             networks=next((book.networks for book in self._books if book.networks), ()),
             vms=MappingProxyType(vms),
+            listened_s=None if None in listened else min(each for each in listened if each is not None),
             silent=_frozen(self._silent),
             unread=MappingProxyType(unread),
         )

@@ -51,6 +51,7 @@ class HealthReader:
         self._root = root
         self._errors: dict[tuple[str, str], float] = {}
         """When QEMU told of an I/O error, by VM and disk."""
+        self._listening_since_s: float | None = None
 
     def subscribe(self) -> int | None:
         """Hear of I/O errors from now on; return the number of the callback, None where there is none."""
@@ -59,6 +60,7 @@ class HealthReader:
             number: int = self._connection.domainEventRegisterAny(
                 None, module.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, self._had_error, None
             )
+            self._listening_since_s = time.monotonic()
             return number
         return None
 
@@ -69,6 +71,8 @@ class HealthReader:
     def read(self, book: HealthBook) -> None:
         """Read item by item into the book; raises `libvirtError` or `LinkLost` where the link is lost."""
         reading = Reading(self._connection)
+        if self._listening_since_s is not None:
+            book.listened_s = time.monotonic() - self._listening_since_s
         if self._local and book.wants(MACHINE):
             with book.item(MACHINE):
                 book.machine = read_machine(self._root)

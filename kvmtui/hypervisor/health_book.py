@@ -30,6 +30,8 @@ class HealthBook:
         self.pools: list[PoolHealth] = []
         self.networks: tuple[NetworkHealth, ...] = ()
         self.vms: dict[str, VmHealth] = {}
+        self.listened_s: float | None = None
+        """For how long QEMUs have been listened to for I/O errors; None: they are not."""
         self.unread: dict[str, str] = {}
         """Why a part could not be read."""
         self._skip = skip

@@ -9,6 +9,7 @@ from kvmtui.model.vm import MemorySource
 _DAY_S = 86400.0
 _OWED_S = 30.0
 _BALLOON_LATE_S = 60.0
+_LISTENED_S = 30.0
 _LOST_SHARE, _LOST_LEAST = 0.01, 100
 _SHOWN = 3
 _READY_CRITICAL = 4
@@ -95,11 +96,12 @@ def saved(basis: Basis) -> Rule:
 
 def ready(basis: Basis) -> Rule:
     """Whether vCPUs wait for a host CPU."""
-    limit, told = basis.limits.ready, False
-    for uuid, deep in basis.host.vms.deep.items():
-        if deep.ready_fraction is None:
+    limit, vms, unseen = basis.limits.ready, basis.host.vms, 0
+    for uuid, at in vms.index.items():
+        deep = vms.deep.get(uuid)
+        if deep is None or deep.ready_fraction is None:
+            unseen += vms.states[at].executing
             continue
-        told = True
         if deep.ready_fraction >= limit:
             yield Found(
                 Severity.CRITICAL if deep.ready_fraction >= _READY_CRITICAL * limit else Severity.WARNING,
@@ -107,8 +109,8 @@ def ready(basis: Basis) -> Rule:
                 "move it, or others, away (key B)",
                 uuid=uuid,
             )
-    if not told and basis.host.running:
-        yield untold("it takes two looks")
+    if unseen:
+        yield untold(f"it takes two looks: how long vCPUs of {_vms(unseen)} wait")
 
 
 def balloon(basis: Basis) -> Rule:
@@ -144,6 +146,10 @@ def balloon(basis: Basis) -> Rule:
         reasons.append(f"it is not asked of {_guests(unasked)} (virsh dommemstat VM --period 5 --live --config)")
     if reasons:
         yield untold("; ".join(reasons))
+
+
+def _vms(count: int) -> str:
+    return "one VM" if count == 1 else f"{count} VMs"
 
 
 def _guests(count: int) -> str:
@@ -241,8 +247,11 @@ def snapshots(basis: Basis) -> Rule:
 
 def disk_errors(basis: Basis) -> Rule:
     """Whether a disk of a VM had I/O errors: QEMU tells of one only when it happens."""
-    if basis.before is None and not any(vm.disk_errors for _, vm in _looked_at(basis)):
-        yield untold("it takes watching")
+    listened_s = None if basis.health is None else basis.health.listened_s
+    if listened_s is None:
+        yield untold("this host's libvirt does not tell of I/O errors when they happen")
+    elif listened_s < _LISTENED_S:
+        yield untold(f"it takes watching: QEMU has been listened to for {listened_s:.0f} s")
     for uuid, vm in _looked_at(basis):
         for disk in vm.disk_errors:
             yield Found(
@@ -257,16 +266,17 @@ def disk_errors(basis: Basis) -> Rule:
 def packets(basis: Basis) -> Rule:
     """Whether packets of a VM get lost."""
     before = basis.before
-    if before is None:
-        yield untold("it takes two looks")
-        return
-    missing = False
+    once, missing = 0, 0
     for uuid, vm in _looked_at(basis):
-        old = before.vms.get(uuid)
-        if vm.run == _OFF or old is None or old.run != vm.run:
+        if vm.run == _OFF:
+            continue
+        old = None if before is None else before.vms.get(uuid)
+        # What a round had no time for is kept as it was.
+        if old is None or old is vm or old.run != vm.run:
+            once += 1
             continue
         if None in (vm.packets, vm.lost_packets, old.packets, old.lost_packets):
-            missing = True
+            missing += 1
             continue
         lost = (vm.lost_packets or 0) - (old.lost_packets or 0)
         whole = (vm.packets or 0) - (old.packets or 0) + lost
@@ -277,8 +287,13 @@ def packets(basis: Basis) -> Rule:
                 "virsh domifstat says on which side; more queues, or vhost, take more packets",
                 uuid=uuid,
             )
+    reasons = []
+    if once:
+        reasons.append(f"it takes two looks: what {_vms(once)} lost")
     if missing:
-        yield untold("of some VMs no packets are told")
+        reasons.append(f"of {_vms(missing)} no packets are told")
+    if reasons:
+        yield untold("; ".join(reasons))
 
 
 def unseen(basis: Basis) -> Rule:

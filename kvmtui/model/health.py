@@ -150,6 +150,8 @@ class HostHealth:
     networks: tuple[NetworkHealth, ...] = ()
     vms: Mapping[str, VmHealth] = field(default_factory=lambda: MappingProxyType({}))
     """By uuid."""
+    listened_s: float | None = None
+    """For how long QEMUs had been listened to for I/O errors; None: they were not."""
     silent: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """What did not answer when it was asked ("pool nfs1"), and for how many seconds it was waited for."""
     unread: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -73,7 +73,8 @@ def a_look(**changes: Any) -> HostHealth:
         OFFER,
         (POOL,),
         (NetworkHealth("default", True, True),),
-        MappingProxyType({"web1": VM}),
+        MappingProxyType({"web1": replace(VM)}),
+        listened_s=60.0,
     )
     return replace(look, **changes)
 
@@ -309,7 +310,7 @@ def test_guests_and_their_memory(
 
 def test_a_single_look_does_not_call_fine_what_takes_watching() -> None:
     host = a_host(make_vm("web1"))
-    found = said(a_look(), replace(host, vms=replace(host.vms, deep={})))
+    found = said(a_look(listened_s=0.0), replace(host, vms=replace(host.vms, deep={})))
     for rule in ("vm-balloon", "vm-ready", "vm-packets", "vm-disk-errors"):
         assert [each.severity for each in found[rule]] == [UNTOLD], rule
 
@@ -330,9 +331,31 @@ def test_autostart_and_saved_runs() -> None:
     assert {(each.vm_name, each.severity) for each in found["vm-saved"]} == {("off1", NOTE), ("on1", WARNING)}
 
 
-def test_packets_and_ready_take_two_looks() -> None:
-    assert said(a_look())["vm-packets"][0].severity is UNTOLD
-    assert said(a_look(), a_host(make_vm("web1", ready_fraction=None)))["vm-ready"][0].severity is UNTOLD
+def test_packets_take_two_looks_at_each_vm_in_one_run() -> None:
+    kept = replace(VM)
+    for before in (None, a_look(vms={}), a_look(vms={"web1": replace(VM, run=7)}), a_look(vms={"web1": kept})):
+        (found,) = said(a_look(vms={"web1": kept}), before=before)["vm-packets"]
+        assert (found.severity, found.evidence) == (UNTOLD, "it takes two looks: what one VM lost")
+
+
+def test_ready_is_known_of_each_vm_or_said_of_how_many_not() -> None:
+    first, off = make_vm("web1", ready_fraction=0.0), make_vm("off1", state=VmState.SHUT_OFF, ready_fraction=None)
+    others = [make_vm(name, ready_fraction=None) for name in ("web2", "web3")]
+    (found,) = said(a_look(), a_host(first, off, *others))["vm-ready"]
+    assert (found.severity, found.evidence) == (UNTOLD, "it takes two looks: how long vCPUs of 2 VMs wait")
+    assert said(a_look(), a_host(first, off))["vm-ready"][0].severity is Severity.FINE
+
+
+@pytest.mark.parametrize(
+    ("listened_s", "severity", "evidence"),
+    [(None, UNTOLD, "does not tell of I/O errors"), (2.0, UNTOLD, "for 2 s"), (30.0, Severity.FINE, "")],
+)
+def test_no_disk_error_is_known_only_where_it_was_listened_for(
+    listened_s: float | None, severity: Severity, evidence: str
+) -> None:
+    (found,) = said(a_look(listened_s=listened_s), before=a_look())["vm-disk-errors"]
+    assert found.severity is severity
+    assert evidence in found.evidence
 
 
 def two_hosts(state: VmState = VmState.RUNNING, **changes: Any) -> tuple[Finding, ...]:

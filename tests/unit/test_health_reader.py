@@ -24,6 +24,18 @@ def book(tmp_path: Path) -> HealthBook:
     return found
 
 
+def test_it_listens_for_errors_from_the_first_look_on() -> None:
+    opened = LibvirtBackend().open("test:///default", read_only=True)
+    books = [HealthBook(), HealthBook()]
+    for each in books:
+        opened.health(each)
+    opened.close()
+    first, second = (each.listened_s for each in books)
+    assert first is not None
+    assert second is not None
+    assert first < second
+
+
 def test_the_host_its_pools_and_its_networks(book: HealthBook) -> None:
     assert book.offer is not None
     assert book.offer.kvm is False

@@ -88,6 +88,19 @@ def test_a_pool_that_hangs_costs_its_own_figures_and_is_named(bench: Bench) -> N
     bench.look_until(lambda: bench.of("pool-full") and not bench.of("pool-down"))
 
 
+def test_a_connection_that_is_given_up_has_heard_nothing_any_more(bench: Bench) -> None:
+    def told() -> Severity:
+        found = [each for each in bench.health.everything() if each.rule == "vm-disk-errors"]
+        return next(each.severity for each in found if each.host_name == "h2")
+
+    bench.look_until(lambda: bench.health.looked_at(H2))
+    assert told() is Severity.UNTOLD
+    bench.look_until(lambda: told() is Severity.FINE)
+    bench.demo.hang_item(H2, "pool backup")
+    bench.look_until(lambda: bench.of("pool-down"))
+    assert told() is Severity.UNTOLD
+
+
 def test_a_finding_goes_when_it_is_mended_and_keeps_since_when(bench: Bench) -> None:
     connection = bench.demo.open(H2, read_only=False)
     connection.perform(Verb.AUTOSTART_ON, bench.demo.uuid("old"))

@@ -50,6 +50,7 @@ class DemoConnection:
         self._read_only = read_only
         self._links_lost = host.links_lost
         self._closed = False
+        self._listening_since_s = math.inf
         if on_event is not None:
             host.listeners[self] = on_event
 
@@ -116,6 +117,8 @@ class DemoConnection:
                 with book.item(item):
                     self._world.wait_until(partial(self._answers, item))
                     with self._call() as now:
+                        self._listening_since_s = min(self._listening_since_s, now)
+                        book.listened_s = now - self._listening_since_s
                         health.read(self._world, self._host, item, book, now)
 
     def _answers(self, item: str) -> bool:
