@@ -54,6 +54,7 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("E", "evacuate", "empty a host: move all its VMs to the others", "Hosts"),
     ViewKey("J", "journal", "what was done", "View"),
     ViewKey("A", "audit", "audit: who did what, over all sessions", "View"),
+    ViewKey("t", "look_back", "look back in the recording: the whole screen as it was", "View"),
     ViewKey("plus", "change_interval(0.5)", "look more often", "View", "+"),
     ViewKey("minus", "change_interval(2)", "look less often", "View", "-"),
     ViewKey("ctrl+r", "refresh", "look again now", "View", "^r"),

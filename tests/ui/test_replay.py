@@ -1,5 +1,6 @@
 """A recording on the screen: the same cells as when it was recorded, and keys that move through it."""
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -231,3 +232,30 @@ async def test_recording_is_begun_and_ended_by_the_palette(tmp_path: Path) -> No
         recorder = live.engine.recording
         assert recorder is None
     await live.until(lambda: Tape(file).sessions)
+
+
+async def test_while_it_is_recorded_one_looks_back_and_returns(tmp_path: Path) -> None:
+    async with dashboard(record=tmp_path / "a.rec") as live:
+        for _ in range(10):
+            await live.look()
+        await live.put_cursor_on("web1")
+        assert live.engine.recording is not None
+        assert live.engine.recording.flush(30)
+        await live.press("t")
+        await live.see("recorded ", "· end")
+        await live.see("▸", "web1")
+        await live.see("q back to now")
+        await live.press("K")
+        await live.see("not possible: this is a recording")
+        await live.press("q")
+        await live.until(lambda: live.app.screen is live.main)
+        await live.see("recording")
+        assert live.engine.submitted == []
+        await live.until(lambda: not any(thread.name == "replay" for thread in threading.enumerate()))
+
+
+async def test_there_is_nothing_to_look_back_at_where_nothing_is_recorded() -> None:
+    async with dashboard() as live:
+        await live.press("t")
+        await live.says("nothing is being recorded: begin with --record FILE")
+        assert live.app.screen is live.main

@@ -435,6 +435,17 @@ class MainScreen(PlanningScreen, ConsolesScreen):
             self._engine.stop_recording()
             self.show_mode()
 
+    def action_look_back(self) -> None:
+        """Show what was recorded, over what is now."""
+        recorder = self._engine.recording
+        if recorder is None:
+            why = "nothing is being recorded: begin with --record FILE, or with : and Record to a file"
+            self.show_note(Note(why, "$text-warning"))
+        else:
+            from kvmtui.ui.screens.looking_back import look_back
+
+            look_back(self, recorder.file, self._glyphs, self._table.selected)
+
     def action_help(self) -> None:
         """Show all keys."""
         from kvmtui.ui.screens.help import HelpScreen

@@ -19,7 +19,9 @@ _REFUSAL = "not possible: this is a recording"
 _TONES = {"critical": "$text-error", "warning": "$text-warning", "fine": "$text-success"}
 _WIDE = 100
 """From this many cells on the title has room for a date."""
-_ELSEWHERE = frozenset({"mark", "mark_all", "unmark", "menu", "balance", "evacuate", "moves", "audit", "refresh"})
+_ELSEWHERE = frozenset(
+    {"mark", "mark_all", "unmark", "menu", "balance", "evacuate", "moves", "audit", "refresh", "look_back"}
+)
 """What the main screen has keys for and a recording has not."""
 
 
@@ -27,6 +29,7 @@ class ReplayScreen(MainScreen):
     """Plays a recording; whatever would act on a VM is refused."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding(key.key, key.action, key.label, show=False) for key in REPLAY_KEYS]
+    PLAYS_AT_ONCE: ClassVar[bool] = True
 
     def __init__(self, replay: Replay, glyphs: Glyphs, *, wall_clock: Callable[[], datetime]) -> None:
         super().__init__(replay, glyphs, wall_clock=wall_clock)
@@ -35,7 +38,7 @@ class ReplayScreen(MainScreen):
     def on_mount(self) -> None:
         """Hear of what happens in the recording, and begin."""
         self._replay.said = lambda text, tone, vm: self._tell(RecordingSaid(text, tone, vm))
-        self._replay.play(playing=True)
+        self._replay.play(playing=self.PLAYS_AT_ONCE)
 
     def on_recording_said(self, message: RecordingSaid) -> None:
         """Show it, and the VM that it happened to."""
