@@ -144,12 +144,17 @@ def test_one_that_fails_when_it_is_stopped_does_not_end_the_next(tmp_path: Path)
     troubles: list[str] = []
     told, go_on = threading.Event(), threading.Event()
     engine = Engine(demo := DemoBackend(), demo.uris)
-    engine.listeners.trouble = lambda text: (troubles.append(text), told.set())  # type: ignore[func-returns-value]
+
+    def trouble(text: str) -> None:
+        troubles.append(text)
+        told.set()
+
+    engine.listeners.trouble = trouble
     engine.record(tmp_path / "a.rec")
     first = engine.recording
     assert first is not None
-    first._do(lambda: go_on.wait(PATIENCE_S))  # type: ignore[arg-type,return-value]
-    first._do(lambda: first._connection.execute("no SQL"))  # type: ignore[arg-type,return-value]
+    first._do(lambda: go_on.wait(PATIENCE_S))  # type: ignore[arg-type]
+    first._do(lambda: first._connection.execute("no SQL"))  # type: ignore[arg-type]
     engine.record(tmp_path / "b.rec")
     go_on.set()
     assert told.wait(PATIENCE_S)
@@ -352,3 +357,30 @@ def test_the_findings_of_days_are_read_once(tmp_path: Path, recording: Path) -> 
         wrong(5 - number / 100)
     assert steps - before < 100 * 30
     tape.close()
+
+
+def test_a_time_of_day_is_a_date_whatever_the_file_says(tmp_path: Path, recording: Path) -> None:
+    file = tmp_path / "a.rec"
+    shutil.copy(recording, file)
+    writer = open_for_writing(file)
+    writer.execute("UPDATE clock SET wall = 9.9e10, at = -9.9e10")
+    writer.execute("UPDATE piece SET until = 9.9e10")
+    writer.close()
+    replay = Replay(file)
+    replay._move(9e10)
+    assert replay.time.year > 5000
+    replay.stop()
+
+
+def test_a_run_that_comes_while_it_is_played_is_looked_up_too(tmp_path: Path, recording: Path) -> None:
+    file = tmp_path / "a.rec"
+    shutil.copy(recording, file)
+    replay = Replay(file)
+    later = Recorded(file, began_s=2e6)
+    later.look(5)
+    later.end()
+    replay._skip(1e7)
+    assert replay.at_end
+    now_s = replay._now()
+    assert replay._shelf.session(now_s).id == replay._head.session.id == 2
+    replay.stop()

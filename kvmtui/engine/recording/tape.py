@@ -58,7 +58,8 @@ class Session:
     def wall_s(self, at_s: float) -> float:
         """Return the time of day of a time."""
         began_s, wall_s = self.clock[max(0, bisect_right(self.clock, (at_s, math.inf)) - 1)]
-        return wall_s + at_s - began_s
+        # Whatever a damaged file makes of it has to be a date.
+        return min(max(wall_s + at_s - began_s, 0.0), _MOST_S)
 
 
 @dataclass(frozen=True, slots=True)
