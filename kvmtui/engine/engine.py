@@ -294,6 +294,7 @@ class Engine:
             file, tuple(self._pollers), clock=self.clock, bounds=self._bounds, ended=self._recording_ended
         )
         self._recorder = recorder
+        recorder.start()
         recorder.take(self.fleet)
         if self._health is not None:
             recorder.findings(self._health.standing.findings)
@@ -304,10 +305,11 @@ class Engine:
         if recorder is not None:
             recorder.stop()
 
-    def _recording_ended(self, why: str) -> None:
-        recorder, self._recorder = self._recorder, None
-        if recorder is not None:
-            self.listeners.trouble(clean(f"not recorded any more: {recorder.file}: {why}"))
+    def _recording_ended(self, recorder: "Recorder", why: str) -> None:
+        # One that was stopped, and could not write its last, may have a successor.
+        if self._recorder is recorder:
+            self._recorder = None
+        self.listeners.trouble(clean(f"not recorded any more: {recorder.file}: {why}"))
 
     def open_console(self, key: VmKey, wake: Callable[[], None], device: str | None = None) -> "Console":
         """Open a VM's serial console, the first or a `device` of its `VmConfig.consoles`.

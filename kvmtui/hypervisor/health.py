@@ -85,7 +85,8 @@ class HealthReader:
                 book.networks = tuple(found or ())
         self._read_pools(reading, book)
         self._read_vms(reading, book)
-        book.unread.update({part: why for part, why in reading.unread.items() if part in _PARTS})
+        told = {part: why for part, why in reading.unread.items() if part in _PARTS or part.startswith("pool ")}
+        book.unread.update(told)
 
     def _offer(self, reading: Reading) -> HostOffer:
         root = reading.ask(OFFER, lambda: read_xml(self._connection.getCapabilities(), "the host's capabilities"))
@@ -180,10 +181,8 @@ class HealthReader:
             if domains is None:
                 return
             kept = module.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT
-            with_snapshots = {
-                domain.UUIDString()
-                for domain in reading.ask("snapshots", lambda: self._connection.listAllDomains(kept)) or ()
-            }
+            found = reading.ask("snapshots", lambda: self._connection.listAllDomains(kept))
+            with_snapshots = None if found is None else {domain.UUIDString() for domain in found}
             group, running = module.VIR_DOMAIN_STATS_INTERFACE, module.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
             rows = reading.ask("packets", lambda: self._connection.getAllDomainStats(group, running)) or ()
             carried = {domain.UUIDString(): health_vms.packets(stats) for domain, stats in rows}
@@ -193,20 +192,22 @@ class HealthReader:
             if not book.wants(item := f"VM {uuid}") or (time.monotonic() > until_s and book.vms):
                 continue
             with book.item(item), contextlib.suppress(VmGone):
-                found = processes.get(uuid, ())
+                qemus = processes.get(uuid, ())
                 book.vms[uuid] = self._vm(
                     domains[uuid],
-                    uuid in with_snapshots,
+                    None if with_snapshots is None else uuid in with_snapshots,
                     carried.get(uuid),
-                    process_state(found[0].pid, self._root) if len(found) == 1 else "",
+                    process_state(qemus[0].pid, self._root) if len(qemus) == 1 else "",
                 )
 
-    def _vm(self, domain: Any, has_snapshots: bool, carried: tuple[int, int] | None, process: str) -> VmHealth:
+    def _vm(self, domain: Any, has_snapshots: bool | None, carried: tuple[int, int] | None, process: str) -> VmHealth:
         module = libvirt()
         try:
             run = domain.ID()
             now = read_xml(domain.XMLDesc(0), "the definition")
-            oldest = _oldest_snapshot(domain) if has_snapshots else (0, None)
+            oldest: tuple[int | None, float | None] = (None if has_snapshots is None else 0, None)
+            if has_snapshots:
+                oldest = _oldest_snapshot(domain)
             if run == -1:
                 return VmHealth(snapshots=oldest[0], oldest_snapshot_at_s=oldest[1])
             stored = None

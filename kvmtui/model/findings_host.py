@@ -170,6 +170,9 @@ def pools_down(basis: Basis) -> Rule:
                 "is its server reachable? A pool whose storage hangs holds up whoever asks for it",
                 subject=name,
             )
+    for name, why in health.unread.items():
+        if name.startswith("pool "):
+            yield Found(Severity.UNKNOWN, why, subject=name)
     for pool in health.pools:
         if pool.autostart and not pool.active:
             yield Found(
@@ -180,8 +183,17 @@ def pools_down(basis: Basis) -> Rule:
             )
 
 
+def _unseen_pools(basis: Basis) -> Rule:
+    """Say of which pools nothing is known; why is said elsewhere."""
+    health = _health(basis)
+    for name in dict.fromkeys((*health.silent, *health.unread)):
+        if name.startswith("pool "):
+            yield Found(Severity.UNTOLD, "it could not be looked at", subject=name)
+
+
 def pools_full(basis: Basis) -> Rule:
     """Whether a storage pool has no room left: VMs are paused at the next write."""
+    yield from _unseen_pools(basis)
     for pool in _health(basis).pools:
         subject = f"pool {pool.name}"
         if not pool.active:
@@ -205,6 +217,7 @@ def _of_when(pool: PoolHealth) -> str:
 
 def pools_promised(basis: Basis) -> Rule:
     """Whether volumes may grow beyond what a pool has."""
+    yield from _unseen_pools(basis)
     for pool in _health(basis).pools:
         if not pool.active:
             continue

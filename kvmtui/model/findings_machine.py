@@ -193,6 +193,9 @@ def temperatures(basis: Basis) -> Rule:
     if not found:
         yield untold("this machine has no sensor that the kernel knows")
         return
+    if not any(sensor.high_celsius is not None for sensor in found):
+        hottest = max(found, key=lambda sensor: sensor.celsius)
+        yield untold(f"no sensor tells its limit; the highest is {hottest.celsius:.0f} °C ({hottest.name})")
     for sensor in found:
         if sensor.high_celsius is not None and sensor.celsius >= sensor.high_celsius:
             yield Found(

@@ -195,9 +195,9 @@ def emulated(basis: Basis) -> Rule:
 
 def tainted(basis: Basis) -> Rule:
     """Whether libvirt says that a VM does something unsupported or deprecated."""
-    told = basis.health is None or not basis.health.vms
+    silent = 0
     for uuid, vm in _looked_at(basis):
-        told = told or vm.messages is not None
+        silent += vm.messages is None and vm.run != _OFF
         if vm.messages:
             more = f" and {len(vm.messages) - _SHOWN} more" if len(vm.messages) > _SHOWN else ""
             yield Found(
@@ -206,8 +206,8 @@ def tainted(basis: Basis) -> Rule:
                 "virsh dominfo shows all messages; virsh edit mends what they are about",
                 uuid=uuid,
             )
-    if not told:
-        yield untold("this host's libvirt has no messages (it takes 7.1)")
+    if silent:
+        yield untold(f"of {_vms(silent)} libvirt tells no messages (it takes 7.1)")
 
 
 def waiting(basis: Basis) -> Rule:
@@ -224,8 +224,9 @@ def waiting(basis: Basis) -> Rule:
 
 def snapshots(basis: Basis) -> Rule:
     """Whether snapshots are so old that nobody will want to go back."""
-    health, days, dateless = basis.health, basis.limits.snapshot_days, False
+    health, days, dateless, unread = basis.health, basis.limits.snapshot_days, False, 0
     for uuid, vm in _looked_at(basis):
+        unread += vm.snapshots is None
         if health is None or not vm.snapshots:
             continue
         if vm.oldest_snapshot_at_s is None:
@@ -243,6 +244,8 @@ def snapshots(basis: Basis) -> Rule:
             )
     if dateless:
         yield untold("when some snapshots were made is not told")
+    if unread:
+        yield untold(f"the snapshots of {_vms(unread)} are not told")
 
 
 def disk_errors(basis: Basis) -> Rule:

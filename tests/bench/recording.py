@@ -43,6 +43,7 @@ class _Watched:
             wall_clock=lambda: began_s + self.clock(),
             bounds=RecordSettings(),
         )
+        self.recorder.start()
         self.engine._recorder = self.recorder
 
     def watch(self, seconds: int) -> None:

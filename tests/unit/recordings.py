@@ -38,6 +38,7 @@ class Recorded:
             bounds=bounds or RecordSettings(),
             ended=self.engine._recording_ended,
         )
+        self.engine._recorder.start()
         self.engine._health_from_s = self.clock()
         self.engine._recorder.take(self.engine.fleet)
 

@@ -55,7 +55,9 @@ OFFER = HostOffer(
     cells=(NumaCell(0, 64 * GIB, 20 * GIB), NumaCell(1, 64 * GIB, 30 * GIB)),
 )
 POOL = PoolHealth("default", True, True, 100 * GIB, 40 * GIB, True, 80 * GIB)
-VM = VmHealth(run=1, emulated=False, agent=True, messages=(), balloon_period_s=5, packets=10_000, lost_packets=0)
+VM = VmHealth(
+    run=1, emulated=False, agent=True, messages=(), balloon_period_s=5, snapshots=0, packets=10_000, lost_packets=0
+)
 
 
 def a_host(*vms: Any, **changes: Any) -> Host:
@@ -321,6 +323,31 @@ def test_what_is_not_told_of_a_vm_is_not_fine() -> None:
     for rule in ("vm-balloon", "vm-emulated", "vm-tainted", "vm-snapshots", "vm-packets"):
         assert [each.severity for each in found[rule]] == [UNTOLD], rule
     assert "it is not asked of one guest" in found["vm-balloon"][0].evidence
+
+
+@pytest.mark.parametrize("how", ["silent", "unread"])
+def test_of_a_pool_that_could_not_be_looked_at_nothing_is_fine(how: str) -> None:
+    told: dict[str, Any] = {"silent": {"pool nfs1": 3.0}, "unread": {"pool nfs1": "access denied"}}
+    found = said(a_look(pools=(), **{how: told[how]}))
+    assert found["pool-down"][0].severity is (CRITICAL if how == "silent" else Severity.UNKNOWN)
+    for rule in ("pool-full", "pool-promised"):
+        assert [(each.severity, each.subject) for each in found[rule]] == [(UNTOLD, "pool nfs1")]
+
+
+def test_snapshots_and_messages_are_known_of_each_vm_or_said_of_how_many_not() -> None:
+    vms = {"web1": VM, "web2": replace(VM, snapshots=None, messages=None), "off1": VmHealth(snapshots=0)}
+    host = a_host(make_vm("web1"), make_vm("web2"), make_vm("off1", state=VmState.SHUT_OFF))
+    for rule in ("vm-snapshots", "vm-tainted"):
+        (found,) = said(a_look(vms=vms), host)[rule]
+        assert found.severity is UNTOLD
+        assert "of one VM" in found.evidence
+        assert said(a_look(vms={**vms, "web2": VM}), host)[rule][0].severity is Severity.FINE
+
+
+def test_a_temperature_without_a_limit_is_not_fine() -> None:
+    machine = replace(MACHINE, temperatures=(Temperature("Core 0", 95, None), Temperature("Core 1", 40, None)))
+    (found,) = said(a_look(machine=machine))["temperature"]
+    assert (found.severity, found.evidence) == (UNTOLD, "no sensor tells its limit; the highest is 95 °C (Core 0)")
 
 
 def test_autostart_and_saved_runs() -> None:

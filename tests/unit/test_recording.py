@@ -16,10 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kvmtui.config import RecordSettings
+from kvmtui.engine.engine import Engine
 from kvmtui.engine.recording.file import RecordingError, open_for_writing
 from kvmtui.engine.recording.recorder import Recorder
 from kvmtui.engine.recording.replay import Replay
 from kvmtui.engine.recording.tape import Playhead, Tape
+from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import Metric
@@ -138,8 +140,33 @@ def test_a_full_disk_ends_the_recording_and_leaves_it_readable(tmp_path: Path) -
     assert session.until_s >= float(written)
 
 
+def test_one_that_fails_when_it_is_stopped_does_not_end_the_next(tmp_path: Path) -> None:
+    troubles: list[str] = []
+    told, go_on = threading.Event(), threading.Event()
+    engine = Engine(demo := DemoBackend(), demo.uris)
+
+    def trouble(text: str) -> None:
+        troubles.append(text)
+        told.set()
+
+    engine.listeners.trouble = trouble
+    engine.record(tmp_path / "a.rec")
+    first = engine.recording
+    assert first is not None
+    first._do(lambda: go_on.wait(PATIENCE_S))  # type: ignore[arg-type]
+    first._do(lambda: first._connection.execute("no SQL"))  # type: ignore[arg-type]
+    engine.record(tmp_path / "b.rec")
+    go_on.set()
+    assert told.wait(PATIENCE_S)
+    assert [text.partition(": ")[2].partition(": ")[0] for text in troubles] == [str(tmp_path / "a.rec")]
+    assert engine.recording is not None
+    assert engine.recording.flush(PATIENCE_S)
+    engine.stop()
+
+
 def test_a_disk_that_stands_still_costs_looks_and_holds_nobody_up(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "a.rec", ("demo://h1",), clock=ManualClock(), bounds=RecordSettings())
+    recorder.start()
     go_on, standing = threading.Event(), threading.Event()
 
     def stand() -> None:
@@ -286,3 +313,74 @@ def _look_at_everything(file: Path) -> None:
         replay._go_on()
     except RecordingError:
         pass
+
+
+def test_the_findings_of_days_are_read_once(tmp_path: Path, recording: Path) -> None:
+    file = tmp_path / "a.rec"
+    shutil.copy(recording, file)
+    writer = open_for_writing(file)
+    session, until_s = writer.execute("SELECT session, max(until) FROM piece").fetchone()
+    # Each is there for nine minutes, and gone in the tenth.
+    told = [
+        (session, until_s - 60 * ago, key, None if ago % 10 == 0 else f"{key}{ago}")
+        for ago in range(1000, 0, -1)
+        for key in ("a", "b", "c")
+    ]
+    writer.execute("BEGIN")
+    writer.execute("DELETE FROM finding")
+    writer.executemany("INSERT INTO finding (session, at, key, data) VALUES (?, ?, ?, ?)", told)
+    writer.execute("COMMIT")
+    writer.close()
+    tape = Tape(file)
+    played = tape.sessions[0]
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def wrong(ago: float) -> dict[str, tuple[str, float]]:
+        found = tape.findings(played, played.moved(until_s - 60 * ago))
+        return {
+            key: (data, round((played.moved(until_s) - since_s) / 60)) for key, data, since_s in found if key in "abc"
+        }
+
+    tape._connection.set_progress_handler(count, 100)
+    for ago, since in ((995.5, 999), (11.5, 19), (10.5, 19), (10, 0), (8.5, 9), (995.5, 999)):
+        expected = {key: (f"{key}{int(ago + 0.5)}", since) for key in "abc"} if since else {}
+        assert wrong(ago) == expected, ago
+    # What a look at each minute of all of them would take is a hundred times as much.
+    assert wrong(5) == {key: (f"{key}5", 9) for key in "abc"}
+    before = steps
+    for number in range(100):
+        wrong(5 - number / 100)
+    assert steps - before < 100 * 30
+    tape.close()
+
+
+def test_a_time_of_day_is_a_date_whatever_the_file_says(tmp_path: Path, recording: Path) -> None:
+    file = tmp_path / "a.rec"
+    shutil.copy(recording, file)
+    writer = open_for_writing(file)
+    writer.execute("UPDATE clock SET wall = 9.9e10, at = -9.9e10")
+    writer.execute("UPDATE piece SET until = 9.9e10")
+    writer.close()
+    replay = Replay(file)
+    replay._move(9e10)
+    assert replay.time.year > 5000
+    replay.stop()
+
+
+def test_a_run_that_comes_while_it_is_played_is_looked_up_too(tmp_path: Path, recording: Path) -> None:
+    file = tmp_path / "a.rec"
+    shutil.copy(recording, file)
+    replay = Replay(file)
+    later = Recorded(file, began_s=2e6)
+    later.look(5)
+    later.end()
+    replay._skip(1e7)
+    assert replay.at_end
+    now_s = replay._now()
+    assert replay._shelf.session(now_s).id == replay._head.session.id == 2
+    replay.stop()

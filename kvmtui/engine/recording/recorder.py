@@ -77,9 +77,9 @@ class Recorder:
         clock: Callable[[], float],
         wall_clock: Callable[[], float] = time.time,
         bounds: RecordSettings,
-        ended: Callable[[str], None] = lambda why: None,
+        ended: "Callable[[Recorder, str], None]" = lambda recorder, why: None,
     ) -> None:
-        """Raises `RecordingError`. `ended` is called from a foreign thread when it cannot go on."""
+        """Raises `RecordingError`. `ended` is called with this from a foreign thread when it cannot go on."""
         self.file = file
         self.dropped = 0
         """How many looks were not recorded, because the disk was too slow."""
@@ -109,6 +109,9 @@ class Recorder:
             self._connection.close()
             raise RecordingError(f"{file}: {reason(error)}") from error
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write what is told; what was told before waits."""
         self._thread.start()
 
     # What the engine says, from any thread
@@ -213,7 +216,7 @@ class Recorder:
         except FAILURES as error:
             why = why or reason(error)
         if why:
-            self._ended(why)
+            self._ended(self, why)
 
     def _commit(self) -> None:
         for taping in self._taping.values():

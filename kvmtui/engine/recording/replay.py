@@ -246,11 +246,16 @@ class Replay(Engine):
             self._at_s, self._anchor_s = self._moved_to() if at_s is None else at_s, self._wall()
             self.playing = self.playing if playing is None else playing
 
+    def _look_again(self) -> None:
+        """Take note of what was recorded meanwhile, also for what the screen looks up."""
+        self._tape.look_again()
+        self._shelf.sessions = self._tape.sessions
+        self._until_s = self._tape.sessions[-1].until_s
+
     def _go_on(self) -> None:
         """Play for a moment."""
         if self.at_end:
-            self._tape.look_again()
-            self._until_s = self._tape.sessions[-1].until_s
+            self._look_again()
             self._set(self._at_s)
             if self.at_end:
                 return
@@ -282,8 +287,7 @@ class Replay(Engine):
         first_s = self._tape.sessions[0].since_s
         if seconds > 0:
             if at_s > self._until_s:
-                self._tape.look_again()
-                self._until_s = self._tape.sessions[-1].until_s
+                self._look_again()
             at_s = self._over_gap(min(at_s, self._until_s))
         elif not self._tape.recorded(at_s, _GAP_S):
             at_s = self._tape.last_recorded(at_s) or first_s
@@ -301,8 +305,7 @@ class Replay(Engine):
         self._say(replace(found, text="; ".join(each.text for each in same)), vm=vm)
 
     def _go_to_wall(self, wall_s: float) -> None:
-        self._tape.look_again()
-        self._until_s = self._tape.sessions[-1].until_s
+        self._look_again()
         at_s = self._tape.moment(wall_s)
         if not self._tape.recorded(at_s, _GAP_S):
             at_s = self._tape.next_recorded(at_s) or self._tape.last_recorded(at_s) or at_s

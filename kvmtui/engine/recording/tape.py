@@ -28,6 +28,7 @@ _STEP_S = 138_600
 _WARM_S = 150.0
 """How far back a piece may be from which the small graphs of the table are filled."""
 _EVENTS = "SELECT at, tone, text, host, uuid FROM event WHERE session = ?"
+_FINDINGS = "SELECT rowid, key, data, at FROM finding WHERE session = ? AND rowid > ? ORDER BY rowid LIMIT 100"
 _MOST_BASE = 64 << 20
 _MOST_S = 1e11
 """Times beyond this are none: some thousand years."""
@@ -57,7 +58,8 @@ class Session:
     def wall_s(self, at_s: float) -> float:
         """Return the time of day of a time."""
         began_s, wall_s = self.clock[max(0, bisect_right(self.clock, (at_s, math.inf)) - 1)]
-        return wall_s + at_s - began_s
+        # Whatever a damaged file makes of it has to be a date.
+        return min(max(wall_s + at_s - began_s, 0.0), _MOST_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,9 @@ class Tape:
         self._connection = open_for_reading(file)
         self.sessions: tuple[Session, ...] = ()
         self._known: dict[int, Piece] = {}
+        self._wrong: dict[str, tuple[str, float]] = {}
+        """What was wrong at `_wrong_at_s`, and since when: all findings of days are too many to be read each time."""
+        self._wrong_in, self._wrong_at_s, self._wrong_row = -1, -math.inf, -1
         self.look_again()
 
     def close(self) -> None:
@@ -203,17 +208,23 @@ class Tape:
     @_sane
     def findings(self, session: Session, at_s: float) -> list[tuple[str, str, float]]:
         """Return key and value, as JSON, of what was wrong at a time, and since when."""
-        return [
-            (str(key), str(data), session.moved(since_s))
-            for key, data, since_s, _ in self._rows(
-                "SELECT key, data, (SELECT min(at) FROM finding AS first WHERE first.session = finding.session AND "
-                "first.key = finding.key AND first.at > coalesce((SELECT max(at) FROM finding AS gone WHERE "
-                "gone.session = finding.session AND gone.key = finding.key AND gone.data IS NULL AND gone.at <= ?1), "
-                "-1e300)), max(rowid) FROM finding WHERE session = ?2 AND at <= ?1 GROUP BY key",
-                *(at_s - session.shift_s, session.id),
-            )
-            if data is not None
-        ]
+        moment_s = at_s - session.shift_s
+        if session.id != self._wrong_in or moment_s < self._wrong_at_s:
+            self._wrong, self._wrong_in, self._wrong_row = {}, session.id, -1
+        self._wrong_at_s = moment_s
+        while True:
+            rows = self._rows(_FINDINGS, session.id, self._wrong_row)
+            for number, key, data, found_s in rows:
+                if found_s > moment_s:
+                    break
+                self._wrong_row = number
+                _, since_s = self._wrong.pop(str(key), ("", found_s))
+                if data is not None:
+                    self._wrong[str(key)] = str(data), since_s
+            else:
+                if rows:
+                    continue
+            return [(key, data, session.moved(since_s)) for key, (data, since_s) in self._wrong.items()]
 
     def config(self, session: Session, at_s: float, host: int, uuid: str) -> str | None:
         """Return as JSON what the definition of a VM said at a time."""
