@@ -31,9 +31,16 @@ _FAR_LEFT = 9
 """How far left of the end of a run the next may begin on the line below, and still be worth going on with."""
 
 
-@lru_cache(2048)
+_SHORT = 16
+"""Words, numbers and units come again; long lines seldom do, and each would be kept as so many pairs."""
+
+
 def clusters(text: str) -> tuple[tuple[str, int], ...]:
     """Return what stands in one cell or two, and how many; marks without a character before them have none."""
+    return _of_short(text) if len(text) <= _SHORT else _of_long(text)
+
+
+def _clusters(text: str) -> tuple[tuple[str, int], ...]:
     # Whatever the installed Rich takes for the width of a prefix is what Textual has laid out with.
     found: list[tuple[str, int]] = []
     seen = width = 0
@@ -47,6 +54,9 @@ def clusters(text: str) -> tuple[tuple[str, int], ...]:
         else:
             found.append((sign, width - seen))
     return tuple(found)
+
+
+_of_short, _of_long = lru_cache(2048)(_clusters), lru_cache(64)(_clusters)
 
 
 class Piece(NamedTuple):
@@ -200,8 +210,6 @@ def _new_stretch(text: str, style: Style | None, system: ColorSystem) -> Stretch
 
 
 _short_stretch = lru_cache(2048)(_new_stretch)
-_SHORT = 16
-"""Words, numbers and units come again; lines of a graph do not."""
 
 
 def _cells(stretches: list[Stretch]) -> tuple[list[str], list[Pen]]:
