@@ -133,9 +133,13 @@ def test_a_guest_that_tells_no_memory_and_a_disk_that_is_full(
         assert [(each.vm_name, each.severity, each.evidence) for each in paused] == [
             (spec.name, Severity.CRITICAL, "it is paused: I/O error")
         ]
+
         # QEMU says which disk it was, to those who listen.
-        engine.health.look()
-        wait_until(lambda: said("vm-disk-errors") == {(spec.name, Severity.WARNING)}, "the disk to be named")
+        def named() -> bool:
+            engine.health.look()
+            return (spec.name, Severity.WARNING) in said("vm-disk-errors")
+
+        wait_until(named, "the disk to be named")
         host.inside("mount", "-o", "remount,size=64m", TMPFS)
         host.virsh("resume", spec.name)
         wait_until(lambda: "20+0 records out" in console_output(host, spec), "the guest to have written it all")
