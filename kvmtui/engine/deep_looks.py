@@ -20,8 +20,7 @@ _URGENT_S = 10.0
 """For so long such a VM is looked at in every tick; then in its turn, unless its QEMU is silent."""
 _JOB_S = 30.0
 """A job such as a migration has QEMU for moments; at every look for so long means that QEMU does not answer it."""
-_MOST_URGENT = 6
-_MOST_ASKED = 20
+_MOST_AT_ONCE = 6
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ class DeepLooks:
         """
         call = self._call
         slow = call is not None and not call.done and _age_s(call) >= _SUSPECT_S
-        self._asked_about = frozenset((*(self._uuids if slow else ()), *islice(self._left_out, _MOST_ASKED)))
+        self._asked_about = frozenset((*(self._uuids if slow else ()), *islice(self._left_out, _MOST_AT_ONCE)))
         return self._asked_about
 
     def tick(self, owing: Mapping[str, float], interval_s: float) -> None:
@@ -80,7 +79,7 @@ class DeepLooks:
             interval_s,
         )
         urgent = [uuid for uuid in self._left_out if uuid not in uuids and uuid not in sampler.silent]
-        uuids += urgent[:_MOST_URGENT]
+        uuids += urgent[:_MOST_AT_ONCE]
         if uuids:
             self._uuids = uuids
             try:

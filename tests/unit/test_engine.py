@@ -18,7 +18,7 @@ from kvmtui.model.history import Metric
 from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
-from kvmtui.model.vm import Vm, VmKey, VmState
+from kvmtui.model.vm import MemorySource, Vm, VmKey, VmState
 
 
 class Bench:
@@ -422,6 +422,10 @@ def test_a_vm_that_hangs_in_the_call_of_another_client_is_silent_and_nothing_old
         bench.tick_until(lambda: bench.vm("web1").monitor_silent_since_s is not None, "that it is silent")
         bench.tick_until(lambda: bench.vm("web1").ready_fraction is None, "that nothing is known")
         assert bench.vm("web1").disk_read_bytes_per_s is None
+        # That nobody could ask does not mean that the guest has stopped to tell its memory.
+        memory = bench.vm("web1").memory
+        assert memory is not None
+        assert memory.source is MemorySource.BALLOON
         looked_at_s = bench.engine._pollers[key.host].sampler.deep_at_s(key.uuid)
         assert looked_at_s is not None
         assert looked_at_s <= bench.vm("web1").monitor_silent_since_s  # type: ignore[operator]
