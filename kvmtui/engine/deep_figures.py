@@ -77,9 +77,9 @@ class DeepRuns:
         self.disk_write = self.disk_write if write == self.disk_write else write
         return True
 
-    def lapse(self, now_s: float, silent: Collection[str]) -> bool:
-        """Take back what cannot be stood behind any more: rates that are too old, or of a QEMU that is silent."""
-        gone = {uuid for uuid in silent if uuid in self._looked}
+    def lapse(self, now_s: float, unread: Collection[str]) -> bool:
+        """Take back what cannot be stood behind any more: rates that are too old, or of a VM that cannot be read."""
+        gone = {uuid for uuid in unread if uuid in self._looked}
         if self._all_lapsed:
             gone |= {uuid for uuid, looked in self._looked.items() if looked.link != self._link}
             self._all_lapsed = False

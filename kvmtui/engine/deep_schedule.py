@@ -1,6 +1,7 @@
 """Which VMs to look at deeply now: what is on screen first, the others in turn, under a budget of the host's time."""
 
 import math
+import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -24,6 +25,9 @@ _CONSIDERED = 100
 # So few are asked in one go, and so long the host is left alone then: whoever else uses it waits for one go at most.
 _AT_ONCE = 6
 _BREATHER_S = 0.03
+# Another client's look has a VM for milliseconds, and may come at the same moments as ours.
+_TRIES = 3
+_AGAIN_AFTER_S = 0.02, 0.08
 
 
 class DeepSchedule:
@@ -122,13 +126,23 @@ def _due(ages_s: Mapping[str, float], selected: str | None, interval_s: float) -
 
 
 def look(connection: Connection, uuids: Sequence[str]) -> tuple[tuple[DeepVm, ...], float]:
-    """Return the deep figures of the VMs, and how long the host needed for them."""
+    """Return the deep figures of the VMs, and how long the host needed for them.
+
+    Those are left out that other clients' calls have, again and again.
+    """
     samples: list[DeepVm] = []
     asked_s = 0.0
-    for start in range(0, len(uuids), _AT_ONCE):
-        if start:
-            time.sleep(_BREATHER_S)
-        started_s = time.monotonic()
-        samples += connection.deep(uuids[start : start + _AT_ONCE])
-        asked_s += time.monotonic() - started_s
+    for tried in range(_TRIES):
+        if tried:
+            time.sleep(random.uniform(*_AGAIN_AFTER_S))  # noqa: S311 - spreads looks, guards nothing
+        for start in range(0, len(uuids), _AT_ONCE):
+            if start:
+                time.sleep(_BREATHER_S)
+            started_s = time.monotonic()
+            samples += connection.deep(uuids[start : start + _AT_ONCE])
+            asked_s += time.monotonic() - started_s
+        told = {sample.uuid for sample in samples}
+        uuids = [uuid for uuid in uuids if uuid not in told]
+        if not uuids:
+            break
     return tuple(samples), asked_s

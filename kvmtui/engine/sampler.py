@@ -4,7 +4,7 @@ Everything that comes every second is reckoned by column, for all VMs at once; N
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, nan
 from operator import sub
@@ -72,6 +72,8 @@ class HostSampler:
         """Whether something is different from what was told."""
         self.silent: dict[str, float] = {}
         """VMs whose QEMU does not answer, with the monotonic time since when."""
+        self.unread: Collection[str] = ()
+        """VMs that several looks in a row could not read."""
         self.jobs: dict[str, Job] = {}
 
     def light(self, sample: LightSample, interval_s: float) -> None:
@@ -80,7 +82,7 @@ class HostSampler:
         if sample.taken_at_s - self._counted_at_s >= _EARLY_SHARE * interval_s:
             self._count(sample, interval_s)
             self._counted_at_s = sample.taken_at_s
-        if self._deep.lapse(sample.taken_at_s, self.silent):
+        if self._deep.lapse(sample.taken_at_s, {*self.silent, *self.unread}):
             self._changed = True
         self._remember(sample.taken_at_s, interval_s)
 

@@ -8,7 +8,7 @@ from typing import Any
 from kvmtui.hypervisor.library import libvirt
 from kvmtui.hypervisor.qemu_processes import QemuFinder, QemuProcess
 from kvmtui.hypervisor.samples import DeepVm
-from kvmtui.hypervisor.sampling import deep_vm
+from kvmtui.hypervisor.sampling import deep_vm, left_out
 
 
 class DeepSampler:
@@ -29,7 +29,10 @@ class DeepSampler:
         """Ids of the runs without a process, by uuid."""
 
     def sample(self, domains: Sequence[Any]) -> list[DeepVm]:
-        """Tell of the domains; raises `libvirtError`, and blocks for ever on a QEMU that hangs."""
+        """Tell of the domains but for those that other clients' calls have.
+
+        Raises `libvirtError`, and blocks for ever on a QEMU that hangs.
+        """
         samples: list[DeepVm] = []
         groups = self._module.VIR_DOMAIN_STATS_BALLOON | self._module.VIR_DOMAIN_STATS_BLOCK
         ready = self._read_ready(domains)
@@ -43,6 +46,8 @@ class DeepSampler:
                 asked, wanted, self._module.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
             )
             for domain, stats in rows:
+                if left_out(stats):
+                    continue
                 uuid, run = domain.UUIDString(), domain.ID()
                 known = self._processes.get(uuid)
                 if known is None or known[0] != run:

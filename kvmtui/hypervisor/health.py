@@ -36,7 +36,7 @@ _SMALL_PAGE_KIB = 64
 _MOST_VOLUMES = 300
 _VOLUMES_FOR_S = 0.3
 _ERROR_KEPT_S = 3600.0
-_CONTROL_OK = 0
+_CONTROL_OCCUPIED, _CONTROL_ERROR = 2, 3
 _MOST_MESSAGES = 20
 _SAME_SIZE = 0.02
 
@@ -223,7 +223,8 @@ class HealthReader:
                 balloon_period_s=health_vms.balloon_period_s(now),
                 snapshots=oldest[0],
                 oldest_snapshot_at_s=oldest[1],
-                owed_s=None if state == _CONTROL_OK else since_ms / 1000,
+                # In a job, such as a migration, the time is the job's.
+                owed_s=since_ms / 1000 if state in (_CONTROL_OCCUPIED, _CONTROL_ERROR) else None,
                 process=process,
                 disk_errors=self._errors_of(domain.UUIDString()),
                 packets=None if carried is None else carried[0],

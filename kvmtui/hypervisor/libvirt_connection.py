@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-_CONTROL_OK, _CONTROL_ERROR = 0, 3
-_SILENT_AFTER_S = 1.0
+_CONTROL_JOB, _CONTROL_OCCUPIED, _CONTROL_ERROR = 1, 2, 3
+_SILENT_AFTER_S = 3.0
 
 
 class LibvirtConnection:
@@ -140,7 +141,7 @@ class LibvirtConnection:
             return tuple(self._deep.sample(domains))
 
     def silent(self, uuids: Sequence[str]) -> Mapping[str, float]:
-        """Return those VMs whose QEMU owes libvirt an answer, with the seconds it has owed it."""
+        """Return those VMs whose QEMU owes libvirt an answer, with the seconds it has owed it; NaN: in a job."""
         owing: dict[str, float] = {}
         for uuid in uuids:
             with translated(self._connection):
@@ -153,7 +154,10 @@ class LibvirtConnection:
                     if isinstance(translate(error, self._connection), LinkLost):
                         raise
                     continue
-            if state == _CONTROL_ERROR or (state != _CONTROL_OK and since_ms / 1000 >= _SILENT_AFTER_S):
+            if state == _CONTROL_JOB:
+                # The time is the job's, not that of a question to QEMU.
+                owing[uuid] = nan
+            elif state == _CONTROL_ERROR or (state == _CONTROL_OCCUPIED and since_ms / 1000 >= _SILENT_AFTER_S):
                 owing[uuid] = since_ms / 1000
         return owing
 

@@ -61,10 +61,16 @@ class Connection(Protocol):
         """Return how the host itself fares."""
 
     def deep(self, uuids: Sequence[str]) -> tuple[DeepVm, ...]:
-        """Return ready time, guest memory and disk counters; blocks for ever on a QEMU that hangs."""
+        """Return ready time, guest memory and disk counters; blocks for ever on a QEMU that hangs.
+
+        Nothing is told of a VM that another client's call has at this moment, be it short or for ever.
+        """
 
     def silent(self, uuids: Sequence[str]) -> Mapping[str, float]:
-        """Return those VMs whose QEMU owes libvirt an answer, with the seconds it has owed it; never blocks on QEMU."""
+        """Return those VMs whose QEMU owes libvirt an answer, with the seconds it has owed it; never blocks on QEMU.
+
+        NaN stands for how long where libvirt tells only that a job, such as a migration, has the VM.
+        """
 
     def health(self, book: "HealthBook") -> None:
         """Read into the book, item by item, what the host's health is judged by; asks no QEMU."""

@@ -79,7 +79,8 @@ def counters(stats: Stats, group: str, field: str) -> dict[str, int] | None:
         (stats.get(name), whole(stats.get(value)))
         for name, value in zip(_keys(group, "name", count), _keys(group, field, count), strict=True)
     )
-    return {name: value for name, value in told if isinstance(name, str) and value is not None}
+    known = {name: value for name, value in told if isinstance(name, str) and value is not None}
+    return known if known or not count else None
 
 
 def interfaces(stats: Stats) -> Interfaces:
@@ -94,6 +95,12 @@ def interfaces(stats: Stats) -> Interfaces:
     ]
     names, received, sent = zip(*rows, strict=True) if rows else ((), (), ())
     return names, received, sent
+
+
+def left_out(stats: Stats) -> bool:
+    """Whether QEMU was not asked, for another client's call has the VM: libvirt names its devices then, no figure."""
+    named = bool(_count(stats.get("block.count"))) or "balloon.current" in stats
+    return named and "balloon.rss" not in stats and not counters(stats, "block", "rd.bytes")
 
 
 def deep_vm(uuid: str, taken_at_s: float, wall_s: float, stats: Stats, ready: tuple[int, int] | None = None) -> DeepVm:

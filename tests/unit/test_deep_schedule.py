@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -176,16 +177,20 @@ class Slow:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 0.0
         self.calls: list[list[str]] = []
+        self.busy: dict[str, int] = {}
+        """How often VMs are left out yet, for somebody else looks at them."""
         monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
         monkeypatch.setattr(time, "sleep", self.pass_s)
 
     def pass_s(self, seconds: float) -> None:
         self.now_s += seconds
 
-    def deep(self, uuids: list[str]) -> tuple[str, ...]:
+    def deep(self, uuids: list[str]) -> tuple[SimpleNamespace, ...]:
         self.calls.append(uuids)
         self.now_s += len(uuids)
-        return tuple(uuids)
+        left_out = {uuid for uuid in uuids if self.busy.get(uuid)}
+        self.busy |= {uuid: self.busy[uuid] - 1 for uuid in left_out}
+        return tuple(SimpleNamespace(uuid=uuid) for uuid in uuids if uuid not in left_out)
 
 
 def test_a_look_at_many_lets_others_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,3 +201,12 @@ def test_a_look_at_many_lets_others_in_between(monkeypatch: pytest.MonkeyPatch) 
     assert max(len(call) for call in slow.calls) <= 10
     # The breathers cost the host nothing.
     assert asked_s == 40 < slow.now_s
+
+
+def test_a_vm_that_somebody_else_looks_at_is_tried_again_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    slow.busy = {"vm3": 2, "vm4": 1000}
+    samples, asked_s = deep_schedule.look(cast("Connection", slow), ["vm2", "vm3", "vm4"])
+    assert [sample.uuid for sample in samples] == ["vm2", "vm3"]
+    assert slow.calls == [["vm2", "vm3", "vm4"], ["vm3", "vm4"], ["vm3", "vm4"]]
+    assert asked_s == 7 < slow.now_s < 7.5

@@ -18,7 +18,7 @@ from kvmtui.model.history import Metric
 from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
-from kvmtui.model.vm import Vm, VmKey, VmState
+from kvmtui.model.vm import MemorySource, Vm, VmKey, VmState
 
 
 class Bench:
@@ -409,3 +409,27 @@ def test_two_threads_that_act_for_the_first_time_share_one_audit(bench: Bench, m
     mine = bench.engine.audit
     other.join()
     assert found == [mine]
+
+
+def test_a_vm_that_hangs_in_the_call_of_another_client_is_silent_and_nothing_old_is_shown_of_it(bench: Bench) -> None:
+    key = bench.vm("web1").key
+    bench.tick_until(lambda: bench.vm("web1").disk_read_bytes_per_s is not None, "figures")
+    bench.demo.hang_vm(key.host, key.uuid)
+    other = bench.demo.open(key.host, read_only=True)
+    threading.Thread(target=other.deep, args=([key.uuid],), daemon=True).start()
+    try:
+        bench.wait_until(lambda: other.silent([key.uuid]), "the other client")
+        bench.tick_until(lambda: bench.vm("web1").monitor_silent_since_s is not None, "that it is silent")
+        bench.tick_until(lambda: bench.vm("web1").ready_fraction is None, "that nothing is known")
+        assert bench.vm("web1").disk_read_bytes_per_s is None
+        # That nobody could ask does not mean that the guest has stopped to tell its memory.
+        memory = bench.vm("web1").memory
+        assert memory is not None
+        assert memory.source is MemorySource.BALLOON
+        looked_at_s = bench.engine._pollers[key.host].sampler.deep_at_s(key.uuid)
+        assert looked_at_s is not None
+        assert looked_at_s <= bench.vm("web1").monitor_silent_since_s  # type: ignore[operator]
+    finally:
+        bench.demo.release_vm(key.host, key.uuid)
+    bench.tick_until(lambda: bench.vm("web1").monitor_silent_since_s is None, "that it answers")
+    bench.tick_until(lambda: bench.vm("web1").ready_fraction is not None, "figures again")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kvmtui.hypervisor import errors
+from kvmtui.hypervisor.health_book import HealthBook
 from kvmtui.hypervisor.library import libvirt, translate
 from kvmtui.hypervisor.libvirt_backend import LibvirtBackend, is_local
 from kvmtui.hypervisor.libvirt_connection import LibvirtConnection
@@ -249,3 +250,25 @@ def test_a_volume_that_a_vm_here_uses_is_not_deleted(connection: LibvirtConnecti
     with pytest.raises(errors.HypervisorError, match=r"user uses /default-pool/used.img: nothing is deleted"):
         connection.delete_volumes(absent)
     assert connection.known_paths([used, copy]) == {used, copy}
+
+
+@pytest.mark.parametrize(
+    ("told", "owed"),
+    [
+        ([0, 0, 0], "{}"),
+        ([1, 0, 44_000], "nan"),
+        ([2, 0, 44_000], "44.0"),
+        ([2, 0, 900], "{}"),
+        ([3, 0, 0], "0.0"),
+    ],
+)
+def test_who_owes_an_answer(
+    connection: LibvirtConnection, uuid: str, monkeypatch: pytest.MonkeyPatch, told: list[int], owed: str
+) -> None:
+    monkeypatch.setattr(libvirt().virDomain, "controlInfo", lambda self, flags=0: told)
+    owing = connection.silent([uuid])
+    assert str(owing.get(uuid, owing)) == owed
+    book = HealthBook()
+    connection.health(book)
+    # How long a job has run says nothing of QEMU.
+    assert book.vms[uuid].owed_s == (told[2] / 1000 if told[0] >= 2 else None)

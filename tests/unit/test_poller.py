@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from math import nan
 from types import SimpleNamespace
 
 import pytest
 
+from kvmtui.engine import deep_schedule
 from kvmtui.engine.poller import HostPoller
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.engine.watch import Watch
@@ -42,6 +44,7 @@ class Connection:
         self.looks = 0
         self.flags_read = 0
         self.deep_asked: list[Sequence[str]] = []
+        self.owing: dict[str, float] = {}
         self.takes: Callable[[], None] = lambda: None
         self.error: Exception | None = None
 
@@ -66,7 +69,7 @@ class Connection:
         return Flags(frozenset(), frozenset(), frozenset())
 
     def silent(self, uuids: Sequence[str]) -> dict[str, float]:
-        return {}
+        return self.owing
 
     def deep(self, uuids: Sequence[str]) -> tuple[DeepVm, ...]:
         self.deep_asked.append(uuids)
@@ -120,6 +123,12 @@ class Bench:
         """Attend, and return the host as it was told last."""
         self.poller.attend()
         return self.host
+
+    def second(self) -> None:
+        """Let a second pass, and both looks of it come back."""
+        looks, self.time.now_s = self.connection.looks, self.time.now_s + 1
+        self.until(lambda: bool(self.attended()) and self.connection.looks > looks and self.poller._asked is None)
+        self.until(lambda: self.poller._deep._call is None or self.poller._deep._call.done)
 
     @property
     def host(self) -> Host:
@@ -393,3 +402,51 @@ def test_one_thread_attends_to_all_when_due_or_called_and_survives_their_defects
         assert called.attended.acquire(timeout=PATIENCE_S)
     assert due.threads == called.threads
     watch.stop()
+
+
+@pytest.fixture
+def left_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A VM that is running, and of which no look is told anything."""
+    monkeypatch.setattr(deep_schedule, "_AGAIN_AFTER_S", (0.0, 0.0))
+    bench.poller.attend()
+    bench.answer()
+    return bench
+
+
+def test_a_vm_that_others_look_at_is_not_silent(left_out: Bench) -> None:
+    for _ in range(40):
+        left_out.second()
+    assert not left_out.poller.sampler.silent
+
+
+def test_a_vm_whose_qemu_owes_another_client_an_answer_is_silent(left_out: Bench) -> None:
+    left_out.second()
+    left_out.connection.owing = {"u": 44.0}
+    left_out.second()
+    left_out.second()
+    (since_s,) = left_out.poller.sampler.silent.values()
+    assert 44 <= left_out.time.now_s - since_s <= 46
+    left_out.connection.owing = {}
+    left_out.second()
+    assert not left_out.poller.sampler.silent
+
+
+def test_a_vm_that_a_job_has_now_and_then_is_not_silent(left_out: Bench) -> None:
+    for _ in range(30):
+        left_out.connection.owing = {"u": nan}
+        left_out.second()
+        left_out.second()
+        left_out.connection.owing = {}
+        left_out.second()
+        assert not left_out.poller.sampler.silent
+
+
+def test_a_vm_that_a_job_has_at_every_look_is_silent_in_the_end(left_out: Bench) -> None:
+    left_out.connection.owing = {"u": nan}
+    began_s = left_out.time.now_s
+    while not left_out.poller.sampler.silent:
+        left_out.second()
+        assert left_out.time.now_s - began_s < 60
+    assert left_out.time.now_s - began_s >= 30
+    left_out.second()
+    assert began_s <= left_out.poller.sampler.silent["u"] <= began_s + 5

@@ -1,6 +1,6 @@
 from math import isnan
 
-from kvmtui.hypervisor.sampling import counters, deep_vm, interfaces, state_of
+from kvmtui.hypervisor.sampling import counters, deep_vm, interfaces, left_out, state_of
 from kvmtui.model.vm import VmState
 
 # A running guest as `virsh domstats --raw` of libvirt 9.0 shows it.
@@ -81,3 +81,17 @@ def test_states() -> None:
     assert state_of(3, 5) == (VmState.PAUSED, "I/O error")
     assert state_of(1, 1) == (VmState.RUNNING, "")
     assert state_of(99, 1) == (VmState.NO_STATE, "")
+
+
+def test_a_vm_that_another_clients_call_has_is_left_out() -> None:
+    # As libvirt 9.0 tells of one whose job another connection holds, with NOWAIT.
+    told = {"balloon.current", "balloon.maximum", "vcpu.0.delay", "block.count", "block.0.name"}
+    named = {name: value for name, value in STATS.items() if name in told}
+    assert left_out(named)
+    assert deep_vm("u", 5.0, 1002.5, named).disk_read_bytes is None
+    assert not left_out(STATS)
+    # One without disks, one without a balloon, one without either.
+    assert left_out({"balloon.current": 1, "balloon.maximum": 1, "block.count": 0})
+    assert not left_out({"balloon.current": 1, "balloon.rss": 5, "block.count": 0})
+    assert not left_out({"block.count": 1, "block.0.name": "vda", "block.0.rd.bytes": 0})
+    assert not left_out({"block.count": 0})

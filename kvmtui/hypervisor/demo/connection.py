@@ -89,7 +89,7 @@ class DemoConnection:
             return NodeSample(now, total, idle, memory, min(used, memory), _pressure(now) if local else None)
 
     def deep(self, uuids: Sequence[str]) -> tuple[DeepVm, ...]:
-        """Return expensive counters; the first who asks a hung QEMU waits for it, others get what /proc says."""
+        """Return expensive counters; the first who asks a hung QEMU waits for it, others get nothing of it."""
         found: list[DeepVm] = []
         queue = deque(uuids)
         stamp: float | None = None
@@ -297,7 +297,8 @@ class DemoConnection:
                 if vm.hung and vm.owed_since_s is None:
                     vm.owed_since_s = now_s
                     return vm
-                found.append(vm.deep(now_s, stamp_s))
+                if not vm.hung:
+                    found.append(vm.deep(now_s, stamp_s))
             queue.popleft()
         return None
 

@@ -155,17 +155,12 @@ class DemoVm:
         )
 
     def deep(self, now_s: float, stamp_s: float) -> DeepVm:
-        """Return the VM as a deep sample that was asked for at `stamp_s` shows it.
-
-        Without QEMU's answer it is only what /proc says.
-        """
+        """Return the VM as a deep sample that was asked for at `stamp_s` shows it."""
         spec = self.spec
         if self.id < 0:
             return DeepVm(spec.uuid, stamp_s, None, spec.vcpus, None, None, None, None, None)
         t = self._t(now_s)
         ready_ns = int(spec.ready.total(t) * 1e9)
-        if self.hung:
-            return DeepVm(spec.uuid, stamp_s, ready_ns, spec.vcpus, None, None, None, None, None)
         used = age = None
         if spec.balloon and self.incoming is None:
             reported = t // BALLOON_PERIOD_S * BALLOON_PERIOD_S
