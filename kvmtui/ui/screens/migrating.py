@@ -35,8 +35,7 @@ def choose_destination(
         return None
     fleet = engine.fleet
     others = [host for host in fleet.hosts.values() if host.key not in sources]
-    up = [host.key for host in others if host.link is Link.UP]
-    if not up:
+    if not any(host.link is Link.UP for host in others):
         note("migrate: there is no other connected host; give kvmtui a second -c URI")
         return None
 
@@ -46,7 +45,12 @@ def choose_destination(
     def why_not(vm: Vm) -> str:
         return _why_not(vm, engine.fleet.vm(vm.key))
 
-    question = DestinationScreen(subject, vms, others, why_not)
+    def look() -> None:
+        up = [key for key, host in engine.fleet.hosts.items() if key not in sources and host.link is Link.UP]
+        for vm in vms:
+            screen.app.run_worker(_look_at(engine, vm, up, question), exit_on_error=False)
+
+    question = DestinationScreen(subject, vms, others, why_not, look)
 
     def chosen(answer: Destination | None) -> None:
         if answer is None:
@@ -58,8 +62,7 @@ def choose_destination(
                 note(f"migrate {subject([vm])}: left out: {why_not(vm) or 'it was gone when Enter was pressed'}")
 
     screen.app.push_screen(question, chosen)
-    for vm in vms:
-        screen.app.run_worker(_look_at(engine, vm, up, question), exit_on_error=False)
+    look()
     return question
 
 
