@@ -6,10 +6,12 @@ import pytest
 
 from kvmtui.model.migration import Migration, Phase, Steer
 from kvmtui.model.migration_progress import Progress, Verdict
+from kvmtui.model.vm import Job
 from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
 from kvmtui.ui.moves import Moves, Trace, ident
 from kvmtui.ui.paint import Run, runs_width
 from kvmtui.ui.steering import next_downtime_ms, possible, question
+from kvmtui.ui.widgets.detail_lines import job_runs
 from kvmtui.ui.widgets.migration_detail import MoveDetail, detail_lines
 from kvmtui.ui.widgets.migration_lines import header_runs, lay_out, progress_bar, row_runs, span
 from tests.ui.played_moves import MIB, ended_with_repair, not_converging, running
@@ -135,6 +137,23 @@ def test_unknown_figures_are_dashes() -> None:
     assert next(line for line in shown.splitlines() if line.startswith("sent")).split()[1] == "–"
     assert "would stand still" not in shown
     assert "time left not known" in shown
+
+
+def test_memory_whose_turn_has_not_come_is_not_told_as_nothing() -> None:
+    move = running("db1", 0.0)
+    assert move.job is not None
+    disks = {"disk_total_bytes": 64 * MIB, "disk_remaining_bytes": 48 * MIB}
+    job = replace(move.job, memory_total_bytes=0, memory_remaining_bytes=0, **disks)
+    shown = next(line for line in detail(replace(move, job=job)).splitlines() if line.startswith("memory left"))
+    assert shown.split()[2] == shown.split()[-1] == "–"
+
+
+def test_the_table_foresees_the_end_that_the_moves_do() -> None:
+    job = Job("migration", total_bytes=100 * MIB, remaining_bytes=50 * MIB, bytes_per_s=10.0 * MIB)
+    assert "about 5 s left" in text(job_runs(job, 100, UNICODE))
+    followed = replace(job, done_fraction=0.5, eta_s=42.0)
+    assert "about 42 s left" in text(job_runs(followed, 100, UNICODE))
+    assert "left" not in text(job_runs(replace(followed, eta_s=None), 100, UNICODE))
 
 
 def test_what_can_be_repaired_is_numbered_with_consequence_and_command() -> None:

@@ -703,10 +703,14 @@ def test_the_table_and_the_moves_say_one_share(bench: Bench) -> None:
     flight = Flight(Migration(request, Phase.RUNNING, 0.0), None, ProgressTracker(300))
     # As libvirt tells it: nothing of the memory before its turn.
     job = Job("migration", total_bytes=100, remaining_bytes=15, disk_total_bytes=100, disk_remaining_bytes=15)
-    flight.take(job, VmState.RUNNING, "", 1.0, None)
+    for left in (25, 20, 15):
+        step = replace(job, remaining_bytes=left, disk_remaining_bytes=left, sent_bytes=100 - left)
+        flight.take(step, VmState.RUNNING, "", 25.0 - left, None)
     assert flight.view.progress is not None
     assert flight.view.job is not None
     assert flight.view.job.progress == flight.view.progress.now == pytest.approx(85 / 400)
+    assert (flight.view.job.total_bytes, flight.view.job.remaining_bytes) == (400, 315)
+    assert flight.view.job.eta_s == flight.view.progress.eta_s == pytest.approx(315)
     key = ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY, bandwidth_mib_per_s=600))
     see(bench, key, lambda one: one.progress is not None and one.progress.now)
     bench.engine.tick()

@@ -115,7 +115,9 @@ def _figures(detail: MoveDetail, width: int) -> list[Line]:
     if memory == (None, None):
         lines.append(_left("data left", job.total_bytes, job.remaining_bytes, width, detail.glyphs))
     else:
-        lines.append(_left("memory left", *memory, width, detail.glyphs))
+        # Until the turn of the memory comes, after the disks, libvirt tells 0 of it.
+        told = memory if memory[0] else (None, None)
+        lines.append(_left("memory left", *told, width, detail.glyphs))
     if job.disk_total_bytes:
         lines.append(_left("disks left", job.disk_total_bytes, job.disk_remaining_bytes, width, detail.glyphs))
     lines += _rates(detail, job, width)
