@@ -108,14 +108,8 @@ class ProgressTracker:
             # What is left at the source is written there no more.
             dirty = 0.0
         eta_s = None
-        foreseen = one_limit or not copies_disks(job)
-        if (
-            foreseen
-            and verdict is not Verdict.STALLED
-            and remaining is not None
-            and sent is not None
-            and sent > (dirty or 0.0)
-        ):
+        unforeseen = verdict is Verdict.STALLED or (copies_disks(job) and not one_limit)
+        if not unforeseen and remaining is not None and sent is not None and sent > (dirty or 0.0):
             eta_s = remaining / (sent - (dirty or 0.0))
         return Progress(verdict, self._reached, fallen, eta_s, why, sent, total, remaining)
 

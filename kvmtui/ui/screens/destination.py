@@ -396,7 +396,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
             text, tone = f"{text}; {_TOO_OLD}" if text else _TOO_OLD, "$text-warning"
         remark = fold(text, width, _REMARK_LINES) or [""]
         self.query_one("#remark", Static).update(Content.styled("\n".join(remark), tone))
-        keys = f"Enter {'looks again' if self._too_old else 'moves'} · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
+        does = "looks again" if self._too_old else "moves"
+        keys = f"Enter {does} · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
         folds = f" · {_ALL_KEY} {'fold' if self._all and not self._options_open else 'all checks'}"
         self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy virsh line · Esc cancels")
         return len(chosen) - 1 + len(command) + len(remark)
