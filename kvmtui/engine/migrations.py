@@ -347,7 +347,7 @@ class Migrations:
         now_s = self._clock()
         if flight.returned_at_s is None:
             flight.returned_at_s, flight.ask_at_s, flight.sides = now_s, now_s, None
-            self._call_it(flight, "verifying")
+            self._call_it(flight, Phase.VERIFYING.value)
             # What the figures were until then tells no more how it stands.
             self._show(flight, Phase.VERIFYING, ASKING, job=None, progress=None)
             if flight.probe is not None:

@@ -38,6 +38,8 @@ def refusal(action: Action, vm: Vm, fleet: Fleet, *, read_only: bool) -> str | N
         return "kvmtui was started with --read-only"
     if host.read_only:
         return f"the configuration has {host.name} read-only"
+    if action is BY_ID["cancel_job"] and fleet.pending.get(vm.key) == Phase.VERIFYING.value:
+        return "its move has ended, and both hosts are asked how: w shows it"
     return _on_its_way(action, vm, fleet) or action.refusal(vm)
 
 

@@ -531,6 +531,7 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
         one = found(ended)
         assert one.message.startswith("it did not move: it was cancelled elsewhere, or it failed")
         assert "at the destination may be unfinished copies" in one.message
+        assert "to delete them is not offered: they may have been there before" in one.message
         assert path in one.message
         assert one.repairs == ()
     finally:
