@@ -242,6 +242,13 @@ class Flight:
         text = self.view.message if message is None else clean(message, 500)
         self.view = replace(self.view, phase=phase, message=text, diskless=self.diskless, **more)
 
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """The paths at the source of disks that were copied away; of somebody else's move that is not known."""
+        view = self.view
+        moved = view.phase is Phase.DONE and not view.astray and not view.adopted
+        return self.paths if moved and view.request.options.disks is DiskMove.COPY and not self.superseded else ()
+
     def told_end(self) -> None:
         """Tell the audit how it ended, and again where that is corrected later."""
         if self.entry is not None:

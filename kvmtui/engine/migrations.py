@@ -321,7 +321,7 @@ class Migrations:
                 continue
             _log.info("outcome %s of migrating %s: %s", errand.what.value, flight, outcome)
             if isinstance(errand.what, RepairKind):
-                self._aftermath.mended(flight, errand.what, outcome)
+                self._aftermath.mended(flight, errand.what, outcome, done=error is None)
                 continue
             if error is not None:
                 flight.aborting = flight.aborting and errand.what is not Steer.ABORT
@@ -411,6 +411,7 @@ class Migrations:
             ended_at_s=self._clock(),
             steers=frozenset(),
         )
+        flight.show(judgement.phase, left_behind=flight.left_behind)
         flight.told_end()
         self._changed(flight.view)
         self._start_waiting()

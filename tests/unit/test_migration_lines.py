@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from kvmtui.model.fleet import Fleet
 from kvmtui.model.migration import Migration, Phase, Steer
 from kvmtui.model.migration_progress import Progress, Verdict
 from kvmtui.model.vm import Job
+from kvmtui.ui.acting import migration_words
 from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
 from kvmtui.ui.moves import Moves, Trace, ident
 from kvmtui.ui.paint import Run, runs_width
@@ -168,6 +170,14 @@ def test_an_end_says_what_was_proven_and_no_more() -> None:
     assert "both hosts were asked: h1 has it, h2 does not run it" in detail(replace(DONE, phase=Phase.CANCELLED))
     assert "both hosts" not in detail(replace(DONE, message="it is paused there"))
     assert "both hosts were asked" not in detail(replace(DONE, phase=Phase.UNKNOWN))
+
+
+def test_an_end_names_the_old_copies_of_disks() -> None:
+    shown = detail(replace(DONE, left_behind=("/images/mail.qcow2",)))
+    assert "the old copy of its disk was left at h1: /images/mail.qcow2" in shown
+    assert "both hosts were asked: h2 has it, h1 does not run it" in shown
+    text, _ = migration_words(replace(DONE, left_behind=("/a", "/b")), Fleet())
+    assert text.endswith("does not run it; the old copies of its disks were left at demo://h1: /a, /b")
 
 
 def test_nothing_is_offered_while_a_side_is_unknown() -> None:

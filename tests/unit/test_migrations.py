@@ -313,6 +313,8 @@ def test_only_copies_that_were_not_there_before_are_deleted(bench: Bench) -> Non
     paths = bench.engine.read_config(key).result(10).disks[0].path or ""
     assert bench.engine.find_paths(H2, [paths]).result(10)
     repaired(bench, key, RepairKind.DELETE_COPIES)
+    done = next(one for one in bench.migrations if f"{RepairKind.DELETE_COPIES.value}: done" in one.message)
+    assert not done.repairs, "what is done is offered no more"
     assert not bench.engine.find_paths(H2, [paths]).result(10)
     # What is there when it begins is somebody's, perhaps.
     for _ in range(2):
@@ -321,6 +323,21 @@ def test_only_copies_that_were_not_there_before_are_deleted(bench: Bench) -> Non
         one = see(bench, key, ended)
     assert not one.repairs
     assert "may be unfinished copies" in one.message
+
+
+def test_old_copies_are_named_until_the_vm_is_on_its_way_again(bench: Bench) -> None:
+    copy = MigrationOptions(disks=DiskMove.COPY)
+    key = ask(bench, "db1", copy)
+    disks = bench.engine.read_config(key).result(10).disks
+    assert see(bench, key, ended).left_behind == tuple(disk.path for disk in disks if disk.writable)
+    # It goes back to where they are.
+    bench.engine.tick()
+    back = ask(bench, "db1", copy)
+    assert back != key
+    assert now(bench, key).left_behind == ()
+    see(bench, back, ended)
+    key = ask(bench, "web1")
+    assert see(bench, key, ended).left_behind == ()
 
 
 def test_a_cut_link_is_named_and_only_an_abort_ends_it(bench: Bench) -> None:
