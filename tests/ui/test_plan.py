@@ -179,6 +179,48 @@ async def test_abort_asks_and_leaves_the_vm_where_it_was() -> None:
         assert stage.key(first).host == H1
 
 
+async def test_an_abort_that_comes_too_late_aborts_no_other_move() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("E", "home", "enter")
+        await stage.see("5 moves proposed")
+        first = stage.engine.plans.run.left[0].move.name  # type: ignore[union-attr]
+        await stage.press("R", "y")
+        await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
+        await stage.press("X")
+        await stage.see(f"Abort the move of {first}?")
+        await stage.look_until(lambda: stage.engine.plans.run.done, seconds=0.5)  # type: ignore[union-attr]
+        await stage.press("y")
+        await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
+        run = stage.engine.plans.run
+        assert run is not None
+        assert not [step for step in run.steps if step.outcome is Outcome.CANCELLED]
+        await stage.press("escape")
+        assert stage.key(first).host == H2
+
+
+async def test_an_emptied_host_is_warned_of_and_taken_back_where_hosts_are_evened_out() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("E", "home", "enter")
+        await stage.see("5 moves proposed")
+        await stage.press("enter")
+        await run_on(stage)
+        await stage.see("1 moved")
+        await stage.press("escape")
+        name = next(vm.name for vm in stage.engine.fleet.vms() if vm.key.host == H2 and vm.state.executing)
+        await stage.put_cursor_on(name)
+        await stage.press("m")
+        await stage.see("WARN", "emptied")
+        await stage.press("escape", "B")
+        await stage.see("b take h1 back")
+        assert stage.line("1 host is left out: n says why")
+        await stage.press("b")
+        await stage.until(lambda: not stage.engine.plans.maintenance)
+        await stage.until(lambda: not stage.line("b take h1 back"))
+        assert stage.count(PlanScreen) == 1
+
+
 async def test_read_only_shows_plans_and_runs_none() -> None:
     async with dashboard(read_only=True) as stage:
         await watched(stage)

@@ -144,8 +144,8 @@ def test_unknown_figures_are_dashes() -> None:
 def test_memory_whose_turn_has_not_come_is_not_told_as_nothing() -> None:
     move = running("db1", 0.0)
     assert move.job is not None
-    disks = {"disk_total_bytes": 64 * MIB, "disk_remaining_bytes": 48 * MIB}
-    job = replace(move.job, memory_total_bytes=0, memory_remaining_bytes=0, **disks)
+    job = replace(move.job, memory_total_bytes=0, memory_remaining_bytes=0)
+    job = replace(job, disk_total_bytes=64 * MIB, disk_remaining_bytes=48 * MIB)
     shown = next(line for line in detail(replace(move, job=job)).splitlines() if line.startswith("memory left"))
     assert shown.split()[2] == shown.split()[-1] == "–"
 

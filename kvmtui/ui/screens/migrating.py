@@ -14,7 +14,7 @@ from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.host import Link
 from kvmtui.model.migration import MigrationRequest
 from kvmtui.model.migration_options import MigrationOptions
-from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, part_copy, preflight
+from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, part_copy, preflight
 from kvmtui.model.vm import Vm
 from kvmtui.ui.acting import where
 from kvmtui.ui.outlook import Look
@@ -23,6 +23,9 @@ from kvmtui.ui.screens.destination import Destination, DestinationScreen
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _DEADLINE_S = 10.0
+_EMPTIED = Check(
+    "emptied", "emptied", Grade.WARN, "this host was emptied, or is to be (E)", "take it back first: B, then b"
+)
 
 
 def choose_destination(
@@ -96,18 +99,21 @@ async def _look(engine: Engine, host: str, needs: GuestNeeds) -> Look:
     try:
         diskless = all(disk.removable for disk in needs.disks)
         partly = part_copy(needs, offers)
-        return Look(_judge(needs, offers), default_disks(needs, offers), partly, diskless=diskless)
+        emptied = (_EMPTIED,) if host in engine.plans.maintenance else ()
+        return Look(_judge(needs, offers, emptied), default_disks(needs, offers), partly, diskless=diskless)
     except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
         return Look(problem=_internal_error())
 
 
-def _judge(needs: GuestNeeds, offers: HostOffers) -> Callable[[MigrationOptions], tuple[Check, ...]]:
+def _judge(
+    needs: GuestNeeds, offers: HostOffers, more: tuple[Check, ...]
+) -> Callable[[MigrationOptions], tuple[Check, ...]]:
     """Return the checks by the options; the dialog asks for those of all VMs and hosts whenever it draws."""
 
     @cache
     def judge(options: MigrationOptions) -> tuple[Check, ...]:
         try:
-            return preflight(needs, offers, options)
+            return tuple(sorted((*more, *preflight(needs, offers, options)), key=lambda check: -check.grade))
         except Exception:  # noqa: BLE001 - a defect in a check must not take the screen down
             return Look(problem=_internal_error()).checks(options)
 
