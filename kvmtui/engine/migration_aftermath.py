@@ -94,12 +94,17 @@ class Aftermath:
         for flight in self.ended:
             if flight.view.request.key.uuid == uuid:
                 flight.superseded, flight.look_again = True, False
+                # By now the VM may use them again.
+                flight.show(flight.view.phase, left_behind=())
 
-    def mended(self, flight: Flight, kind: RepairKind, outcome: str) -> None:
+    def mended(self, flight: Flight, kind: RepairKind, outcome: str, *, done: bool) -> None:
         """Take note of how a repair ended, and ask both hosts how it stands now."""
         self.restless[flight] = None
         flight.repairing, flight.look_again = None, True
         flight.sides, flight.ask_at_s = None, self._clock()
+        if done:
+            # What else can be done is offered when both have told.
+            flight.show(flight.view.phase, repairs=())
         self._show(flight, f"{kind.value}: {outcome}")
 
     def look(self, flight: Flight) -> None:
@@ -167,5 +172,6 @@ class Aftermath:
             flight.show(flight.view.phase, message)
         else:
             flight.show(judgement.phase, message, repairs=judgement.repairs, astray=judgement.astray)
+            flight.show(judgement.phase, left_behind=flight.left_behind)
             flight.told_end()
         self._changed(flight.view)

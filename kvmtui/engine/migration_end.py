@@ -231,8 +231,11 @@ def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
         said.append(f"unfinished copies of its disks are left at the destination: {_paths(left)}")
         if destination.identity is None:
             repairs.append(offer(RepairKind.DELETE_COPIES, case.request, tuple(left)))
+        else:
+            said.append("to delete them is not offered: the VM is defined there, too, and may use them")
     if unsure := sorted(destination.volumes.intersection(case.paths) - case.absent):
         said.append(f"at the destination may be unfinished copies: {_paths(unsure)}")
+        said.append("to delete them is not offered: they may have been there before the move")
     cancelled = case.aborted or isinstance(case.error, JobCancelled)
     return Judgement(Phase.CANCELLED if cancelled else Phase.FAILED, "; ".join(said), tuple(repairs))
 

@@ -214,7 +214,9 @@ class Flight:
         self.broken = not self.recovering and reason == "post-copy failed"
         self.post_copy = self.post_copy or bool(job.post_copy_requests) or reason == "post-copy"
         downtime_s = None if self.downtime_ms is None else self.downtime_ms / 1000
-        progress = self.tracker.take(job, now_s, post_copy=self.post_copy, downtime_s=downtime_s)
+        # A new limit is one for the memory only.
+        one_limit = self.view.bandwidth_mib_per_s == self.view.request.options.bandwidth_mib_per_s
+        progress = self.tracker.take(job, now_s, post_copy=self.post_copy, downtime_s=downtime_s, one_limit=one_limit)
         if message is None and self.fades_at_s is not None and now_s >= self.fades_at_s:
             message, self.fades_at_s = "", None
         if progress.verdict is Verdict.STALLED:
@@ -222,7 +224,13 @@ class Flight:
             job = replace(job, bytes_per_s=0.0)
         elif copies_disks(job) or job.bytes_per_s is None:
             job = replace(job, bytes_per_s=progress.sent_per_s)
-        job = replace(job, done_fraction=progress.now)
+        job = replace(
+            job,
+            total_bytes=progress.total_bytes,
+            remaining_bytes=progress.remaining_bytes,
+            done_fraction=progress.now,
+            eta_s=progress.eta_s,
+        )
         paused = state is VmState.PAUSED and not self.was_paused and not self.post_copy
         paused_at_s = (self.view.paused_at_s or now_s) if paused else None
         self.show(Phase.RUNNING, message, job=job, progress=progress, paused_at_s=paused_at_s)
@@ -233,6 +241,13 @@ class Flight:
         """Bring what is shown up to date; what is not given stays."""
         text = self.view.message if message is None else clean(message, 500)
         self.view = replace(self.view, phase=phase, message=text, diskless=self.diskless, **more)
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """The paths at the source of disks that were copied away; of somebody else's move that is not known."""
+        view = self.view
+        moved = view.phase is Phase.DONE and not view.astray and not view.adopted
+        return self.paths if moved and view.request.options.disks is DiskMove.COPY and not self.superseded else ()
 
     def told_end(self) -> None:
         """Tell the audit how it ended, and again where that is corrected later."""

@@ -321,7 +321,7 @@ class Migrations:
                 continue
             _log.info("outcome %s of migrating %s: %s", errand.what.value, flight, outcome)
             if isinstance(errand.what, RepairKind):
-                self._aftermath.mended(flight, errand.what, outcome)
+                self._aftermath.mended(flight, errand.what, outcome, done=error is None)
                 continue
             if error is not None:
                 flight.aborting = flight.aborting and errand.what is not Steer.ABORT
@@ -347,7 +347,7 @@ class Migrations:
         now_s = self._clock()
         if flight.returned_at_s is None:
             flight.returned_at_s, flight.ask_at_s, flight.sides = now_s, now_s, None
-            self._call_it(flight, "verifying")
+            self._call_it(flight, Phase.VERIFYING.value)
             # What the figures were until then tells no more how it stands.
             self._show(flight, Phase.VERIFYING, ASKING, job=None, progress=None)
             if flight.probe is not None:
@@ -411,6 +411,7 @@ class Migrations:
             ended_at_s=self._clock(),
             steers=frozenset(),
         )
+        flight.show(judgement.phase, left_behind=flight.left_behind)
         flight.told_end()
         self._changed(flight.view)
         self._start_waiting()

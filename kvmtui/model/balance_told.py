@@ -217,7 +217,7 @@ def _summary(
     if standing.emptied is not None:
         name, staying = standing.emptied.load.name, sum(one.vm is not None for one in unmoved)
         if not moves:
-            return f"none of the {count(staying, 'VM')} on {name} can leave" if staying else f"no VM is on {name}"
+            return f"{count(staying, 'VM')} on {name} cannot leave" if staying else f"no VM is on {name}"
         stay = f", {staying} cannot" if staying else ""
         past = sum(bool(move.broken) for move in moves)
         words = f"; {past} past a limit or beside another of a group" if past else ""

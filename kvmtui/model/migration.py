@@ -103,5 +103,7 @@ class Migration:
     steers: frozenset[Steer] = frozenset()
     """What can be done to it now."""
     repairs: tuple[Repair, ...] = ()
+    left_behind: tuple[str, ...] = ()
+    """Where the source still has the old copies of its disks; until the VM is on its way again."""
     astray: bool = False
     """Whether the guest does not go on, alone, on one of the hosts as it did before: somebody has to see to it."""

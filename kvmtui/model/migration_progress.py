@@ -53,6 +53,9 @@ class Progress:
     """One sentence with the figures behind the verdict: "dirties 120 MiB/s, sends 80"."""
     sent_per_s: float | None = None
     """How fast data goes over, also where the hypervisor tells only how much has."""
+    total_bytes: int | None = None
+    """What there is to bring over, with the memory whose turn comes after the disks."""
+    remaining_bytes: int | None = None
 
     @property
     def now(self) -> float | None:
@@ -76,11 +79,22 @@ class ProgressTracker:
         """The rates told lately, with their times: QEMU reckons each over a tenth of a second."""
         self._steps: deque[tuple[float, int]] = deque()
         """When how much had gone over, as that grew; disks are told of in steps of many seconds."""
+        self._told: int | None = None
+        """How much of the disks had gone over when that was told last."""
 
-    def take(self, job: Job, now_s: float, *, post_copy: bool = False, downtime_s: float | None = None) -> Progress:
+    def take(
+        self,
+        job: Job,
+        now_s: float,
+        *,
+        post_copy: bool = False,
+        downtime_s: float | None = None,
+        one_limit: bool = True,
+    ) -> Progress:
         """Return the progress after these figures, taken at a monotonic time.
 
-        `post_copy`: the guest was seen to run at the destination already; `downtime_s`: how long it may stand still.
+        `post_copy`: the guest was seen to run at the destination already; `downtime_s`: how long it may stand still;
+        `one_limit`: whether the memory, when its turn comes, may be sent as fast as the disks are, and no faster.
         """
         total, remaining = self._amounts(job)
         now = None if not total or remaining is None else max(0.0, min(1.0, 1 - remaining / total))
@@ -94,9 +108,10 @@ class ProgressTracker:
             # What is left at the source is written there no more.
             dirty = 0.0
         eta_s = None
-        if verdict is not Verdict.STALLED and remaining is not None and sent is not None and sent > (dirty or 0.0):
+        unforeseen = verdict is Verdict.STALLED or (copies_disks(job) and not one_limit)
+        if not unforeseen and remaining is not None and sent is not None and sent > (dirty or 0.0):
             eta_s = remaining / (sent - (dirty or 0.0))
-        return Progress(verdict, self._reached, fallen, eta_s, why, sent)
+        return Progress(verdict, self._reached, fallen, eta_s, why, sent, total, remaining)
 
     def _amounts(self, job: Job) -> tuple[int | None, int | None]:
         """Return how much there is in all, and what of it is left."""
@@ -123,10 +138,14 @@ class ProgressTracker:
         sent = job.sent_bytes
         if sent is None:
             return None
-        if not self._steps or sent != self._steps[-1][1]:
+        if self._told is not None and sent != self._told:
             self._steps.append((now_s, sent))
+        self._told = sent
         while len(self._steps) > 2 and now_s - self._steps[1][0] > _STEPS_FOR_S:
             self._steps.popleft()
+        if len(self._steps) < 2:
+            # Since when the first amount that was told had been there is not known.
+            return None
         (first_s, first), (last_s, last) = self._steps[0], self._steps[-1]
         if last <= first or last_s <= first_s:
             return None

@@ -87,6 +87,8 @@ class Job:
     """What went over so far, what had to be sent again included."""
     done_fraction: float | None = None
     """Its share that is done, where more is known of it than these figures tell."""
+    eta_s: float | None = None
+    """Seconds that are left, where `done_fraction` is known; None: not known."""
 
     @property
     def progress(self) -> float | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kvmtui.engine.whereabouts import AWAY
 from kvmtui.model.actions import ACTIONS, BY_ID, Action, ActionRequest, ActionResult, Danger, Outcome, for_key
+from kvmtui.model.clean import clean
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Host, Link
 from kvmtui.model.migration import Migration, Phase
@@ -38,6 +39,8 @@ def refusal(action: Action, vm: Vm, fleet: Fleet, *, read_only: bool) -> str | N
         return "kvmtui was started with --read-only"
     if host.read_only:
         return f"the configuration has {host.name} read-only"
+    if action is BY_ID["cancel_job"] and fleet.pending.get(vm.key) == Phase.VERIFYING.value:
+        return "its move has ended, and both hosts are asked how: w shows it"
     return _on_its_way(action, vm, fleet) or action.refusal(vm)
 
 
@@ -137,6 +140,7 @@ def migration_words(migration: Migration, fleet: Fleet) -> tuple[str, str]:
     if migration.phase in _ENDINGS:
         words, tone = _ENDINGS[migration.phase]
         told = migration.message or proven(migration, lambda host: host_name(host, fleet))
+        told = "; ".join(filter(None, (told, left_words(migration, lambda host: host_name(host, fleet)))))
         told = f": {told}" if told else ""
         repairs = "; w shows what can be done" if migration.repairs else ""
         return f"{subject}: {words}{told}{repairs}", tone
@@ -154,6 +158,15 @@ def proven(migration: Migration, name: Callable[[str], str]) -> str:
         return ""
     has, has_not = map(name, ways[migration.phase])
     return f"{has} has it, {has_not} does not run it"
+
+
+def left_words(migration: Migration, name: Callable[[str], str]) -> str:
+    """Return what a move of disks has left at its source, or ""; `name` is of a host's key."""
+    paths = migration.left_behind
+    if not paths:
+        return ""
+    copies = "the old copy of its disk was left" if len(paths) == 1 else "the old copies of its disks were left"
+    return f"{copies} at {name(migration.request.key.host)}: {', '.join(map(clean, paths))}"
 
 
 def moves_words(under_way: int, calling: int) -> tuple[str, str]:

@@ -15,6 +15,8 @@ GAP, WIDEST_GAP = 2, 4
 """Cells between columns."""
 
 _HOT_FRACTION = 0.9
+_SWITCH_S = 2.0
+"""What is left of a move when its guest stands still for the last moment of it: nobody paused it."""
 _READY_WARNING, _READY_ERROR = 0.05, 0.10
 # A guest whose vCPUs wait a tenth of their time is visibly slow; VMware's advice draws the line at 5 and 10 %.
 
@@ -117,7 +119,8 @@ def state_texts(row: Row) -> tuple[Tone, tuple[str, ...]]:
         done = str(percent(vm.job.progress))
         if vm.job.operation == ARRIVING:
             return Tone.BUSY, (f"{job_verb} {done}", job_verb)
-        if vm.state is VmState.PAUSED and job_verb == "migrating" and vm.reason != "post-copy":
+        switching = vm.job.eta_s is not None and vm.job.eta_s < _SWITCH_S
+        if vm.state is VmState.PAUSED and job_verb == "migrating" and vm.reason != "post-copy" and not switching:
             return Tone.WARNING, (f"{job_verb} {done}, paused", f"{job_verb[:4]}. {done}, paused", f"{done} paused")
         return Tone.BUSY, (f"{job_verb} {done}", f"{job_verb[:4]}. {done}")
     tone = Tone.ERROR if vm.reason in _BAD_REASONS else _STATE_TONES[vm.state]

@@ -52,6 +52,11 @@ def possible(move: Migration) -> list[SteerKey]:
     return [key for key in STEER_KEYS if key.steer in move.steers]
 
 
+def label(key: SteerKey, move: Migration) -> str:
+    """Return what the key bar calls a key: while both hosts are asked there is nothing to abort but that."""
+    return "stop asking" if key.steer is Steer.ABORT and move.phase is Phase.VERIFYING else key.label
+
+
 def next_downtime_ms(allowed_ms: int | None) -> int | None:
     """Return the next longer of the usual downtimes, or None at their end."""
     now = DEFAULT_DOWNTIME_MS if allowed_ms is None else allowed_ms

@@ -7,8 +7,11 @@ import pytest
 from textual.widgets import Input
 
 from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.model.actions import BY_ID
 from kvmtui.model.migration import Migration, Phase, RepairKind, Steer
 from kvmtui.model.migration_options import DiskMove, PartCopy
+from kvmtui.model.vm import Job
+from kvmtui.ui.acting import refusal
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.screens.ask import ConfirmScreen
 from kvmtui.ui.screens.cockpit import CockpitScreen
@@ -217,6 +220,7 @@ async def test_while_both_hosts_are_asked_x_ends_that_and_escape_leaves() -> Non
         move = running("web1", 0.0, phase=Phase.VERIFYING, steers=frozenset({Steer.ABORT}))
         await _open(stage, move)
         assert stage.line("web1", "asking both hosts")
+        assert stage.line("X stop asking")
         await stage.press("X")
         assert stage.line("Ask no longer how moving web1 from h1 to h2 ended?")
         await stage.press("y")
@@ -224,6 +228,23 @@ async def test_while_both_hosts_are_asked_x_ends_that_and_escape_leaves() -> Non
         assert stage.engine.steered == [(move.request.key.uuid, Steer.ABORT, None)]
         await stage.press("escape")
         await stage.until(lambda: not stage.count(CockpitScreen))
+
+
+async def test_in_the_table_there_is_nothing_to_cancel_while_both_hosts_are_asked() -> None:
+    async with dashboard() as stage:
+        moving = replace(stage.vm("web1"), job=Job("migration"))
+        fleet, cancel = stage.engine.fleet, BY_ID["cancel_job"]
+        assert refusal(cancel, moving, fleet, read_only=False) is None
+        asked = fleet.with_pending({moving.key: Phase.VERIFYING.value})
+        assert "both hosts are asked" in (refusal(cancel, moving, asked, read_only=False) or "")
+
+
+async def test_help_begins_with_the_keys_of_moves() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        await _open(stage, running("web1", 1.0))
+        assert stage.line("? help", "Esc back")
+        await stage.press("question_mark")
+        assert stage.line("Moves: the dialog (m) and those under way (w)")
 
 
 async def test_an_end_is_told_once() -> None:

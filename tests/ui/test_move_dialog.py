@@ -100,16 +100,39 @@ async def test_many_long_warnings_leave_the_answers_in_sight() -> None:
         assert stage.line("y yes · n or Esc no")
 
 
-async def test_a_question_that_expired_moves_nothing() -> None:
+async def test_what_was_found_long_ago_stays_to_be_read_and_is_looked_at_again_before_it_moves() -> None:
+    async with dashboard() as stage:
+        stage.engine.play()
+        await stage.put_cursor_on("db1")
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1000.0):
+            question = await open_dialog(stage, "db1", h2=local_disks())
+        with patch("kvmtui.ui.screens.ask._now_s", lambda: 1100.0):
+            question.expire()
+            # Not even a key gives it a new life.
+            await stage.press("o", "o")
+            assert stage.line("looked at more than a minute ago: Enter looks again")
+            assert stage.line("Enter looks again ·", "Esc")
+            await stage.press("enter")
+            assert stage.line("h2", "looking…")
+            assert stage.line("Enter moves ·")
+            question.looks = {(H2, stage.key("db1")): local_disks()}
+            await stage.see("h2", "can take it")
+            assert stage.engine.submitted == []
+            await stage.press("enter")
+            assert await _moved(stage) == ["migrate db1"]
+
+
+async def test_enter_moves_nothing_by_what_was_found_before_the_machine_slept() -> None:
     async with dashboard() as stage:
         stage.engine.play()
         await stage.put_cursor_on("db1")
         with patch("kvmtui.ui.screens.ask._now_s", lambda: 1000.0):
             await open_dialog(stage, "db1", h2=local_disks())
         with patch("kvmtui.ui.screens.ask._now_s", lambda: 1100.0):
-            # Not even the key itself gives it a new life.
-            await stage.press("o", "enter")
-        assert await _moved(stage) == []
+            # No timer has run meanwhile.
+            await stage.press("enter")
+            assert stage.line("h2", "looking…")
+        assert stage.engine.submitted == []
 
 
 async def test_every_key_lets_the_dialog_live_on() -> None:
@@ -132,21 +155,20 @@ async def test_the_dialog_has_one_time_to_live() -> None:
         assert len([timer for timer in stage.app.screen._timers if timer._interval == _EXPIRES_S]) == 1
 
 
-async def test_a_dialog_that_expires_under_its_own_question_closes_after_it() -> None:
+async def test_a_dialog_that_expires_under_its_own_question_stays_and_moves_nothing() -> None:
     async with dashboard() as stage:
         stage.engine.play()
         await stage.put_cursor_on("db1")
         with patch("kvmtui.ui.screens.ask._now_s", lambda: 1000.0):
-            await open_dialog(stage, "db1", h2=local_disks(MEMORY))
-            dialog = stage.app.screen
+            dialog = await open_dialog(stage, "db1", h2=local_disks(MEMORY))
             await stage.press("enter")
-        assert isinstance(dialog, DestinationScreen)
         with patch("kvmtui.ui.screens.ask._now_s", lambda: 1100.0):
             dialog.expire()
             assert stage.count(ConfirmScreen) == 1
             await stage.press("y")
-            assert await _moved(stage) == []
-            assert stage.app.screen is stage.main
+            assert stage.app.screen is dialog
+            await stage.see("looked at more than a minute ago: Enter looks again")
+        assert stage.engine.submitted == []
 
 
 async def test_what_is_told_too_late_is_not_shown() -> None:

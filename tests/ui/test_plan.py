@@ -1,12 +1,17 @@
 """The plan on the screen: what it shows, what its keys do, and that nothing happens without one."""
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
 
 from kvmtui.model.balance_plan import step
+from kvmtui.model.migration_progress import Progress, Verdict
 from kvmtui.model.plan_run import Allowed, Outcome
+from kvmtui.model.plan_run import Stage as PlanStage
 from kvmtui.ui.screens.plan import PlanScreen
+from kvmtui.ui.screens.plan_lines import headline, step_line
+from tests.ui.played_moves import running
 from tests.ui.stage import H1, H2, Stage, dashboard
 
 WATCHED_S = 60
@@ -177,6 +182,69 @@ async def test_abort_asks_and_leaves_the_vm_where_it_was() -> None:
         await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
         await stage.see(first, "cancelled")
         assert stage.key(first).host == H1
+
+
+async def test_amounts_and_times_are_not_rounded_to_nothing() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("B")
+        await stage.see("1 move proposed")
+        run = stage.engine.plans.run
+        assert run is not None
+        moving = running("web1", 0.0, progress=Progress(Verdict.CONVERGING, 0.62, eta_s=0.2))
+        line = step_line(1, replace(run.left[0], outcome=Outcome.MOVING, migration=moving))
+        assert "62 % · ~1 s left" in line.plain
+        small = replace(run.left[0], move=replace(run.left[0].move, copy_bytes=600 * 2**20))
+        done = replace(run, stage=PlanStage.MEASURING, steps=(replace(small, outcome=Outcome.DONE), small))
+        assert "1 of 2 moved, ~600 MiB of ~1.2 GiB" in headline(done, str)[1].plain
+
+
+async def test_an_abort_that_comes_too_late_aborts_no_other_move() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("E", "home", "enter")
+        await stage.see("5 moves proposed")
+        first = stage.engine.plans.run.left[0].move.name  # type: ignore[union-attr]
+        await stage.press("R", "y")
+        await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
+        await stage.press("X")
+        await stage.see(f"Abort the move of {first}?")
+
+        def another() -> bool:
+            run = stage.engine.plans.run
+            return (
+                run is not None and run.current is not None and run.current.outcome is Outcome.MOVING and bool(run.done)
+            )
+
+        await stage.look_until(another, seconds=0.5)
+        await stage.press("y")
+        await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
+        run = stage.engine.plans.run
+        assert run is not None
+        assert [step.outcome for step in run.steps].count(Outcome.DONE) == 2
+        assert not [step for step in run.steps if step.outcome is Outcome.CANCELLED]
+
+
+async def test_an_emptied_host_is_warned_of_and_taken_back_where_hosts_are_evened_out() -> None:
+    async with dashboard() as stage:
+        await watched(stage)
+        await stage.press("E", "home", "enter")
+        await stage.see("5 moves proposed")
+        await stage.press("enter")
+        await run_on(stage)
+        await stage.see("1 moved")
+        await stage.press("escape")
+        name = next(vm.name for vm in stage.engine.fleet.vms() if vm.key.host == H2 and vm.state.executing)
+        await stage.put_cursor_on(name)
+        await stage.press("m")
+        await stage.see("WARN", "emptied")
+        await stage.press("escape", "B")
+        await stage.see("b take h1 back")
+        assert stage.line("1 host is left out: n says why")
+        await stage.press("b")
+        await stage.until(lambda: not stage.engine.plans.maintenance)
+        await stage.until(lambda: not stage.line("b take h1 back"))
+        assert stage.count(PlanScreen) == 1
 
 
 async def test_read_only_shows_plans_and_runs_none() -> None:

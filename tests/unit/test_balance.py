@@ -221,7 +221,7 @@ def test_what_cannot_leave_says_why(load: VmLoad, why: str) -> None:
     hosts = [host("h1", 0.3, 40), host("h2", 0.50, 75), host("h3", 0.70, 71)]
     plan = evacuate("qemu:///h1", hosts, [load], LIMITS, 0)
     assert stays(plan) == [f"a on h1: {why}"]
-    assert plan.summary == "none of the 1 VM on h1 can leave"
+    assert plan.summary == "1 VM on h1 cannot leave"
 
 
 def test_evacuation_does_not_wait_for_the_cooldown_and_needs_no_figures_of_the_host_itself() -> None:

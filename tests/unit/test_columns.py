@@ -130,11 +130,8 @@ def cell_text(column: str, width: int, row: Row) -> str:
     return "".join(text for text, _ in fit_runs(col.cell(row, width), width, right=col.right))
 
 
-STOPPED = {
-    "state": VmState.PAUSED,
-    "reason": "migrating",
-    "job": Job("migration", total_bytes=100, remaining_bytes=57),
-}
+STOPPED_JOB = Job("migration", total_bytes=100, remaining_bytes=57)
+STOPPED = {"state": VmState.PAUSED, "reason": "migrating", "job": STOPPED_JOB}
 
 
 @pytest.mark.parametrize(
@@ -148,6 +145,16 @@ STOPPED = {
         (STOPPED, "migrating", False, 22, "migrating 43 %, paused", Tone.WARNING),
         (STOPPED, "", False, 18, "migr. 43 %, paused", Tone.WARNING),
         (STOPPED, "", False, 11, "43 % paused", Tone.WARNING),
+        # For the last moment of a move, nobody having paused it.
+        (
+            STOPPED | {"job": replace(STOPPED_JOB, done_fraction=0.96, eta_s=0.4)},
+            "",
+            False,
+            11,
+            "migr. 96 %",
+            Tone.BUSY,
+        ),
+        (STOPPED | {"job": replace(STOPPED_JOB, eta_s=40.0)}, "", False, 11, "43 % paused", Tone.WARNING),
         (STOPPED | {"reason": "post-copy"}, "", False, 20, "migrating 43 %", Tone.BUSY),
         (
             STOPPED | {"job": Job(ARRIVING, total_bytes=100, remaining_bytes=57)},

@@ -4,12 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from kvmtui.model.fleet import Fleet
 from kvmtui.model.migration import Migration, Phase, Steer
 from kvmtui.model.migration_progress import Progress, Verdict
+from kvmtui.model.vm import Job
+from kvmtui.ui.acting import migration_words
 from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
 from kvmtui.ui.moves import Moves, Trace, ident
 from kvmtui.ui.paint import Run, runs_width
 from kvmtui.ui.steering import next_downtime_ms, possible, question
+from kvmtui.ui.widgets.detail_lines import job_runs
 from kvmtui.ui.widgets.migration_detail import MoveDetail, detail_lines
 from kvmtui.ui.widgets.migration_lines import header_runs, lay_out, progress_bar, row_runs, span
 from tests.ui.played_moves import MIB, ended_with_repair, not_converging, running
@@ -137,6 +141,23 @@ def test_unknown_figures_are_dashes() -> None:
     assert "time left not known" in shown
 
 
+def test_memory_whose_turn_has_not_come_is_not_told_as_nothing() -> None:
+    move = running("db1", 0.0)
+    assert move.job is not None
+    job = replace(move.job, memory_total_bytes=0, memory_remaining_bytes=0)
+    job = replace(job, disk_total_bytes=64 * MIB, disk_remaining_bytes=48 * MIB)
+    shown = next(line for line in detail(replace(move, job=job)).splitlines() if line.startswith("memory left"))
+    assert shown.split()[2] == shown.split()[-1] == "–"
+
+
+def test_the_table_foresees_the_end_that_the_moves_do() -> None:
+    job = Job("migration", total_bytes=100 * MIB, remaining_bytes=50 * MIB, bytes_per_s=10.0 * MIB)
+    assert "about 5 s left" in text(job_runs(job, 100, UNICODE))
+    followed = replace(job, done_fraction=0.5, eta_s=42.0)
+    assert "about 42 s left" in text(job_runs(followed, 100, UNICODE))
+    assert "left" not in text(job_runs(replace(followed, eta_s=None), 100, UNICODE))
+
+
 def test_what_can_be_repaired_is_numbered_with_consequence_and_command() -> None:
     shown = detail(ended_with_repair("db1", 0.0))
     assert "1  delete the unfinished disk copies at the destination" in shown
@@ -149,6 +170,14 @@ def test_an_end_says_what_was_proven_and_no_more() -> None:
     assert "both hosts were asked: h1 has it, h2 does not run it" in detail(replace(DONE, phase=Phase.CANCELLED))
     assert "both hosts" not in detail(replace(DONE, message="it is paused there"))
     assert "both hosts were asked" not in detail(replace(DONE, phase=Phase.UNKNOWN))
+
+
+def test_an_end_names_the_old_copies_of_disks() -> None:
+    shown = detail(replace(DONE, left_behind=("/images/mail.qcow2",)))
+    assert "the old copy of its disk was left at h1: /images/mail.qcow2" in shown
+    assert "both hosts were asked: h2 has it, h1 does not run it" in shown
+    text, _ = migration_words(replace(DONE, left_behind=("/a", "/b")), Fleet())
+    assert text.endswith("does not run it; the old copies of its disks were left at demo://h1: /a, /b")
 
 
 def test_nothing_is_offered_while_a_side_is_unknown() -> None:

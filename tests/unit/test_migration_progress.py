@@ -136,10 +136,24 @@ def test_what_is_sent_of_disks_is_reckoned_from_how_it_grows() -> None:
     seen = follow([disks(32 * (second // 32), rate=0.0) for second in range(200)])
     assert seen[20].sent_per_s is None
     assert {round((one.sent_per_s or 0) / MIB, 2) for one in seen[64:]} == {1.0}
+    # Who comes later sees the same: how old the first amount is that is told is not known.
+    later = follow([disks(32 * (second // 32)) for second in range(20, 200)])
+    assert later[30].sent_per_s is None
+    assert {round((one.sent_per_s or 0) / MIB, 2) for one in later[64:]} == {1.0}
     stuck = follow([*(disks(32 * (second // 32)) for second in range(100)), *[disks(96)] * 100])
     assert (stuck[-1].sent_per_s or 0) < 0.6 * MIB
     # Of the memory the hypervisor tells it.
     assert follow([disks(32), job(500, rate=80)])[-1].sent_per_s == 80 * MIB
+
+
+def test_no_time_is_foreseen_where_the_memory_has_another_limit_than_the_disks() -> None:
+    tracker = ProgressTracker(300 * MIB)
+    follow([disks(10 * second) for second in range(20)], tracker=tracker)
+    seen = tracker.take(disks(200), 120)
+    assert (seen.total_bytes, seen.remaining_bytes) == (1300 * MIB, 1100 * MIB)
+    assert seen.eta_s == pytest.approx(110)
+    assert tracker.take(disks(210), 121, one_limit=False).eta_s is None
+    assert tracker.take(job(500), 122, one_limit=False).eta_s == pytest.approx(5)
 
 
 def test_two_looks_at_one_moment_tell_of_no_rate() -> None:

@@ -313,6 +313,8 @@ def test_only_copies_that_were_not_there_before_are_deleted(bench: Bench) -> Non
     paths = bench.engine.read_config(key).result(10).disks[0].path or ""
     assert bench.engine.find_paths(H2, [paths]).result(10)
     repaired(bench, key, RepairKind.DELETE_COPIES)
+    done = next(one for one in bench.migrations if f"{RepairKind.DELETE_COPIES.value}: done" in one.message)
+    assert not done.repairs, "what is done is offered no more"
     assert not bench.engine.find_paths(H2, [paths]).result(10)
     # What is there when it begins is somebody's, perhaps.
     for _ in range(2):
@@ -321,6 +323,21 @@ def test_only_copies_that_were_not_there_before_are_deleted(bench: Bench) -> Non
         one = see(bench, key, ended)
     assert not one.repairs
     assert "may be unfinished copies" in one.message
+
+
+def test_old_copies_are_named_until_the_vm_is_on_its_way_again(bench: Bench) -> None:
+    copy = MigrationOptions(disks=DiskMove.COPY)
+    key = ask(bench, "db1", copy)
+    disks = bench.engine.read_config(key).result(10).disks
+    assert see(bench, key, ended).left_behind == tuple(disk.path for disk in disks if disk.writable)
+    # It goes back to where they are.
+    bench.engine.tick()
+    back = ask(bench, "db1", copy)
+    assert back != key
+    assert now(bench, key).left_behind == ()
+    see(bench, back, ended)
+    key = ask(bench, "web1")
+    assert see(bench, key, ended).left_behind == ()
 
 
 def test_a_cut_link_is_named_and_only_an_abort_ends_it(bench: Bench) -> None:
@@ -531,6 +548,7 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
         one = found(ended)
         assert one.message.startswith("it did not move: it was cancelled elsewhere, or it failed")
         assert "at the destination may be unfinished copies" in one.message
+        assert "to delete them is not offered: they may have been there before" in one.message
         assert path in one.message
         assert one.repairs == ()
     finally:
@@ -703,10 +721,14 @@ def test_the_table_and_the_moves_say_one_share(bench: Bench) -> None:
     flight = Flight(Migration(request, Phase.RUNNING, 0.0), None, ProgressTracker(300))
     # As libvirt tells it: nothing of the memory before its turn.
     job = Job("migration", total_bytes=100, remaining_bytes=15, disk_total_bytes=100, disk_remaining_bytes=15)
-    flight.take(job, VmState.RUNNING, "", 1.0, None)
+    for left in (25, 20, 15):
+        step = replace(job, remaining_bytes=left, disk_remaining_bytes=left, sent_bytes=100 - left)
+        flight.take(step, VmState.RUNNING, "", 25.0 - left, None)
     assert flight.view.progress is not None
     assert flight.view.job is not None
     assert flight.view.job.progress == flight.view.progress.now == pytest.approx(85 / 400)
+    assert (flight.view.job.total_bytes, flight.view.job.remaining_bytes) == (400, 315)
+    assert flight.view.job.eta_s == flight.view.progress.eta_s == pytest.approx(315)
     key = ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY, bandwidth_mib_per_s=600))
     see(bench, key, lambda one: one.progress is not None and one.progress.now)
     bench.engine.tick()

@@ -45,10 +45,15 @@ class ExpiringScreen(ModalScreen[T]):
         self._expiry = self.set_timer(_EXPIRES_S, self.expire)
         self.app.call_later(make_fit, self.app)
 
+    @property
+    def expired(self) -> bool:
+        """Whether the time to live has run out."""
+        return _now_s() - self._asked_at_s > _EXPIRES_S
+
     def on_screen_resume(self) -> None:
-        """Close, where the time ran out while another question stood over this one."""
-        if _now_s() - self._asked_at_s > _EXPIRES_S:
-            self.action_cancel()
+        """Expire, where the time ran out while another question stood over this one."""
+        if self.expired:
+            self.expire()
 
     def expire(self) -> None:
         """Close at the end of the time to live, or when no other screen stands over this one any more."""
@@ -58,9 +63,16 @@ class ExpiringScreen(ModalScreen[T]):
 
     def stay(self) -> None:
         """Begin the time to live anew, where it has not run out: somebody is at it."""
-        if self._expiry is not None and _now_s() - self._asked_at_s <= _EXPIRES_S:
+        if self._expiry is not None and not self.expired:
             self._asked_at_s = _now_s()
             self._expiry.reset()
+
+    def renew(self) -> None:
+        """Begin the time to live anew, also where it has run out: what was asked is asked afresh."""
+        self._asked_at_s = _now_s()
+        if self._expiry is not None:
+            self._expiry.stop()
+        self._expiry = self.set_timer(_EXPIRES_S, self.expire)
 
     def action_cancel(self) -> None:
         """Close without doing anything."""
@@ -71,7 +83,7 @@ class ExpiringScreen(ModalScreen[T]):
         # While another screen is over it it cannot be closed.
         if not self._answered and self.is_active:
             self._answered = True
-            self.dismiss(None if _now_s() - self._asked_at_s > _EXPIRES_S else result)
+            self.dismiss(None if self.expired else result)
 
 
 class ConfirmScreen(ExpiringScreen[bool]):

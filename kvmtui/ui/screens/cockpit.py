@@ -16,8 +16,9 @@ from kvmtui.model.migration_progress import copies_disks
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.moves import Ident, Moves, ident
 from kvmtui.ui.screens.ask import ConfirmScreen
+from kvmtui.ui.screens.help import MOVES_KEYS, HelpScreen
 from kvmtui.ui.screens.number import NumberScreen
-from kvmtui.ui.steering import STEER_KEYS, Question, next_downtime_ms, possible, question
+from kvmtui.ui.steering import STEER_KEYS, Question, label, next_downtime_ms, possible, question
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine
 from kvmtui.ui.widgets.migration_detail import MoveDetail
 from kvmtui.ui.widgets.migration_lines import HostName, route
@@ -40,6 +41,7 @@ class CockpitScreen(Screen[None]):
         Binding("home,g", "move(-10000)", show=False),
         Binding("end,G", "move(10000)", show=False),
         Binding("y", "copy", show=False),
+        Binding("question_mark,f1", "help", show=False),
         Binding("enter", "repair(1)", show=False),
         *(Binding(str(number), f"repair({number})", show=False) for number in range(1, _MOST_REPAIRS + 1)),
         *(Binding(key.key, f"steer('{key.key}')", show=False) for key in STEER_KEYS),
@@ -115,6 +117,10 @@ class CockpitScreen(Screen[None]):
             return
         self.app.copy_to_clipboard(move.command)
         self._say("the virsh line is copied, where the terminal allows it")
+
+    def action_help(self) -> None:
+        """Show the keys, those of moves first."""
+        self.app.push_screen(HelpScreen(MOVES_KEYS))
 
     def action_steer(self, key: str) -> None:
         """Act on the selected move."""
@@ -260,12 +266,13 @@ class CockpitScreen(Screen[None]):
             )
         )
         bar = self.query_one(KeyBar)
-        keys = [] if move is None else [(key.key, key.label) for key in possible(move) if key.label]
+        keys = [] if move is None else [(key.key, label(key, move)) for key in possible(move) if key.label]
         if move is not None and move.repairs:
             last = min(_MOST_REPAIRS, len(move.repairs))
             keys.append(("1" if last == 1 else f"1-{last}", "repair"))
-        bar.keys = tuple(keys)
-        bar.pinned = (("y", "copy"), ("Esc", "back"))
+        # The first to be left out where they do not all fit.
+        bar.keys = (*keys, ("y", "copy"))
+        bar.pinned = (("?", "help"), ("Esc", "back"))
 
     def _title(self) -> Content:
         moves = self._moves

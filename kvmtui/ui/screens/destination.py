@@ -34,6 +34,7 @@ _LISTED = 6
 _FINDINGS_LEAST, _FINDINGS_USUAL = 4, 12
 _ALL_KEY, _OPTIONS_KEY, _COPY_KEY = "v", "o", "y"
 _COMMAND_LINES, _REMARK_LINES = 3, 2
+_TOO_OLD = "looked at more than a minute ago: Enter looks again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,16 @@ class DestinationScreen(ExpiringScreen[Destination]):
         vms: Sequence[Vm],
         hosts: Sequence[Host],
         why_not: Callable[[Vm], str],
+        look: Callable[[], None],
     ) -> None:
-        """`subject` calls VMs "web1 on h1" or "3 VMs on h1"; `why_not` says why one cannot be moved any more, or ""."""
+        """`subject` calls VMs "web1 on h1" or "3 VMs on h1"; `why_not` says why one cannot be moved any more, or "".
+
+        `look` has all destinations looked at anew.
+        """
         super().__init__()
         self._subject = subject
         self._why_not = why_not
+        self._look = look
         # The options are for those that run: of one that is off only the definition moves.
         self._vms = sorted(vms, key=lambda vm: not vm.state.active)
         self._hosts = {host.key: host for host in hosts}
@@ -85,6 +91,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self._remark = ("", "")
         self._told = False
         """Whether something was found out that is not shown yet."""
+        self._too_old = False
+        """Whether what was found out is too old to move by."""
 
     def compose(self) -> ComposeResult:
         """Lay the question out."""
@@ -106,6 +114,11 @@ class DestinationScreen(ExpiringScreen[Destination]):
     def on_key(self) -> None:
         """Live on: somebody is reading."""
         self.stay()
+
+    def expire(self) -> None:
+        """Stay, for somebody may be reading; but by what was found out nothing is moved any more."""
+        self._too_old = True
+        self._say("")
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap the lines anew."""
@@ -175,6 +188,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def action_scroll(self, pages: int) -> None:
         """Scroll what was found."""
+        self.stay()
         findings = self.query_one("#findings", VerticalScroll)
         findings.scroll_relative(y=pages * max(1, findings.size.height - 1), animate=False)
 
@@ -186,6 +200,9 @@ class DestinationScreen(ExpiringScreen[Destination]):
     @on(OptionList.OptionSelected)
     def _selected(self) -> None:
         host = self._host
+        if self._too_old or self.expired:
+            self._look_again()
+            return
         if host is None or self._left_out():
             return
         if self._hosts[host].link is not Link.UP:
@@ -207,6 +224,12 @@ class DestinationScreen(ExpiringScreen[Destination]):
             self._ask(host, asked)
         else:
             self._go(host)
+
+    def _look_again(self) -> None:
+        self._too_old, self.looks = False, {}
+        self.renew()
+        self._look()
+        self._say("looking again")
 
     def _ask(self, host: str, asked: Sequence[str]) -> None:
         self.stay()
@@ -234,6 +257,9 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def _go(self, host: str) -> None:
         # It may have been asked about for a while.
+        if self._too_old or self.expired:
+            self.expire()
+            return
         if self._left_out():
             return
         if self._hosts[host].link is not Link.UP:
@@ -366,9 +392,12 @@ class DestinationScreen(ExpiringScreen[Destination]):
         command = fold(commands[0] + more, width, _COMMAND_LINES)
         self.query_one("#command", Static).update(Content.styled("\n".join(command), "$foreground-muted"))
         text, tone = self._remark
+        if self._too_old:
+            text, tone = f"{text}; {_TOO_OLD}" if text else _TOO_OLD, "$text-warning"
         remark = fold(text, width, _REMARK_LINES) or [""]
         self.query_one("#remark", Static).update(Content.styled("\n".join(remark), tone))
-        keys = f"Enter moves · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
+        does = "looks again" if self._too_old else "moves"
+        keys = f"Enter {does} · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
         folds = f" · {_ALL_KEY} {'fold' if self._all and not self._options_open else 'all checks'}"
         self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy virsh line · Esc cancels")
         return len(chosen) - 1 + len(command) + len(remark)

@@ -16,6 +16,7 @@ from kvmtui.ui.keymap import MOVE_KEYS, REPLAY_KEYS, VIEW_KEYS
 from kvmtui.ui.screens.reading import ReadingScreen
 from kvmtui.ui.steering import STEER_KEYS
 
+MOVES_KEYS = "Moves: the dialog (m) and those under way (w)"
 _INDENT = 13
 _TERMS = (
     ("CPU", "100 % is one host CPU busy for the whole tick"),
@@ -70,7 +71,7 @@ def _help(width: int, first: str) -> Content:
         if view.label:
             groups.setdefault(view.group, []).append((view.shown_as or view.key, "", view.label))
     groups["Console"] = [(keys, "", text) for keys, text in console_help()]
-    groups["Moves: the dialog (m) and those under way (w)"] = [
+    groups[MOVES_KEYS] = [
         ("o", "", "in the dialog: the options of the move, each with its key"),
         ("v", "", "in the dialog: all checks, also those that pass"),
         ("y", "", "copy the virsh line that does the same"),

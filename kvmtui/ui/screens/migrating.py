@@ -14,7 +14,7 @@ from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.host import Link
 from kvmtui.model.migration import MigrationRequest
 from kvmtui.model.migration_options import MigrationOptions
-from kvmtui.model.preflight import Check, GuestNeeds, HostOffers, default_disks, part_copy, preflight
+from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default_disks, part_copy, preflight
 from kvmtui.model.vm import Vm
 from kvmtui.ui.acting import where
 from kvmtui.ui.outlook import Look
@@ -23,6 +23,9 @@ from kvmtui.ui.screens.destination import Destination, DestinationScreen
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _DEADLINE_S = 10.0
+_EMPTIED = Check(
+    "emptied", "emptied", Grade.WARN, "this host was emptied, or is to be (E)", "take it back first: B, then b"
+)
 
 
 def choose_destination(
@@ -35,8 +38,7 @@ def choose_destination(
         return None
     fleet = engine.fleet
     others = [host for host in fleet.hosts.values() if host.key not in sources]
-    up = [host.key for host in others if host.link is Link.UP]
-    if not up:
+    if not any(host.link is Link.UP for host in others):
         note("migrate: there is no other connected host; give kvmtui a second -c URI")
         return None
 
@@ -46,7 +48,12 @@ def choose_destination(
     def why_not(vm: Vm) -> str:
         return _why_not(vm, engine.fleet.vm(vm.key))
 
-    question = DestinationScreen(subject, vms, others, why_not)
+    def look() -> None:
+        up = [key for key, host in engine.fleet.hosts.items() if key not in sources and host.link is Link.UP]
+        for vm in vms:
+            screen.app.run_worker(_look_at(engine, vm, up, question), exit_on_error=False)
+
+    question = DestinationScreen(subject, vms, others, why_not, look)
 
     def chosen(answer: Destination | None) -> None:
         if answer is None:
@@ -58,8 +65,7 @@ def choose_destination(
                 note(f"migrate {subject([vm])}: left out: {why_not(vm) or 'it was gone when Enter was pressed'}")
 
     screen.app.push_screen(question, chosen)
-    for vm in vms:
-        screen.app.run_worker(_look_at(engine, vm, up, question), exit_on_error=False)
+    look()
     return question
 
 
@@ -93,18 +99,21 @@ async def _look(engine: Engine, host: str, needs: GuestNeeds) -> Look:
     try:
         diskless = all(disk.removable for disk in needs.disks)
         partly = part_copy(needs, offers)
-        return Look(_judge(needs, offers), default_disks(needs, offers), partly, diskless=diskless)
+        emptied = (_EMPTIED,) if host in engine.plans.maintenance else ()
+        return Look(_judge(needs, offers, emptied), default_disks(needs, offers), partly, diskless=diskless)
     except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
         return Look(problem=_internal_error())
 
 
-def _judge(needs: GuestNeeds, offers: HostOffers) -> Callable[[MigrationOptions], tuple[Check, ...]]:
+def _judge(
+    needs: GuestNeeds, offers: HostOffers, more: tuple[Check, ...]
+) -> Callable[[MigrationOptions], tuple[Check, ...]]:
     """Return the checks by the options; the dialog asks for those of all VMs and hosts whenever it draws."""
 
     @cache
     def judge(options: MigrationOptions) -> tuple[Check, ...]:
         try:
-            return preflight(needs, offers, options)
+            return tuple(sorted((*more, *preflight(needs, offers, options)), key=lambda check: -check.grade))
         except Exception:  # noqa: BLE001 - a defect in a check must not take the screen down
             return Look(problem=_internal_error()).checks(options)
 

@@ -149,6 +149,10 @@ class PlanScreen(ModalScreen[None]):
     def _host_name(self, host: str) -> str:
         return host_name(host, self._engine.fleet)
 
+    def _emptied(self, run: PlanRun) -> tuple[str, ...]:
+        """Return the hosts that can be taken back here: the one this empties, or all where hosts are evened out."""
+        return tuple(host for host in self._plans.maintenance if run.evacuating in ("", host))
+
     def _keys(self, run: PlanRun | None) -> Content:
         pairs: list[tuple[str, str]] = []
         if run is not None and run.stage.running:
@@ -157,7 +161,8 @@ class PlanScreen(ModalScreen[None]):
         elif run is not None and run.left and not self._engine.read_only:
             pairs += [("Enter", "move it"), ("R", "move all"), ("d", "leave it out"), ("t", "elsewhere")]
         if run is not None and run.plan is not None and run.plan.unmoved:
-            pairs.append(("n", "fold" if self._unfolded else "what stays"))
+            stays = any(stay.vm is not None for stay in run.plan.unmoved)
+            pairs.append(("n", "fold" if self._unfolded else "what stays" if stays else "what is left out"))
         if run is not None and run.stage is Stage.READY:
             pairs.append(("r", "plan again"))
             stays = run.plan is not None and bool(run.plan.unmoved)
@@ -165,8 +170,8 @@ class PlanScreen(ModalScreen[None]):
                 pairs.append(("c", "overwrite nothing" if run.allowed.copy_disks else "overwrite volumes"))
             if run.evacuating and (stays or run.allowed.over_limits):
                 pairs.append(("o", "keep limits" if run.allowed.over_limits else "over limits"))
-            if run.evacuating in self._plans.maintenance:
-                pairs.append(("b", "take the host back"))
+            if emptied := self._emptied(run):
+                pairs.append(("b", f"take {', '.join(map(self._host_name, emptied))} back"))
         pairs.append(("Esc", "closes; it goes on" if run is not None and run.stage.running else "closes"))
         return Content.styled(" · ", "$foreground-muted").join(
             Content.assemble((key, "bold $text-primary"), (f" {words}", "$foreground-muted")) for key, words in pairs
@@ -263,7 +268,13 @@ class PlanScreen(ModalScreen[None]):
         consequence = "It goes on where it was; the other moves are not made."
 
         def answered(agreed: bool | None) -> None:
-            if agreed:
+            now = self._plans.run
+            current = now.current if now is not None and now.stage.running else None
+            if agreed and step is not None and (current is None or current.move.vm != step.move.vm):
+                # Another move may be under way by now, which nobody was asked about.
+                self._plans.stop()
+                self._note(f"too late to abort the move of {step.move.name}: it has ended; no other is begun")
+            elif agreed:
                 self._plans.abort()
 
         self.app.push_screen(ConfirmScreen(words, (), consequence, destructive=False), answered)
@@ -289,10 +300,16 @@ class PlanScreen(ModalScreen[None]):
     def action_take_back(self) -> None:
         """Let the emptied host receive VMs again."""
         run = self._plans.run
-        if run is not None and run.evacuating and not run.stage.running:
-            self._plans.take_back(run.evacuating)
-            self._note(f"{self._host_name(run.evacuating)} may receive VMs again")
+        emptied = self._emptied(run) if run is not None and run.stage is Stage.READY else ()
+        if run is None or not emptied:
+            return
+        for host in emptied:
+            self._plans.take_back(host)
+        self._note(f"{', '.join(map(self._host_name, emptied))} may receive VMs again")
+        if run.evacuating:
             self.dismiss()
+        else:
+            self._plans.look("", run.allowed)
 
     def action_cursor(self, step: int) -> None:
         """Go through the moves."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from textual.content import Content
 
 from kvmtui.model.balance_plan import Change, HostChange, Move, Unmoved
+from kvmtui.model.balance_words import amount, span
 from kvmtui.model.format import duration, percent
 from kvmtui.model.plan_run import Outcome, PlanRun, Stage, Step
 from kvmtui.ui.glyphs import Glyphs
@@ -39,6 +40,8 @@ def headline(run: PlanRun | None, name_of: Callable[[str], str], age_s: float = 
     elif run.left:
         count = len(run.left)
         parts.append(Content.styled(f"{count} move{'' if count == 1 else 's'} proposed", "bold"))
+    if run.done and not run.stage.running:
+        parts.append(Content.styled(f"{len(run.done)} moved", "bold"))
     if run.message:
         parts.append(Content.styled(run.message, "$text-warning"))
     elif not run.left and not run.stage.running and run.plan is not None:
@@ -55,7 +58,7 @@ def headline(run: PlanRun | None, name_of: Callable[[str], str], age_s: float = 
 
 def _gib_moved(run: PlanRun) -> str:
     moved, whole = (sum(step.move.copy_bytes for step in steps) for steps in (run.done, run.steps))
-    return f", ~{moved / 2**30:.0f} of ~{whole / 2**30:.0f} GiB" if whole >= 2**29 else ""
+    return f", ~{amount(moved)} of ~{amount(whole)}" if whole >= 2**29 else ""
 
 
 def _span(seconds: float) -> str:
@@ -141,7 +144,7 @@ def _under_way(step: Step) -> str:
     if fraction is not None:
         words.append(str(percent(fraction)))
     if progress is not None and progress.eta_s is not None:
-        words.append(f"~{duration(progress.eta_s)} left")
+        words.append(f"~{span(progress.eta_s)} left")
     return " · ".join(words)
 
 
@@ -157,14 +160,11 @@ def stay_lines(run: PlanRun, *, unfolded: bool) -> list[Content]:
     if not stays:
         return warnings
     if not unfolded:
-        count = len(stays)
-        return [
-            *warnings,
-            Content.styled(
-                f"{count} stay{'s' if count == 1 else ''} as {'it is' if count == 1 else 'they are'}: n says why",
-                _MUTED,
-            ),
-        ]
+        count = sum(stay.vm is not None for stay in stays)
+        vms = f"{count} stay{'s' if count == 1 else ''} as {'it is' if count == 1 else 'they are'}" if count else ""
+        out = len(stays) - count
+        hosts = f"{out} host{' is' if out == 1 else 's are'} left out" if out else ""
+        return [*warnings, Content.styled(f"{', '.join(filter(None, (vms, hosts)))}: n says why", _MUTED)]
     width = min(30, max(len(_whose(stay)) for stay in stays))
     return [
         *warnings,

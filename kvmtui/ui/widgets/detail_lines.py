@@ -71,8 +71,11 @@ def job_runs(job: Job, width: int, glyphs: Glyphs) -> list[Run]:
         facts.append(str(rate(job.bytes_per_s)))
     if job.iteration:
         facts.append(f"round {job.iteration}")
-    if job.bytes_per_s and job.remaining_bytes is not None:
-        facts.append(f"about {duration(job.remaining_bytes / job.bytes_per_s)} left")
+    left_s = job.eta_s
+    if job.done_fraction is None and job.bytes_per_s and job.remaining_bytes is not None:
+        left_s = job.remaining_bytes / job.bytes_per_s
+    if left_s is not None:
+        facts.append(f"about {duration(left_s)} left")
     elif job.elapsed_s is not None:
         facts.append(f"for {duration(job.elapsed_s)}")
     return [*runs, *((f"   {fact}", Tone.TEXT) for fact in facts)]

@@ -8,7 +8,7 @@ from kvmtui.model.format import UNKNOWN, percent, rate, size
 from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.migration_progress import Verdict
 from kvmtui.model.vm import Job
-from kvmtui.ui.acting import proven
+from kvmtui.ui.acting import left_words, proven
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.move_options import in_a_line
 from kvmtui.ui.moves import Trace
@@ -85,6 +85,8 @@ def _verdict(detail: MoveDetail, width: int) -> list[Line]:
         said.append(f"both hosts were asked: {shown}")
     if move.message and move.message not in stands:
         said.append(move.message)
+    if left := left_words(move, detail.host_name):
+        said.append(left)
     lines: list[Line] = []
     for number, sentence in enumerate(said):
         lines += [[(line, tone if not number else Tone.TEXT)] for line in wrap(sentence, width)[:3]]
@@ -115,7 +117,9 @@ def _figures(detail: MoveDetail, width: int) -> list[Line]:
     if memory == (None, None):
         lines.append(_left("data left", job.total_bytes, job.remaining_bytes, width, detail.glyphs))
     else:
-        lines.append(_left("memory left", *memory, width, detail.glyphs))
+        # Until the turn of the memory comes, after the disks, libvirt tells 0 of it.
+        told = memory if memory[0] else (None, None)
+        lines.append(_left("memory left", *told, width, detail.glyphs))
     if job.disk_total_bytes:
         lines.append(_left("disks left", job.disk_total_bytes, job.disk_remaining_bytes, width, detail.glyphs))
     lines += _rates(detail, job, width)
