@@ -236,6 +236,15 @@ def _libvirt(settings: Settings) -> "Backend":
     return LibvirtBackend()
 
 
+def _ready_output() -> None:
+    """Let standard output take any text; raises `ConfigError` where there is none."""
+    if sys.stdout is None:
+        raise ConfigError("there is no output to print to: it was closed before the start")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever the terminal or the pipe can show: monitoring often runs without a locale.
+        sys.stdout.reconfigure(errors="replace")
+
+
 def _completions(given: argparse.Namespace) -> int:
     from kvmtui.report.completions import completions
 
@@ -265,9 +274,7 @@ def _check(given: argparse.Namespace) -> int:
 
     gc.enable()
     wanted = CheckSettings(names, given.timeout, given.json, given.nagios, given.all)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Whatever the terminal or the pipe can show: monitoring often runs without a locale.
-        sys.stdout.reconfigure(errors="replace")
+    _ready_output()
     try:
         return report_check(backend, wanted, settings.limits or Limits())
     except (BrokenPipeError, KeyboardInterrupt):
@@ -292,6 +299,7 @@ def _balance(given: argparse.Namespace) -> int:
 
     # The first steps of the program turned it off for the sake of the first picture, which is none here.
     gc.enable()
+    _ready_output()
     engine = _engine(settings)
     try:
         return report_balance(engine, wanted)
@@ -306,11 +314,7 @@ def _top(given: argparse.Namespace) -> int:
 
     gc.enable()
     wanted = TopSettings(settings.interval_s, given.looks, given.sort, given.filter, given.json, given.csv)
-    if sys.stdout is None:
-        raise ConfigError("there is no output to print to: it was closed before the start")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Whatever the terminal or the pipe can show.
-        sys.stdout.reconfigure(errors="replace")
+    _ready_output()
     return report_top(_engine(settings), wanted)
 
 

@@ -131,6 +131,17 @@ def test_a_reader_that_has_gone_and_a_plain_locale_end_without_a_traceback() -> 
     assert (gone.returncode, gone.stderr) == (UNKNOWN, b"")
 
 
+@pytest.mark.parametrize("form", [[], ["--json"], ["--nagios"]])
+def test_a_full_disk_is_said_and_is_no_warning(form: list[str]) -> None:
+    command = [sys.executable, "-m", "kvmtui", "check", "--demo", *form]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        UNKNOWN,
+        b"kvmtui: the output cannot be written: No space left on device\n",
+    )
+
+
 def test_control_c_ends_it() -> None:
     command = [sys.executable, "-c", _INTERRUPTED]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
