@@ -137,7 +137,9 @@ def _balance_parser() -> Parser:
         help="copy disks also to where the destination has a volume at that path, which is overwritten",
     )
     parser.add_argument(
-        "--over-limits", action="store_true", help="with --evacuate: fill the other hosts beyond their limits"
+        "--over-limits",
+        action="store_true",
+        help="with --evacuate: fill the other hosts beyond their limits, and put together what is kept apart",
     )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON; with --run, what became of it")
     parser.add_argument(
