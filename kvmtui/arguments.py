@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise `ConfigError`."""
         # It repeats what was typed, control characters and all.
-        raise ConfigError(f'{clean(message, 300)}; see "kvmtui --help"')
+        raise ConfigError(f'{clean(message, 300)}; see "{self.prog} --help"')
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Raise `Leave`."""
@@ -157,8 +157,9 @@ def _check_parser() -> Parser:
     parser = Parser(
         prog="kvmtui check",
         description="Look once at the hosts, over reading connections, and say what is wrong.",
-        epilog="Exit code: 0 fine, 1 warning, 2 critical, 3 unknown (a host did not answer, or did not tell what it "
-        "should; also for wrong arguments). Limits, and rules to leave out, stand in the configuration file.",
+        epilog="Exit code: 0 fine, 1 warning, 2 critical; 3 unknown: nothing is known to be wrong, but a host did not "
+        "answer, or did not tell what it should; also for wrong arguments, and output that nobody takes. Limits, and "
+        "rules to leave out, stand in the configuration file.",
         allow_abbrev=False,
     )
     _add_common(parser)

@@ -32,6 +32,7 @@ from kvmtui.config import (
     this_default_uri,
 )
 from kvmtui.log import end_log, start_log
+from kvmtui.model.clean import clean
 from kvmtui.model.uris import risks, without_secrets
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if name in _COMMANDS:
             return _COMMANDS[name](COMMANDS[name]().parse_args(arguments[1:]))
+        if name and not name.startswith("-"):
+            raise ConfigError(f"{clean(name, 100)!r} is no command; there are {', '.join(COMMANDS)}; -c names a host")
         settings = _settings(dashboard_parser().parse_args(arguments))
         start_log(settings.log)
         return _dashboard(settings)
