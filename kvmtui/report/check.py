@@ -57,7 +57,7 @@ def _headline(checked: Checked, code: int) -> str:
     running = sum(host.running for host in checked.hosts)
     counts = summary(checked.findings)
     hosts = f"{up} of {len(checked.hosts)} hosts" if up < len(checked.hosts) else f"{up} host{'' if up == 1 else 's'}"
-    answered = f"{hosts}, {vms} VMs, {running} running"
+    answered = f"{hosts}, {vms} VM{'' if vms == 1 else 's'}, {running} running"
     never = sum(finding.severity is Severity.UNTOLD for finding in checked.findings)
     return f"{_WORDS[code]}: {counts or 'nothing is wrong'} ({answered}; {never} not told)"
 

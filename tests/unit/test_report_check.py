@@ -63,6 +63,10 @@ def test_exit_codes(demo: DemoBackend) -> None:
     assert "unknown   link: h2: not connected: Connection refused" in said
 
 
+def test_one_vm_is_one_vm() -> None:
+    assert "(1 host, 1 VM, " in check(DemoBackend(1), H1)[1]
+
+
 def test_json_has_every_rule_and_units_in_its_names(demo: DemoBackend) -> None:
     code, said = check(demo, as_json=True)
     told = json.loads(said)
