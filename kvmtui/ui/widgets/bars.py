@@ -54,29 +54,39 @@ class TitleBar(Widget):
         self.clock = now.strftime("%H:%M:%S" if seconds else "%H:%M")
 
     def render(self) -> Content:
-        """Draw the line; where it is too long the clock goes first, then what is last."""
+        """Draw the line; what calls somebody stays longest, and for it the counts go, then the clock."""
         hosts, vms, running, down = self.counts
-        parts = [
-            Content.styled(" kvmtui ", "bold $primary"),
-            Content.styled(f" {_count(hosts, 'host')} · ", ""),
-            Content.styled("" if self.shown is None else f"{self.shown} of ", "$text-warning"),
-            Content.styled(f"{_count(vms, 'VM')} · {running} running", ""),
+        shown = Content.styled("" if self.shown is None else f"{self.shown} of ", "$text-warning")
+        some = [Content(_count(hosts, "host")), shown + _count(vms, "VM")]
+        told = [
+            (text, tone)
+            for text, tone in (
+                (f"{_count(down, 'host')} down" if down else "", "$error"),
+                (self.mode, "$warning"),
+                self.wrong,
+                self.moves,
+                (self.plan, "$text-accent"),
+            )
+            if text
         ]
-        if down:
-            parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))
-        if self.mode:
-            parts.append(Content.styled(f" · {self.mode}", "$warning"))
-        for text, tone in (self.wrong, self.moves):
-            if text:
-                parts.append(Content.styled(f" · {text}", tone))
-        if self.plan:
-            parts.append(Content.styled(f" · {self.plan}", "$text-accent"))
-        left = Content("").join(parts)
-        right = Content.styled(f"{self.clock} ", "dim")
-        gap = self.size.width - left.cell_length - right.cell_length
-        if gap < 1:
-            return left.truncate(max(1, self.size.width), ellipsis=True)
-        return Content("").join([left, Content(" " * gap), right])
+        few = [] if self.shown is None else some[1:]
+        clock = Content.styled(f"{self.clock} ", "dim")
+        left = Content("")
+        for counts, right in (
+            ([*some, Content(f"{running} running")], clock),
+            (some, clock),
+            (few, clock),
+            (few, Content("")),
+        ):
+            calls = [
+                Content.styled(f" · {text}" if counts or at else text, tone) for at, (text, tone) in enumerate(told)
+            ]
+            head = Content.styled(" kvmtui ", "bold $primary") + " "
+            left = Content("").join([head, Content(" · ").join(counts), *calls])
+            gap = self.size.width - left.cell_length - right.cell_length
+            if gap >= bool(right):
+                return Content("").join([left, Content(" " * gap), right])
+        return left.truncate(max(1, self.size.width), ellipsis=True)
 
 
 class StatusLine(Widget):
