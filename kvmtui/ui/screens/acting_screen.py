@@ -117,7 +117,7 @@ class ActingScreen(Screen[None]):
         from kvmtui.ui.screens.journal import Entry
 
         self._journal.append(Entry(self._wall_clock().strftime("%H:%M:%S"), text, tone, command))
-        self.show_note(Note(text, tone, command))
+        self.show_note(Note(text, tone, command, kept=True))
 
     def show_note(self, note: Note) -> None:
         """Say something in the line at the bottom."""

@@ -11,6 +11,8 @@ from textual.widget import Widget
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Link
 
+_IN_FULL = "  J: in full"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -21,6 +23,8 @@ class Note:
     """A style such as "$success"; empty: plain."""
     aside: str = ""
     """What stands dimmed behind the text: the virsh line."""
+    kept: bool = False
+    """Whether the journal has it in full."""
 
 
 class TitleBar(Widget):
@@ -98,6 +102,9 @@ class StatusLine(Widget):
         """Draw the line: the aside only as far as it fits."""
         text = Content.styled(f" {self.note.text}", self.note.tone)
         room = self.size.width - text.cell_length - 3
+        if self.note.kept and text.cell_length > self.size.width > 2 * len(_IN_FULL):
+            shown = text.truncate(self.size.width - len(_IN_FULL), ellipsis=True)
+            return Content.assemble(shown, (_IN_FULL, "dim"))
         if not self.note.aside or room < 20:
             # Else it would be wrapped, and of a long name nothing would be seen.
             return text.truncate(max(1, self.size.width), ellipsis=True)
