@@ -14,7 +14,7 @@ from textual.color import Color
 from textual.command import CommandPalette
 
 from kvmtui.hypervisor.errors import HypervisorError
-from kvmtui.model.actions import ACTIONS, Verb
+from kvmtui.model.actions import ACTIONS, BY_ID, Verb
 from kvmtui.model.host import Link
 from kvmtui.model.vm import VmKey, VmState
 from kvmtui.ui.app import Dashboard
@@ -334,6 +334,15 @@ async def test_an_outcome_that_is_too_long_says_where_it_is_in_full() -> None:
         stage.main.show_note(Note("looking " * 20))
         await stage.see("looking looking", "…")
         assert not stage.line("J: in full")
+
+
+async def test_the_menu_cuts_nothing_off_on_a_small_screen() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("enter")
+        for action in (BY_ID[name] for name in ("save", "reset", "shutdown", "force_off")):
+            assert stage.line(action.description), stage.text
+    assert max(len(action.description) for action in ACTIONS) <= len(BY_ID["shutdown"].description)
 
 
 async def test_the_menu_offers_what_can_be_done_now() -> None:
