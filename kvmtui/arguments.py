@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise `ConfigError`."""
         # It repeats what was typed, control characters and all.
-        raise ConfigError(f'{clean(message, 300)}; see "kvmtui --help"')
+        raise ConfigError(f'{clean(message, 300)}; see "{self.prog} --help"')
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Raise `Leave`."""
@@ -137,7 +137,9 @@ def _balance_parser() -> Parser:
         help="copy disks also to where the destination has a volume at that path, which is overwritten",
     )
     parser.add_argument(
-        "--over-limits", action="store_true", help="with --evacuate: fill the other hosts beyond their limits"
+        "--over-limits",
+        action="store_true",
+        help="with --evacuate: fill the other hosts beyond their limits, and put together what is kept apart",
     )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON; with --run, what became of it")
     parser.add_argument(
@@ -155,8 +157,9 @@ def _check_parser() -> Parser:
     parser = Parser(
         prog="kvmtui check",
         description="Look once at the hosts, over reading connections, and say what is wrong.",
-        epilog="Exit code: 0 fine, 1 warning, 2 critical, 3 unknown (a host did not answer, or did not tell what it "
-        "should; also for wrong arguments). Limits, and rules to leave out, stand in the configuration file.",
+        epilog="Exit code: 0 fine, 1 warning, 2 critical; 3 unknown: nothing is known to be wrong, but a host did not "
+        "answer, or did not tell what it should; also for wrong arguments, and output that nobody takes. Limits, and "
+        "rules to leave out, stand in the configuration file.",
         allow_abbrev=False,
     )
     _add_common(parser)

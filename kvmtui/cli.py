@@ -32,6 +32,7 @@ from kvmtui.config import (
     this_default_uri,
 )
 from kvmtui.log import end_log, start_log
+from kvmtui.model.clean import clean
 from kvmtui.model.uris import risks, without_secrets
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if name in _COMMANDS:
             return _COMMANDS[name](COMMANDS[name]().parse_args(arguments[1:]))
+        if name and not name.startswith("-"):
+            raise ConfigError(f"{clean(name, 100)!r} is no command; there are {', '.join(COMMANDS)}; -c names a host")
         settings = _settings(dashboard_parser().parse_args(arguments))
         start_log(settings.log)
         return _dashboard(settings)
@@ -236,6 +239,15 @@ def _libvirt(settings: Settings) -> "Backend":
     return LibvirtBackend()
 
 
+def _ready_output() -> None:
+    """Let standard output take any text; raises `ConfigError` where there is none."""
+    if sys.stdout is None:
+        raise ConfigError("there is no output to print to: it was closed before the start")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever the terminal or the pipe can show: monitoring often runs without a locale.
+        sys.stdout.reconfigure(errors="replace")
+
+
 def _completions(given: argparse.Namespace) -> int:
     from kvmtui.report.completions import completions
 
@@ -265,9 +277,7 @@ def _check(given: argparse.Namespace) -> int:
 
     gc.enable()
     wanted = CheckSettings(names, given.timeout, given.json, given.nagios, given.all)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Whatever the terminal or the pipe can show: monitoring often runs without a locale.
-        sys.stdout.reconfigure(errors="replace")
+    _ready_output()
     try:
         return report_check(backend, wanted, settings.limits or Limits())
     except (BrokenPipeError, KeyboardInterrupt):
@@ -292,6 +302,7 @@ def _balance(given: argparse.Namespace) -> int:
 
     # The first steps of the program turned it off for the sake of the first picture, which is none here.
     gc.enable()
+    _ready_output()
     engine = _engine(settings)
     try:
         return report_balance(engine, wanted)
@@ -306,11 +317,7 @@ def _top(given: argparse.Namespace) -> int:
 
     gc.enable()
     wanted = TopSettings(settings.interval_s, given.looks, given.sort, given.filter, given.json, given.csv)
-    if sys.stdout is None:
-        raise ConfigError("there is no output to print to: it was closed before the start")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Whatever the terminal or the pipe can show.
-        sys.stdout.reconfigure(errors="replace")
+    _ready_output()
     return report_top(_engine(settings), wanted)
 
 

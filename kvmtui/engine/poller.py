@@ -21,7 +21,7 @@ from kvmtui.hypervisor.protocol import Connection
 from kvmtui.hypervisor.samples import Flags, LightSample, NodeSample
 from kvmtui.model.clean import clean
 from kvmtui.model.host import Host, HostFacts, Link
-from kvmtui.model.uris import is_near
+from kvmtui.model.uris import is_near, parameters, without_secrets
 
 _log = logging.getLogger(__name__)
 _CALL_DEADLINE_S = 10.0
@@ -35,6 +35,7 @@ _NEAR_BACKOFF_MAX_S = 3.0
 _EARLIEST_S = 0.1
 # A light look that takes more of the tick than this makes the tick longer.
 _BUSY_SHARE = 0.5
+_NAME_MOST = 40
 _HELD_UP = "libvirt waits for one of its VMs"
 
 
@@ -314,6 +315,8 @@ class HostPoller:
 
 
 def default_name(uri: str) -> str:
-    """Return what a host is called before it told its name."""
-    parts = urlsplit(uri)
-    return clean(parts.hostname or "localhost", 60)
+    """Return what a host is called before it told its name: as its URI does, or the end of its socket's path."""
+    if named := urlsplit(uri).hostname:
+        return clean(named, 60)
+    name = clean(dict(parameters(uri)).get("socket") or without_secrets(uri))
+    return name if len(name) <= _NAME_MOST else f"…{name[1 - _NAME_MOST :]}"

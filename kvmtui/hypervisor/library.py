@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kvmtui.hypervisor import errors
-from kvmtui.model.clean import clean_message
+from kvmtui.model.clean import clean, clean_message
 from kvmtui.model.uris import hide_secrets_of, with_parameter, without_secrets
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def open_uri(uri: str, *, read_only: bool) -> Any:
         # Who may not is not let in by trying again.
         if isinstance(failure, errors.NotPermitted):
             raise errors.NotPermitted(text) from error
-        raise errors.ConnectFailed(_of_ssh(text) + _advice(text)) from error
+        raise errors.ConnectFailed(_of_ssh(text) + _advice(text, uri)) from error
     # Some drivers have no keepalive.
     with suppress(module.libvirtError):
         connection.setKeepAlive(_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT)
@@ -127,11 +127,17 @@ _AROUND_SSH = re.compile(r"^Cannot recv data: (.+?)\.?: Connection reset by peer
 
 def _of_ssh(text: str) -> str:
     said = _AROUND_SSH.match(text)
-    return f"ssh: {said[1]}" if said else text
+    # ssh says of some errors itself who says so.
+    return f"ssh: {said[1].removeprefix('ssh: ')}" if said else text
 
 
-def _advice(text: str) -> str:
-    """Return what to do where ssh, which must not ask, gives up."""
+def _advice(text: str, uri: str) -> str:
+    """Return what to do where ssh, which must not ask, gives up, or where TLS was hardly meant."""
+    if "Cannot read CA certificate" in text:
+        scheme = clean(urlsplit(uri).scheme, 20)
+        return (
+            f"; {scheme}:// with a host stands for TLS; over ssh it is {scheme}+ssh://, if there is a driver {scheme}"
+        )
     if "Host key verification failed" in text:
         return "; log in there once with ssh, and compare its key"
     return "; kvmtui gives no password: use an ssh key with ssh-agent" if "Permission denied (" in text else ""

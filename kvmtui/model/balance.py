@@ -36,13 +36,14 @@ def evacuate(
 ) -> Plan:
     """Return where the VMs of a host (by key) go so that it is empty, and which cannot go and why.
 
-    With `over_limits` others may come to be over the limits for taking VMs; such moves say so in `broken`.
+    With `over_limits` others may come to be over the limits for taking VMs, and a VM beside another of its group where
+    there is no other way; such moves say so in `broken`.
     """
     basis = _basis(hosts, vms, limits, now_s, host, over_limits=over_limits)
     movable = [vm for vm in basis.vms if vm.key.host == host and not why_not(vm, limits, now_s, emptying=True)]
     if not next(one for one in basis.hosts if one.key == host).connected:
         movable = []
-    return tell(basis, place(lambda: standing_of(basis), movable))
+    return tell(basis, place(lambda: standing_of(basis), movable, beside=over_limits))
 
 
 def assess(

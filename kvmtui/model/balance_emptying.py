@@ -10,8 +10,11 @@ from kvmtui.model.vm import VmKey
 Preference = Callable[[Standing, VmLoad, Site, Site], float]
 
 
-def place(fresh: Callable[[], Standing], movable: Sequence[VmLoad]) -> list[Choice]:
-    """Return where VMs go: evenly if all fit so, else packed tightly if more of them fit then."""
+def place(fresh: Callable[[], Standing], movable: Sequence[VmLoad], *, beside: bool) -> list[Choice]:
+    """Return where VMs go: evenly if all fit so, else packed tightly if more of them fit then.
+
+    With `beside`, what has no other place goes to where another of its group is.
+    """
     best: _Placement | None = None
     for preference in (_evenness, _tightness):
         standing = fresh()
@@ -26,8 +29,8 @@ def place(fresh: Callable[[], Standing], movable: Sequence[VmLoad]) -> list[Choi
             break
     if best is None:
         return []
-    # Better beside another of its group than on a host that is to be switched off.
-    best.fill(apart=False)
+    if beside:
+        best.fill(apart=False)
     return best.chosen()
 
 

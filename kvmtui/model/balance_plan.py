@@ -65,7 +65,7 @@ class Move:
     gain: float
     """What it brings, see `Standing.gain`; below `Limits.least_gain` it is not worth a migration."""
     broken: str = ""
-    """Which limit it breaks, in words: only where the user chose or allowed it, or beside its group."""
+    """Which limit it breaks, in words: only where the user chose or allowed it."""
     off: bool = False
     """Whether the VM is off, so that only its definition moves."""
 

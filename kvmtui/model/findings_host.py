@@ -80,9 +80,10 @@ def cpu_busy(basis: Basis) -> Rule:
     if figures.cpu_mean_fraction is None or figures.cpu_mean_s < _BUSY_FOR_S:
         yield untold("it takes a minute of watching")
     elif figures.cpu_mean_fraction >= _CPU_BUSY:
+        minutes = round(figures.cpu_mean_s / 60)
         yield Found(
             Severity.WARNING,
-            f"{figures.cpu_mean_fraction:.0%} busy over {figures.cpu_mean_s / 60:.0f} minutes",
+            f"{figures.cpu_mean_fraction:.0%} busy over {minutes} minute{'' if minutes == 1 else 's'}",
             "move VMs away (key B)",
         )
     else:

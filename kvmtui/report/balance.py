@@ -26,7 +26,10 @@ _CLEAR_LINE = "\r\x1b[K"
 def report_balance(
     engine: Engine, wanted: BalanceSettings, out: TextIO | None = None, err: TextIO | None = None
 ) -> int:
-    """Return the exit code of a run; raises `ConfigError` for a host that is not there."""
+    """Return the exit code of a run.
+
+    Raises `ConfigError` for a host that is not there, `BrokenPipeError` when nobody reads any more.
+    """
     return _Report(engine, wanted, out or sys.stdout, err or sys.stderr).run()
 
 
@@ -48,6 +51,8 @@ class _Report:
         self._err = err
         self._news = threading.Event()
         self._told: dict[str, _Told] = {}
+        self._unwritten: OSError | None = None
+        """Why there is no more output."""
         engine.listeners.fleet_changed = self._news.set
         engine.listeners.plans_changed = self._news.set
 
@@ -62,15 +67,19 @@ class _Report:
             return NOT_ALL
         if run is None:
             return NOT_KNOWN
-        if not self._wanted.run:
+        # With JSON, what became of it is printed, and once.
+        if not self._wanted.run or not self._wanted.as_json:
             self._print(run)
-            return _code(run)
-        if not self._wanted.as_json:
-            self._print(run)
-        self._make_moves(run)
-        run = self._engine.plans.run or run
-        if self._wanted.as_json:
-            self._print(run)
+        if self._wanted.run and self._unwritten is None:
+            self._make_moves(run)
+            run = self._engine.plans.run or run
+            if self._wanted.as_json:
+                self._print(run)
+        if isinstance(self._unwritten, BrokenPipeError):
+            raise self._unwritten
+        if self._unwritten is not None:
+            self._say(f"the output cannot be written: {self._unwritten.strerror}")
+            return NOT_ALL
         return _code(run)
 
     # Watching
@@ -134,7 +143,10 @@ class _Report:
     # Moving
 
     def _make_moves(self, run: PlanRun) -> None:
-        """Make all moves, with a line for each state; ^C aborts the one under way and makes no other."""
+        """Make all moves, with a line for each state; ^C aborts the one under way and makes no other.
+
+        So does output that cannot be written: nothing moves that is not told of.
+        """
         plans = self._engine.plans
         if not run.left:
             return
@@ -146,6 +158,9 @@ class _Report:
                 now = plans.run
                 if now is not None:
                     self._follow(now)
+                    if self._unwritten is not None and not aborting:
+                        aborting = True
+                        plans.abort()
                     began = (
                         began or now.stage.running or bool(now.message) or any(step.outcome.over for step in now.steps)
                     )
@@ -169,7 +184,7 @@ class _Report:
             tenths = _tenths(step)
             if step.outcome is not told.outcome or tenths > told.tenths:
                 told.outcome, told.tenths = step.outcome, tenths
-                print(f"{number}/{len(run.steps)} {step_text(step)}", file=self._lines, flush=True)
+                self._write(self._lines, f"{number}/{len(run.steps)} {step_text(step)}\n")
 
     def _stands(self, run: PlanRun | None) -> None:
         step = run.current if run is not None else None
@@ -188,11 +203,16 @@ class _Report:
     def _print(self, run: PlanRun) -> None:
         name = self._engine.fleet.hosts[run.evacuating].name if run.evacuating else ""
         if self._wanted.as_json:
-            json.dump(plan_json(run, name), self._out, indent=2)
-            self._out.write("\n")
+            self._write(self._out, json.dumps(plan_json(run, name), indent=2) + "\n")
         else:
-            self._out.write(plan_text(run, name))
-        self._out.flush()
+            self._write(self._out, plan_text(run, name))
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError as error:
+            self._unwritten = error
 
     def _say(self, text: str) -> None:
         print(f"kvmtui: {text}", file=self._err, flush=True)

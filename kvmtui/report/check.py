@@ -13,7 +13,7 @@ from kvmtui.model.host import Host, Link
 from kvmtui.model.uris import without_secrets
 
 FINE, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
-"""Exit codes, as monitoring plugins have them; with UNKNOWN also for wrong arguments."""
+"""Exit codes, as monitoring plugins have them; UNKNOWN also for wrong arguments and output that cannot be written."""
 _WORDS = {FINE: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL", UNKNOWN: "UNKNOWN"}
 _LONGEST_LINE = 900
 """Of what a monitoring system reads, some take 1 KiB of the first line."""
@@ -24,19 +24,24 @@ def report_check(
     wanted: CheckSettings,
     limits: Limits,
     out: TextIO | None = None,
+    err: TextIO | None = None,
 ) -> int:
-    """Look once, print what was found, and return the exit code."""
+    """Look once, print what was found, and return the exit code; raises `BrokenPipeError` when nobody reads."""
     out = out or sys.stdout
     checked = check_up(backend, [*wanted.hosts], limits, wanted.timeout_s, wanted.hosts)
     code = exit_code(checked.findings)
     if wanted.as_json:
-        json.dump(_json(checked, code), out, indent=2)
-        out.write("\n")
-    elif wanted.nagios:
-        out.write(_nagios(checked, code))
+        said = json.dumps(_json(checked, code), indent=2) + "\n"
     else:
-        out.write(_text(checked, code, everything=wanted.everything))
-    out.flush()
+        said = _nagios(checked, code) if wanted.nagios else _text(checked, code, everything=wanted.everything)
+    try:
+        out.write(said)
+        out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"kvmtui: the output cannot be written: {error.strerror}", file=err or sys.stderr)
+        return UNKNOWN
     return code
 
 
@@ -52,7 +57,7 @@ def _headline(checked: Checked, code: int) -> str:
     running = sum(host.running for host in checked.hosts)
     counts = summary(checked.findings)
     hosts = f"{up} of {len(checked.hosts)} hosts" if up < len(checked.hosts) else f"{up} host{'' if up == 1 else 's'}"
-    answered = f"{hosts}, {vms} VMs, {running} running"
+    answered = f"{hosts}, {vms} VM{'' if vms == 1 else 's'}, {running} running"
     never = sum(finding.severity is Severity.UNTOLD for finding in checked.findings)
     return f"{_WORDS[code]}: {counts or 'nothing is wrong'} ({answered}; {never} not told)"
 

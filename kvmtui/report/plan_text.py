@@ -18,7 +18,7 @@ def plan_text(run: PlanRun, evacuating: str) -> str:
     if run.allowed.copy_disks:
         lines.insert(1, "Volumes that are in the way are OVERWRITTEN (--copy-disks).")
     if run.allowed.over_limits:
-        lines.insert(1, "Limits of the other hosts are not kept (--over-limits).")
+        lines.insert(1, "Limits of the other hosts, and groups kept apart, are not kept (--over-limits).")
     lines += _table(("HOST", "CPU", "MEMORY", "VMS"), [_host(host) for host in plan.hosts])
     if run.left:
         lines += ["", "MOVES", *(f"{number:>3}  {step.move.words}" for number, step in enumerate(run.left, 1))]

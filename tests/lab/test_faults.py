@@ -22,7 +22,7 @@ def test_an_unreachable_host_is_a_row_with_its_reason(lab: Lab, guest: GuestFact
     guest(lab.h1, "web1")
     nobody = "qemu+unix:///system?socket=/nonexistent/libvirt-sock"
     with Terminal(connect(nobody, lab.h1)) as terminal:
-        terminal.see("localhost", "next try in", "Failed to connect socket")
+        terminal.see("/nonexistent/li", "next try in", "Failed to connect socket")
         terminal.see("web1", "h1", "running")
         terminal.see("1 host down")
 

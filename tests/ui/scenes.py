@@ -196,7 +196,7 @@ async def _plan(stage: Stage) -> None:
 
 async def _emptying(stage: Stage) -> None:
     await stage.press("E", "home", "enter")
-    await stage.see("5 moves proposed")
+    await stage.see("4 moves proposed")
     await stage.press("n")
     await stage.see("win1 on h1", "pinned")
 

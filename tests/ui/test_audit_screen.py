@@ -22,6 +22,8 @@ async def test_a_shows_what_was_done_newest_first_and_by_whom(tmp_path: Path) ->
         await stage.press("A")
         await stage.see("destroy old[b]x", "failed", "no [/] such")
         assert stage.line("start lost1", "no outcome recorded")
+        assert stage.line(" h2 · ")
+        assert not stage.line("demo://h2")
         assert stage.line("qemu+ssh://u:***@far/system", stage.engine.audit.intent("x", VmKey("", ""), "")._intent.user)
         await stage.press("A")
         assert not stage.count(AuditScreen)
@@ -86,5 +88,5 @@ async def test_of_many_records_those_in_sight_are_drawn_and_long_ones_are_indent
         wrapped = stage.text.splitlines()[first + 1]
         assert wrapped[wrapped.index("│") + 1 : column].strip("│ ") == ""
         await stage.press("G")
-        await stage.see("demo://h1", stage.engine.audit.intent("x", VmKey("", ""), "")._intent.user)
+        await stage.see("h1 · ", stage.engine.audit.intent("x", VmKey("", ""), "")._intent.user)
         await stage.see("start vm0:", "failed")

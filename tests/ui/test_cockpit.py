@@ -100,8 +100,12 @@ async def test_the_title_keeps_what_matters_where_it_is_too_long() -> None:
         assert stage.pilot is not None
         await stage.pilot.pause()
         title = stage.text.splitlines()[0]
-        assert "read-only · 1 moving · 2 moves need" in title
-        assert title.endswith("…")
+        assert "read-only · 1 moving · 2 moves need you: w · plan: 3 of 12 moved (B)" in title
+        stage.main.query_one(TitleBar).plan = ""
+        await stage.pilot.pause()
+        title = stage.text.splitlines()[0]
+        assert "2 moves need you: w" in title
+        assert title.rstrip().endswith("12:04:31"), title
 
 
 async def test_of_many_moves_those_around_the_cursor_are_drawn() -> None:

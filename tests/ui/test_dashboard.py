@@ -14,7 +14,7 @@ from textual.color import Color
 from textual.command import CommandPalette
 
 from kvmtui.hypervisor.errors import HypervisorError
-from kvmtui.model.actions import ACTIONS, Verb
+from kvmtui.model.actions import ACTIONS, BY_ID, Verb
 from kvmtui.model.host import Link
 from kvmtui.model.vm import VmKey, VmState
 from kvmtui.ui.app import Dashboard
@@ -27,6 +27,7 @@ from kvmtui.ui.screens.destination import DestinationScreen
 from kvmtui.ui.screens.journal import JournalScreen
 from kvmtui.ui.screens.menu import MenuScreen
 from kvmtui.ui.theme import THEME
+from kvmtui.ui.widgets.bars import Note
 from kvmtui.ui.widgets.console_pane import ConsolePane
 from kvmtui.ui.widgets.filter_field import FilterField
 from tests.ui.played_moves import running
@@ -322,6 +323,26 @@ async def test_a_denied_write_is_told() -> None:
         await stage.put_cursor_on("web1")
         await stage.press("p")
         await stage.says("pause web1 on h1: failed: authentication unavailable")
+
+
+async def test_an_outcome_that_is_too_long_says_where_it_is_in_full() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        stage.main.note("migrate db1 on h1 to h2: failed: internal error: " + "client socket is closed; " * 9)
+        line = await stage.see("migrate db1 on h1 to h2: failed: internal error: client", "…  J: in full")
+        assert len(line.rstrip()) <= 80
+        # What is not kept there is not looked for there.
+        stage.main.show_note(Note("looking " * 20))
+        await stage.see("looking looking", "…")
+        assert not stage.line("J: in full")
+
+
+async def test_the_menu_cuts_nothing_off_on_a_small_screen() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("enter")
+        for action in (BY_ID[name] for name in ("save", "reset", "shutdown", "force_off")):
+            assert stage.line(action.description), stage.text
+    assert max(len(action.description) for action in ACTIONS) <= len(BY_ID["shutdown"].description)
 
 
 async def test_the_menu_offers_what_can_be_done_now() -> None:

@@ -140,6 +140,10 @@ async def test_a_vm_that_is_off_says_how_to_start_it() -> None:
     lines = await drawn(make_vm("old", state=VmState.SHUT_OFF))
     text = "\n".join(lines)
     assert "It is shut off.  s starts it." in text
+    [said] = [
+        line for line in await drawn(make_vm("old", state=VmState.SHUT_OFF), link=Link.DOWN) if "shut off w" in line
+    ]
+    assert said.strip() == "It was shut off when its host answered last."
     for part in (
         "vCPUs 4",
         "memory 4.0 G",

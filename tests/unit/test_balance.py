@@ -232,11 +232,14 @@ def test_evacuation_does_not_wait_for_the_cooldown_and_needs_no_figures_of_the_h
     assert (plan.hosts[0].name, plan.hosts[0].cpu) == ("h1", None)
 
 
-def test_an_evacuated_vm_goes_beside_its_group_only_where_there_is_no_other_way() -> None:
+def test_an_evacuated_vm_goes_beside_its_group_only_where_that_is_allowed_and_there_is_no_other_way() -> None:
     vms = [vm("db1", "h1", apart=("db",)), vm("db2", "h2", apart=("db",))]
     hosts = [host("h1", 0.3, 40), host("h2", 0.1, 10), host("h3", 0.6, 60)]
-    assert told(evacuate("qemu:///h1", hosts, vms, LIMITS, 0)) == ["db1 h1→h3"]
-    [move] = evacuate("qemu:///h1", hosts[:2], vms, LIMITS, 0).moves
+    for allowed in (False, True):
+        assert told(evacuate("qemu:///h1", hosts, vms, LIMITS, 0, over_limits=allowed)) == ["db1 h1→h3"]
+    plan = evacuate("qemu:///h1", hosts[:2], vms, LIMITS, 0)
+    assert (plan.moves, stays(plan)) == ((), ["db1 on h1: db2 of group db is on h2"])
+    [move] = evacuate("qemu:///h1", hosts[:2], vms, LIMITS, 0, over_limits=True).moves
     assert (move.destination_name, move.broken) == ("h2", "db2 of group db is on h2")
 
 

@@ -52,6 +52,17 @@ def test_a_prompt_is_cleaned() -> None:
     ]
 
 
+@pytest.mark.parametrize("said", ["ssh: connect to host h1 port 22: No route to host", "connect to host h1"])
+def test_who_speaks_is_named_once(said: str) -> None:
+    shown = library._of_ssh(f"Cannot recv data: {said}: Connection reset by peer")
+    assert shown == f"ssh: {said.removeprefix('ssh: ')}"
+
+
+def test_a_scheme_that_nobody_has_is_named() -> None:
+    with pytest.raises(ConnectFailed, match="foo:// with a host stands for TLS; over ssh it is foo"):
+        open_uri("foo://127.0.0.1/system?pkipath=/nonexistent", read_only=True)
+
+
 def test_ssh_never_asks_and_its_complaint_has_no_secret_and_an_advice(tmp_path: Path) -> None:
     ssh = tmp_path / "ssh"
     # It ends after libvirt has sent something: before that, libvirt may tell only that it is gone.

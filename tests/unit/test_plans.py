@@ -35,6 +35,8 @@ class Bench:
     def __init__(self, *, read_only: bool = False, read_only_hosts: Collection[str] = ()) -> None:
         self.clock = ManualClock()
         self.demo = DemoBackend(clock=self.clock)
+        # Of two hosts, one could not be emptied of it.
+        self.demo.tag("db1")
         self.engine = Engine(
             self.demo, self.demo.uris, clock=self.clock, read_only=read_only, read_only_hosts=read_only_hosts
         )
@@ -163,6 +165,16 @@ def test_who_is_pinned_stays(bench: Bench) -> None:
     run = bench.look(H1)
     assert run.plan is not None
     assert {each.name: each.why for each in run.plan.unmoved} == {"win1": "it is pinned to its host"}
+
+
+def test_who_is_kept_apart_stays_unless_it_is_allowed(bench: Bench) -> None:
+    bench.demo.tag("db1", apart=("db",))
+    bench.watch(6)
+    run = bench.look(H1)
+    assert run.plan is not None
+    assert {each.name: each.why for each in run.plan.unmoved}["db1"] == "db2 of group db is on h2"
+    bench.look(H1, Allowed(over_limits=True))
+    assert bench.step("db1").move.broken == "db2 of group db is on h2"
 
 
 @pytest.mark.usefixtures("roomy")
@@ -477,6 +489,8 @@ def there(bench: Bench, name: str) -> None:
 
 
 def test_what_a_move_of_this_run_left_is_overwritten_on_the_way_back(bench: Bench) -> None:
+    # Put down last, db2 leaves its room to others.
+    bench.demo.tag("db1", apart=("db",))
     bench.demo.add_vm(H1, "ledger", role="db", vcpus=1, memory_bytes=2**31)
     bench.watch(2)
     there(bench, "ledger")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from kvmtui.engine import deep_schedule
-from kvmtui.engine.poller import HostPoller
+from kvmtui.engine.poller import HostPoller, default_name
 from kvmtui.engine.sampler import HostSampler
 from kvmtui.engine.watch import Watch
 from kvmtui.hypervisor.errors import HypervisorError, LinkLost
@@ -450,3 +450,18 @@ def test_a_vm_that_a_job_has_at_every_look_is_silent_in_the_end(left_out: Bench)
     assert left_out.time.now_s - began_s >= 30
     left_out.second()
     assert began_s <= left_out.poller.sampler.silent["u"] <= began_s + 5
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("qemu+ssh://root@h1/system?socket=/run/x", "h1"),
+        ("qemu:///system", "qemu:///system"),
+        ("qemu+unix:///system?socket=/run/h1/libvirt-sock&mode=direct", "/run/h1/libvirt-sock"),
+        (f"qemu+unix:///system?socket=/{'long/' * 20}h2/libvirt-sock", f"…{('long/' * 20 + 'h2/libvirt-sock')[-39:]}"),
+        ("qemu:///system?keyfile=/secret", "qemu:///system?keyfile=***"),
+        ("qemu+unix:///system?socket=/a%1bb", "/a\ufffdb"),
+    ],
+)
+def test_a_host_that_never_answered_is_called_by_what_tells_it_from_others(uri: str, name: str) -> None:
+    assert default_name(uri) == name

@@ -1,7 +1,9 @@
 """`kvmtui balance` on the demo hosts: what it prints, as text and as JSON, and its exit codes."""
 
+import errno
 import io
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -136,6 +138,40 @@ def test_control_c_aborts_the_move_under_way_and_says_what_stands(
     said = bench.err.getvalue()
     assert "aborting; ^C again leaves at once" in said
     assert "stopped: the move of " in said
+    assert bench.hosts("db1", "web1", "web2", "cache1") == {H1}
+
+
+class _Full(io.StringIO):
+    """A file on a disk that is full when a text is written."""
+
+    def __init__(self, last: str, number: int) -> None:
+        super().__init__()
+        self._last = last
+        self._number = number
+
+    def write(self, text: str) -> int:
+        if self._last in text:
+            raise OSError(self._number, os.strerror(self._number))
+        return super().write(text)
+
+
+def test_a_plan_that_cannot_be_written_is_not_run(bench: Bench) -> None:
+    bench.out = _Full("Balancing", errno.ENOSPC)
+    assert bench.report(run=True) == NOT_ALL
+    assert bench.err.getvalue() == "kvmtui: the output cannot be written: No space left on device\n"
+    assert bench.engine.migrations == ()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE])
+def test_a_move_is_aborted_when_it_cannot_be_told_of(bench: Bench, number: int) -> None:
+    bench.out = _Full(": moving", number)
+    if number == errno.EPIPE:
+        with pytest.raises(BrokenPipeError):
+            bench.report("h1", run=True)
+    else:
+        assert bench.report("h1", run=True) == NOT_ALL
+        assert "the output cannot be written: No space left on device" in bench.err.getvalue()
+    assert len(bench.engine.migrations) == 1
     assert bench.hosts("db1", "web1", "web2", "cache1") == {H1}
 
 

@@ -63,6 +63,10 @@ def test_exit_codes(demo: DemoBackend) -> None:
     assert "unknown   link: h2: not connected: Connection refused" in said
 
 
+def test_one_vm_is_one_vm() -> None:
+    assert "(1 host, 1 VM, " in check(DemoBackend(1), H1)[1]
+
+
 def test_json_has_every_rule_and_units_in_its_names(demo: DemoBackend) -> None:
     code, said = check(demo, as_json=True)
     told = json.loads(said)
@@ -129,6 +133,17 @@ def test_a_reader_that_has_gone_and_a_plain_locale_end_without_a_traceback() -> 
     finally:
         os.close(writer)
     assert (gone.returncode, gone.stderr) == (UNKNOWN, b"")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--nagios"]])
+def test_a_full_disk_is_said_and_is_no_warning(form: list[str]) -> None:
+    command = [sys.executable, "-m", "kvmtui", "check", "--demo", *form]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        UNKNOWN,
+        b"kvmtui: the output cannot be written: No space left on device\n",
+    )
 
 
 def test_control_c_ends_it() -> None:

@@ -10,7 +10,9 @@ from textual.screen import Screen
 
 from kvmtui.engine.engine import Engine
 from kvmtui.model.actions import ACTIONS, BY_ID, Action, Danger
+from kvmtui.model.clean import clean
 from kvmtui.model.fleet import Fleet
+from kvmtui.model.uris import without_secrets
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui import acting
 from kvmtui.ui.glyphs import Glyphs
@@ -106,14 +108,16 @@ class ActingScreen(Screen[None]):
         vm = self.selected
         where = "" if vm is None else self._subject([vm])
         uuid = "" if vm is None else vm.key.uuid
-        self.app.push_screen(AuditScreen(self._engine.audit.read(), uuid, where, self._glyphs))
+        fleet = self._engine.fleet
+        names = {clean(without_secrets(host)): acting.host_name(host, fleet) for host in fleet.hosts}
+        self.app.push_screen(AuditScreen(self._engine.audit.read(), uuid, where, self._glyphs, names))
 
     def note(self, text: str, tone: str = "", command: str = "") -> None:
         """Say something and keep it in the journal."""
         from kvmtui.ui.screens.journal import Entry
 
         self._journal.append(Entry(self._wall_clock().strftime("%H:%M:%S"), text, tone, command))
-        self.show_note(Note(text, tone, command))
+        self.show_note(Note(text, tone, command, kept=True))
 
     def show_note(self, note: Note) -> None:
         """Say something in the line at the bottom."""

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 
@@ -36,13 +36,24 @@ class AuditScreen(ReadingScreen):
         Binding("f", "filter", "only the selected VM", show=False),
     ]
 
-    def __init__(self, records: "Future[tuple[Record, ...]]", vm_uuid: str, where: str, glyphs: Glyphs) -> None:
-        """`records` may come late, or never where the home folder hangs; `where` is "web1 on h1", or empty."""
+    def __init__(
+        self,
+        records: "Future[tuple[Record, ...]]",
+        vm_uuid: str,
+        where: str,
+        glyphs: Glyphs,
+        names: Mapping[str, str],
+    ) -> None:
+        """`records` may come late, or never where the home folder hangs; `where` is "web1 on h1", or empty.
+
+        `names` are those of the hosts that are watched, by their URIs without secrets.
+        """
         super().__init__()
         self._asked = records
         self._asked_at_s = time.monotonic()
         self._vm_uuid = vm_uuid
         self._where = where
+        self._names = names
         self._filtered = False
         self._lines = RecordLines(glyphs=glyphs)
 
@@ -75,7 +86,7 @@ class AuditScreen(ReadingScreen):
         self.query_one(".title", Label).update(Content(title))
         if self._asked.done():
             records = [record for record in self._asked.result() if not self._filtered or self._is_chosen(record)]
-            self._lines.show(_entries(records))
+            self._lines.show(_entries(records, self._names))
             return
         if time.monotonic() - self._asked_at_s > _SLOW_S:
             text = "The audit does not come: its folder does not answer."
@@ -133,16 +144,16 @@ def _wrap(runs: Runs, width: int) -> Iterator[list[Run]]:
     yield line
 
 
-def _entries(records: Sequence[Record]) -> list[Runs]:
+def _entries(records: Sequence[Record], names: Mapping[str, str]) -> list[Runs]:
     outcomes = {record.id: record for record in records if record.event == "outcome"}
     found: list[Runs] = []
     for record in reversed(records):
         if record.event == "intent":
-            found += _entry(record, outcomes.get(record.id))
+            found += _entry(record, outcomes.get(record.id), names)
     return found or [(("Nothing yet.", Tone.MUTED),)]
 
 
-def _entry(intent: Record, outcome: Record | None) -> list[Runs]:
+def _entry(intent: Record, outcome: Record | None, names: Mapping[str, str]) -> list[Runs]:
     """Return one write: what and how it ended, and below who did it."""
     what = " ".join((intent.verb, *intent.flags, intent.vm or intent.vm_uuid))
     ended, tone = "no outcome recorded", Tone.WARNING
@@ -152,7 +163,8 @@ def _entry(intent: Record, outcome: Record | None) -> list[Runs]:
         tone = _TONES.get(outcome.result, Tone.WARNING)
     person = intent.user if intent.user == intent.acting_as else f"{intent.user} as {intent.acting_as}"
     client = f" from {intent.ssh.split(' ')[0]}" if intent.ssh else ""
-    about = f"{' ' * _INDENT}{intent.host} · {person}{client}{f' on {intent.tty}' if intent.tty else ''}"
+    host = names.get(intent.host, intent.host)
+    about = f"{' ' * _INDENT}{host} · {person}{client}{f' on {intent.tty}' if intent.tty else ''}"
     when = (f"{_local(intent.at)}  ", Tone.MUTED)
     return [(when, (f"{what}: ", Tone.TEXT), (ended, tone)), ((about, Tone.MUTED),)]
 

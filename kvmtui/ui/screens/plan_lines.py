@@ -49,7 +49,7 @@ def headline(run: PlanRun | None, name_of: Callable[[str], str], age_s: float = 
     if run.allowed.copy_disks:
         parts.append(Content.styled("volumes that are in the way are OVERWRITTEN", "$text-warning"))
     if run.allowed.over_limits:
-        parts.append(Content.styled("limits of the other hosts are not kept", "$text-warning"))
+        parts.append(Content.styled("limits and groups are not kept", "$text-warning"))
     parts.append(Content.styled(f"figures of {_span(run.watched_s)}", _MUTED))
     if age_s >= _AGE_SAID_S and not run.stage.running:
         parts.append(Content.styled(f"{duration(age_s)} old", "$text-warning"))

@@ -11,6 +11,8 @@ from textual.widget import Widget
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Link
 
+_IN_FULL = "  J: in full"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -21,6 +23,8 @@ class Note:
     """A style such as "$success"; empty: plain."""
     aside: str = ""
     """What stands dimmed behind the text: the virsh line."""
+    kept: bool = False
+    """Whether the journal has it in full."""
 
 
 class TitleBar(Widget):
@@ -54,29 +58,39 @@ class TitleBar(Widget):
         self.clock = now.strftime("%H:%M:%S" if seconds else "%H:%M")
 
     def render(self) -> Content:
-        """Draw the line; where it is too long the clock goes first, then what is last."""
+        """Draw the line; what calls somebody stays longest, and for it the counts go, then the clock."""
         hosts, vms, running, down = self.counts
-        parts = [
-            Content.styled(" kvmtui ", "bold $primary"),
-            Content.styled(f" {_count(hosts, 'host')} · ", ""),
-            Content.styled("" if self.shown is None else f"{self.shown} of ", "$text-warning"),
-            Content.styled(f"{_count(vms, 'VM')} · {running} running", ""),
+        shown = Content.styled("" if self.shown is None else f"{self.shown} of ", "$text-warning")
+        some = [Content(_count(hosts, "host")), shown + _count(vms, "VM")]
+        told = [
+            (text, tone)
+            for text, tone in (
+                (f"{_count(down, 'host')} down" if down else "", "$error"),
+                (self.mode, "$warning"),
+                self.wrong,
+                self.moves,
+                (self.plan, "$text-accent"),
+            )
+            if text
         ]
-        if down:
-            parts.append(Content.styled(f" · {_count(down, 'host')} down", "$error"))
-        if self.mode:
-            parts.append(Content.styled(f" · {self.mode}", "$warning"))
-        for text, tone in (self.wrong, self.moves):
-            if text:
-                parts.append(Content.styled(f" · {text}", tone))
-        if self.plan:
-            parts.append(Content.styled(f" · {self.plan}", "$text-accent"))
-        left = Content("").join(parts)
-        right = Content.styled(f"{self.clock} ", "dim")
-        gap = self.size.width - left.cell_length - right.cell_length
-        if gap < 1:
-            return left.truncate(max(1, self.size.width), ellipsis=True)
-        return Content("").join([left, Content(" " * gap), right])
+        few = [] if self.shown is None else some[1:]
+        clock = Content.styled(f"{self.clock} ", "dim")
+        left = Content("")
+        for counts, right in (
+            ([*some, Content(f"{running} running")], clock),
+            (some, clock),
+            (few, clock),
+            (few, Content("")),
+        ):
+            calls = [
+                Content.styled(f" · {text}" if counts or at else text, tone) for at, (text, tone) in enumerate(told)
+            ]
+            head = Content.styled(" kvmtui ", "bold $primary") + " "
+            left = Content("").join([head, Content(" · ").join(counts), *calls])
+            gap = self.size.width - left.cell_length - right.cell_length
+            if gap >= bool(right):
+                return Content("").join([left, Content(" " * gap), right])
+        return left.truncate(max(1, self.size.width), ellipsis=True)
 
 
 class StatusLine(Widget):
@@ -88,6 +102,9 @@ class StatusLine(Widget):
         """Draw the line: the aside only as far as it fits."""
         text = Content.styled(f" {self.note.text}", self.note.tone)
         room = self.size.width - text.cell_length - 3
+        if self.note.kept and text.cell_length > self.size.width > 2 * len(_IN_FULL):
+            shown = text.truncate(self.size.width - len(_IN_FULL), ellipsis=True)
+            return Content.assemble(shown, (_IN_FULL, "dim"))
         if not self.note.aside or room < 20:
             # Else it would be wrapped, and of a long name nothing would be seen.
             return text.truncate(max(1, self.size.width), ellipsis=True)

@@ -81,17 +81,16 @@ def job_runs(job: Job, width: int, glyphs: Glyphs) -> list[Run]:
     return [*runs, *((f"   {fact}", Tone.TEXT) for fact in facts)]
 
 
-def off_lines(vm: Vm, config: VmConfig | None) -> list[list[Run]]:
-    """Return what there is to say of a VM that is off: how to start it, and what it is."""
+def off_lines(vm: Vm, config: VmConfig | None, *, stale: bool) -> list[list[Run]]:
+    """Return what there is to say of a VM that is off: how to start it, and what it is; `stale`: its host is silent."""
     key = BY_ID["start"].key
     does = "resumes it from its saved memory" if vm.saved else "starts it"
+    starts: list[Run] = [(".  ", Tone.MUTED), (key, Tone.SORTED), (f" {does}.", Tone.MUTED)]
     lines: list[list[Run]] = [
         [
-            ("It is ", Tone.MUTED),
+            ("It was " if stale else "It is ", Tone.MUTED),
             (vm.state, Tone.TEXT),
-            (".  ", Tone.MUTED),
-            (key, Tone.SORTED),
-            (f" {does}.", Tone.MUTED),
+            *([(" when its host answered last.", Tone.MUTED)] if stale else starts),
         ],
         [("vCPUs ", Tone.MUTED), (str(vm.vcpus or UNKNOWN), Tone.TEXT), ("   memory ", Tone.MUTED)],
     ]

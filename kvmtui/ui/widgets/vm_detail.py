@@ -139,7 +139,7 @@ class VmDetail(RunLines):
         columns, window = self._window(width)
         title = title_runs(row, self.vm_config, width)
         if not vm.state.active:
-            body = off_lines(vm, self.vm_config)
+            body = off_lines(vm, self.vm_config, stale=stale)
             return stale, [fit_runs(line, width, self._glyphs.ellipsis) for line in (title, *body)]
         label = f"  {window.label}"
         if runs_width(title) + len(label) <= width:
