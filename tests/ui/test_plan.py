@@ -203,7 +203,7 @@ async def test_an_abort_that_comes_too_late_aborts_no_other_move() -> None:
     async with dashboard() as stage:
         await watched(stage)
         await stage.press("E", "home", "enter")
-        await stage.see("5 moves proposed")
+        await stage.see("4 moves proposed")
         first = stage.engine.plans.run.left[0].move.name  # type: ignore[union-attr]
         await stage.press("R", "y")
         await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
@@ -229,7 +229,7 @@ async def test_an_emptied_host_is_warned_of_and_taken_back_where_hosts_are_evene
     async with dashboard() as stage:
         await watched(stage)
         await stage.press("E", "home", "enter")
-        await stage.see("5 moves proposed")
+        await stage.see("4 moves proposed")
         await stage.press("enter")
         await run_on(stage)
         await stage.see("1 moved")
