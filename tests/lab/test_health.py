@@ -212,6 +212,8 @@ def test_a_qemu_that_stands_still_is_named_and_holds_nobody_up(
     assert not found(look(lab.h1), "vm-silent")
     os.kill(pid, signal.SIGSTOP)
     try:
+        # A busy machine lets it come to that a little later.
+        wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "it to stop")
         checked = look(lab.h1, lab.h2)
         assert [(each.vm_name, each.severity) for each in found(checked, "vm-silent")] == [("hung1", Severity.CRITICAL)]
         assert "SIGSTOP" in found(checked, "vm-silent")[0].evidence
