@@ -109,8 +109,8 @@ class Terminal:
         """Type."""
         self.process.send(keys)
 
-    def end(self, seconds: float = 5.0) -> int:
-        """Wait for the end of the program; return its exit code."""
+    def end(self, seconds: float = 20.0) -> int:
+        """Wait for the end of the program, as something that hangs would never let it; return its exit code."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
