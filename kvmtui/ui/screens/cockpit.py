@@ -271,7 +271,7 @@ class CockpitScreen(Screen[None]):
             last = min(_MOST_REPAIRS, len(move.repairs))
             keys.append(("1" if last == 1 else f"1-{last}", "repair"))
         # The first to be left out where they do not all fit.
-        bar.keys = (*keys, ("y", "copy"))
+        bar.keys = (*keys, *((("y", "copy"),) if move is not None and move.command else ()))
         bar.pinned = (("?", "help"), ("Esc", "back"))
 
     def _title(self) -> Content:
