@@ -51,10 +51,14 @@ class Server:
         # Unlike other terminals tmux keeps a cleared screen as scrollback, if it is not told otherwise.
         clear = ("set", "-q", "scroll-on-clear", "off")
         self._windows += 1
+        # Before it starts the program, tmux sets the device's modes: not before that may they be changed for good.
+        started = f"started-{self._windows}"
+        program = f"tmux wait-for -S {started}; exec cat {self._folder}/life"
         where = self.run(
-            "new-session", "-d", "-P", "-F", "#{pane_id} #{pane_tty}", *size, f"exec cat {self._folder}/life",
+            "new-session", "-d", "-P", "-F", "#{pane_id} #{pane_tty}", *size, program,
             ";", "set", "status", "off", ";", *clear, ";", "resize-window", *size,
         )  # fmt: skip
+        self.run("wait-for", started)
         pane_id, device = where.split()
         return Pane(self, pane_id, Path(device), columns)
 
