@@ -78,11 +78,11 @@ class Host:
         """Return the process of a running guest, as seen from outside the lab."""
         return self._only_process(f"guest={name},", f"a QEMU of {name}")
 
-    def restart_libvirtd(self) -> None:
+    def restart_libvirtd(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End libvirtd, whatever state it is in, and start it again; guests go on running."""
         with contextlib.suppress(LabError):
             old = self.libvirtd_pid
-            os.kill(old, signal.SIGTERM)
+            os.kill(old, how)
             try:
                 wait_until(lambda: not Path(f"/proc/{old}").exists(), "libvirtd to end", 10)
             except LabError:

@@ -139,8 +139,12 @@ def test_a_guest_that_was_paused_for_it_goes_on_after_an_abort(lab: Lab, guest: 
 
 
 @pytest.fixture
-def qemu_as_root(lab: Lab) -> Iterator[None]:
-    """Let QEMU catch page faults on both hosts: for others the kernel forbids it unless the machine's sysctl allows."""
+def qemu_as_root(lab: Lab, guest: GuestFactory) -> Iterator[None]:
+    """Let QEMU catch page faults on both hosts: for others the kernel forbids it unless the machine's sysctl allows.
+
+    It asks for `guest` so that the daemons are restarted before guests are removed: a post-copy that broke off can
+    hold its domain's lock, which whoever removes the guest would wait for.
+    """
     files = [host.folder / "etc/qemu.conf" for host in lab.hosts]
     usual = [file.read_text() for file in files]
     for file, text in zip(files, usual, strict=True):
@@ -151,7 +155,8 @@ def qemu_as_root(lab: Lab) -> Iterator[None]:
     for file, text in zip(files, usual, strict=True):
         file.write_text(text)
     for host in lab.hosts:
-        host.restart_libvirtd()
+        # Neither daemon ends by itself while it waits for the other's half of a post-copy.
+        host.restart_libvirtd(signal.SIGKILL)
 
 
 @pytest.mark.usefixtures("qemu_as_root")
