@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z0-9]+)?", re.ASCII)
 MIN_INTERVAL_S, MAX_INTERVAL_S = 0.2, 60.0
 _LEAST_MB, _MOST_MB, _LEAST_DAYS, _MOST_DAYS = 5, 1_000_000, 0.01, 10_000
-MIN_WATCH_S, MAX_WATCH_S = 2.0, 600.0
-MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1.0, 600.0
+_MIN_WATCH_S, _MAX_WATCH_S = 2.0, 600.0
+_MIN_TIMEOUT_S, _MAX_TIMEOUT_S = 1.0, 600.0
 _MAX_DEMO_VMS = 20_000
 _MAX_FILE_BYTES = 1024 * 1024
 _MAX_NAME = 60
@@ -134,15 +134,15 @@ def check_interval(seconds: float) -> float:
 
 def check_watch(seconds: float) -> float:
     """Return a time to watch hosts for that makes sense; raises `ConfigError`."""
-    if not MIN_WATCH_S <= seconds <= MAX_WATCH_S:
-        raise ConfigError(f"the time to watch must be between {MIN_WATCH_S:.0f} and {MAX_WATCH_S:.0f} seconds")
+    if not _MIN_WATCH_S <= seconds <= _MAX_WATCH_S:
+        raise ConfigError(f"the time to watch must be between {_MIN_WATCH_S:.0f} and {_MAX_WATCH_S:.0f} seconds")
     return seconds
 
 
 def check_timeout(seconds: float) -> float:
     """Return a time after which to end that makes sense; raises `ConfigError`."""
-    if not MIN_TIMEOUT_S <= seconds <= MAX_TIMEOUT_S:
-        raise ConfigError(f"the timeout must be between {MIN_TIMEOUT_S:.0f} and {MAX_TIMEOUT_S:.0f} seconds")
+    if not _MIN_TIMEOUT_S <= seconds <= _MAX_TIMEOUT_S:
+        raise ConfigError(f"the timeout must be between {_MIN_TIMEOUT_S:.0f} and {_MAX_TIMEOUT_S:.0f} seconds")
     return seconds
 
 

@@ -326,15 +326,16 @@ class Engine:
 
     def read_config(self, key: VmKey) -> "Future[VmConfig]":
         """Ask what a VM's definition says."""
-        answer = self._ask(key.host, lambda connection: connection.config(key.uuid))
+        # On the deep lane: a VM whose lock is held then delays only what needs it, and the poller replaces the lane.
+        try:
+            answer = self._pollers[key.host].lanes.start("deep", lambda connection: connection.config(key.uuid)).future
+        except CallTimedOut as error:
+            answer = Future()
+            answer.set_exception(error)
         recorder = self._recorder
         if recorder is not None:
             answer.add_done_callback(partial(recorder.config, key))
         return answer
-
-    def find_paths(self, host: str, paths: Sequence[str]) -> "Future[frozenset[str]]":
-        """Ask which of `paths` are volumes of a storage pool on `host`."""
-        return self._ask(host, lambda connection: connection.known_paths(paths))
 
     def read_needs(self, key: VmKey) -> "Future[GuestNeeds]":
         """Ask what a VM needs of a host that it would move to."""
@@ -363,15 +364,6 @@ class Engine:
     def counters(self, host: str) -> Counters:
         """Return what a host has counted; its VMs may be others by now than those of `fleet`."""
         return self._pollers[host].sampler.counters
-
-    def _ask(self, host: str, question: Callable[[Connection], T]) -> "Future[T]":
-        # On the deep lane: a VM whose lock is held then delays only what needs it, and the poller replaces the lane.
-        try:
-            future: Future[T] = self._pollers[host].lanes.start("deep", question).future
-        except CallTimedOut as error:
-            future = Future()
-            future.set_exception(error)
-        return future
 
     def _ask_before_move(self, host: str, question: Callable[[Connection], T]) -> "Future[T]":
         from kvmtui.engine.preflights import Preflights

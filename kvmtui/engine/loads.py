@@ -13,9 +13,9 @@ from kvmtui.model.plan_run import Allowed
 from kvmtui.model.sharing import Sharing
 from kvmtui.model.vm import Disk, Vm, VmKey, VmState
 
-MEAN_S = 300.0
+_MEAN_S = 300.0
 """Over how long a VM's CPU use is averaged; that of its host is averaged as long."""
-LASTING_S = 3600.0
+_LASTING_S = 3600.0
 """Over how long it is averaged to tell a burst from what lasts."""
 _LASTING_LEAST_S = 1200
 """From so much of that on; of less, a burst is the greater part."""
@@ -63,7 +63,7 @@ class Knowledge:
 
     def forget(self, now_s: float) -> None:
         """Forget moves that have left the means, and refusals whose cause may have gone by now."""
-        self.moved = [move for move in self.moved if now_s - move.at_s < MEAN_S]
+        self.moved = [move for move in self.moved if now_s - move.at_s < _MEAN_S]
         self.barred = {at: why for at, why in self.barred.items() if now_s - why[1] < _BARRED_S}
 
 
@@ -93,8 +93,8 @@ def vm_loads(fleet: Fleet, known: Knowledge, now_s: float, whole: str = "") -> l
     carried = frozenset(known.carried())
     loads: list[VmLoad] = []
     for host in up:
-        means = known.histories[host.key].means(Metric.CPU_CORES, now_s - MEAN_S, now_s)
-        lasting = known.histories[host.key].means(Metric.CPU_CORES, now_s - LASTING_S, now_s)
+        means = known.histories[host.key].means(Metric.CPU_CORES, now_s - _MEAN_S, now_s)
+        lasting = known.histories[host.key].means(Metric.CPU_CORES, now_s - _LASTING_S, now_s)
         sights = _Sights(known.definitions, [other.key for other in up if other is not host], carried)
         for uuid, at in host.vms.index.items():
             if host.vms.states[at].active or host.key == whole:
@@ -218,7 +218,7 @@ def _since_move(key: VmKey, cores: float | None, seconds: int, moved: Collection
     """Return the mean of a VM's CPU use, of which the part before a move is known from the host it left."""
     for move in moved:
         if move.uuid == key.uuid and move.destination == key.host:
-            before = move.share_before(now_s, MEAN_S)
+            before = move.share_before(now_s, _MEAN_S)
             return move.cores if cores is None else before * move.cores + (1 - before) * cores
     return cores
 

@@ -37,7 +37,7 @@ _STARTED_S = 0.3
 """How long after the first picture the program is taken for started."""
 
 
-class AsciiFilter(LineFilter):
+class _AsciiFilter(LineFilter):
     """Draws borders, signs and texts of all widgets with what the terminal has."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
@@ -82,7 +82,7 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], 
         self.engine = engine
         glyphs = replace(glyphs or glyphs_for(sys.stdout.encoding or "", os.environ), graphs=not low_bandwidth)
         if glyphs.ascii:
-            self._filters.append(AsciiFilter())
+            self._filters.append(_AsciiFilter())
         self.main_screen = main(engine, glyphs, wall_clock=wall_clock)
         self.register_theme(THEME)
         # Setting `theme` itself would have all styles read and applied twice.

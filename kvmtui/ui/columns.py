@@ -11,7 +11,7 @@ from kvmtui.ui.widgets.graph import mini
 
 GUTTER = 2
 """Cells left of the first column: the cursor and the mark."""
-GAP, WIDEST_GAP = 2, 4
+_GAP, _WIDEST_GAP = 2, 4
 """Cells between columns."""
 
 _HOT_FRACTION = 0.9
@@ -211,8 +211,6 @@ COLUMNS: tuple[Column, ...] = (
 _GROWTH = (("name", 16), ("state", 14), ("name", 24), ("cpu", 23), ("state", 20), ("name", 30), ("cpu", 37))
 """Who gets the room that is left over, step by step: the width a column grows to."""
 
-COLUMN_BY_ID = {column.id: column for column in COLUMNS}
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -220,7 +218,7 @@ class Layout:
 
     columns: tuple[tuple[Column, int], ...]
     width: int
-    gap: int = GAP
+    gap: int = _GAP
 
 
 def lay_out(width: int, host_width: int, single_host: bool, columns: Sequence[Column] = COLUMNS) -> Layout:
@@ -237,7 +235,7 @@ def lay_out(width: int, host_width: int, single_host: bool, columns: Sequence[Co
     chosen: set[str] = set()
     for level in sorted({column.rank for column in columns}):
         group = [column for column in columns if column.rank == level]
-        need = sum(least(column) + (GAP if chosen or column is not group[0] else 0) for column in group)
+        need = sum(least(column) + (_GAP if chosen or column is not group[0] else 0) for column in group)
         if need <= room or not chosen:
             chosen |= {column.id for column in group}
             room -= need
@@ -250,8 +248,8 @@ def lay_out(width: int, host_width: int, single_host: bool, columns: Sequence[Co
             widths[column_id] += more
             room -= more
     # A very wide screen: space between all columns keeps the eye on its line better than one hole after the name.
-    wider = min(WIDEST_GAP - GAP, room // max(1, len(shown) - 1))
+    wider = min(_WIDEST_GAP - _GAP, room // max(1, len(shown) - 1))
     widths["name"] += room - wider * (len(shown) - 1)
     # Too narrow even for the name.
     widths["name"] = max(1, min(widths["name"], width - GUTTER - 1))
-    return Layout(tuple((column, widths[column.id]) for column in shown), width, GAP + wider)
+    return Layout(tuple((column, widths[column.id]) for column in shown), width, _GAP + wider)

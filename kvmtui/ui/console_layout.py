@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from kvmtui.model.vm import VmKey
 
-BESIDE_COLUMNS = 140
+_BESIDE_COLUMNS = 140
 """From how many columns on there is room for a console of 80 beside the table."""
 _BELOW_COLUMNS, _BELOW_ROWS = 56, 14
 """From how many on there is room for some lines of a console below the table."""
@@ -23,7 +23,7 @@ class Layout(StrEnum):
 
     def within(self, columns: int, rows: int) -> "Layout":
         """Return this layout, or the one that stands in for it where there is no room."""
-        if self is Layout.FULL or (self is Layout.BESIDE and columns >= BESIDE_COLUMNS):
+        if self is Layout.FULL or (self is Layout.BESIDE and columns >= _BESIDE_COLUMNS):
             return self
         return Layout.BELOW if columns >= _BELOW_COLUMNS and rows >= _BELOW_ROWS else Layout.FULL
 

@@ -200,10 +200,6 @@ class Emulator:
         if lines:
             self._scroll(self._lib.GHOSTTY_SCROLL_VIEWPORT_DELTA, lines)
 
-    def scroll_to(self, line: int) -> None:
-        """Move the view so that it begins with this line of `text_lines`, or as near as the scrollback allows."""
-        self.scroll(line - self.lines_above)
-
     def scroll_to_end(self) -> None:
         """Let the view follow the output again."""
         self._scroll(self._lib.GHOSTTY_SCROLL_VIEWPORT_BOTTOM, 0)

@@ -10,7 +10,7 @@ from kvmtui.model.migration_options import DiskMove, MigrationOptions, PartCopy
 from kvmtui.model.preflight import Check, Grade
 
 _SIGNS = {Grade.FAIL: "FAIL", Grade.WARN: "WARN", Grade.UNKNOWN: "?", Grade.PASS: "ok"}
-TONES = {Grade.FAIL: "$text-error", Grade.WARN: "$text-warning", Grade.UNKNOWN: "", Grade.PASS: "$text-success"}
+_TONES = {Grade.FAIL: "$text-error", Grade.WARN: "$text-warning", Grade.UNKNOWN: "", Grade.PASS: "$text-success"}
 _TITLE, _SIGN = 18, 6
 _MUTED = "$foreground-muted"
 
@@ -63,15 +63,15 @@ def face(judged: Sequence[Judged]) -> tuple[str, str]:
     failing = [one for one in judged if one.grade is Grade.FAIL]
     if failing and failing[0].worst:
         count = f"{len(failing)} of {len(judged)} " if len(judged) > 1 else ""
-        return f"cannot{' take ' if count else ''}{count.strip()}: {_said(failing[0].worst)}", TONES[Grade.FAIL]
+        return f"cannot{' take ' if count else ''}{count.strip()}: {_said(failing[0].worst)}", _TONES[Grade.FAIL]
     looking = sum(one.checks is None for one in judged)
     if looking:
         return ("looking…" if len(judged) == 1 else f"looking… {len(judged) - looking} of {len(judged)}"), _MUTED
     warned, unknown = (_count(judged, grade) for grade in (Grade.WARN, Grade.UNKNOWN))
     if warned:
-        return f"{warned} warning{'' if warned == 1 else 's'}", TONES[Grade.WARN]
+        return f"{warned} warning{'' if warned == 1 else 's'}", _TONES[Grade.WARN]
     takes = "can take it" if len(judged) == 1 else f"can take all {len(judged)}"
-    return f"{takes}, {unknown} unknown" if unknown else takes, TONES[Grade.PASS]
+    return f"{takes}, {unknown} unknown" if unknown else takes, _TONES[Grade.PASS]
 
 
 def warnings(judged: Sequence[Judged]) -> list[str]:
@@ -128,7 +128,7 @@ def _check(check: Check, title: str, width: int, prefix: str = "") -> list[Conte
     room = max(20, width - indent)
     long_title = len(title) >= _TITLE
     first, *rest = wrap(prefix + check.evidence, room) or [""]
-    tone = TONES[check.grade] if check.grade >= Grade.WARN else ""
+    tone = _TONES[check.grade] if check.grade >= Grade.WARN else ""
     if long_title:
         lines = [_row(check.grade, Content.styled(title, f"bold {tone}".strip())), Content(" " * indent + first)]
     else:
@@ -143,7 +143,7 @@ def _check(check: Check, title: str, width: int, prefix: str = "") -> list[Conte
 
 
 def _row(grade: Grade, rest: Content) -> Content:
-    return Content.assemble((f"{_SIGNS[grade]:<{_SIGN}}", f"bold {TONES[grade]}".strip()), rest)
+    return Content.assemble((f"{_SIGNS[grade]:<{_SIGN}}", f"bold {_TONES[grade]}".strip()), rest)
 
 
 def _count(judged: Sequence[Judged], grade: Grade) -> int:

@@ -11,8 +11,9 @@ from textual.screen import Screen
 from kvmtui.engine.engine import Engine
 from kvmtui.model.format import Quantity
 from kvmtui.ui.app import Dashboard
-from kvmtui.ui.widgets.graph import Graph, Plot, Series
+from kvmtui.ui.widgets.graph import Plot, Series
 from tests.bench.replay import ReplayBackend
+from tests.graph import Graph
 
 _COLUMNS, _ROWS = 2, 4
 _VALUES = 240

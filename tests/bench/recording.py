@@ -13,6 +13,7 @@ from kvmtui.engine.recording.recorder import Recorder
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from tests.bench.figures import Figure, NotMeasured, median
+from tests.deep_answers import let_deep_answers_in
 
 _VMS, _SHOWN = 150, 40
 _WINDOW_S = 60
@@ -51,8 +52,7 @@ class _Watched:
         for _ in range(seconds):
             self.clock.advance(1)
             self.engine.tick()
-            for uri in self.backend.uris:
-                self.engine.find_paths(uri, ()).result(_PATIENCE_S)
+            let_deep_answers_in(self.engine)
             if self.recorder is not None and not self.recorder.flush(_PATIENCE_S):
                 raise NotMeasured("the recording does not get on")
 

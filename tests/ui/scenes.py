@@ -10,6 +10,7 @@ from kvmtui.model.migration import Phase
 from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
 from kvmtui.ui.widgets.host_list import HostList
 from kvmtui.ui.widgets.vm_detail import VmDetail
+from tests.deep_answers import let_deep_answers_in
 from tests.ui.played_moves import (
     MACHINE,
     MEMORY,
@@ -74,7 +75,7 @@ async def _lay_out(stage: Stage) -> None:
 
 async def _see_all(stage: Stage) -> None:
     """Let the screen show everything that is known at this moment, also what is read in the background."""
-    stage.let_deep_answers_in()
+    let_deep_answers_in(stage.engine)
     await stage.look(0)
     detail = stage.main.query_one(VmDetail)
     await stage.look_until(lambda: detail.vm_config is not None, seconds=0)

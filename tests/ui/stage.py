@@ -30,6 +30,7 @@ from kvmtui.ui.messages import CursorSettled
 from kvmtui.ui.screens.main import MainScreen
 from kvmtui.ui.widgets.bars import KeyBar, StatusLine
 from kvmtui.ui.widgets.vm_table import VmTable
+from tests.deep_answers import let_deep_answers_in
 
 H1, H2 = "demo://h1", "demo://h2"
 PATIENCE_S = 10.0
@@ -145,13 +146,7 @@ class Stage:
         for _ in range(seconds):
             self.clock.advance(1)
             self.engine.tick()
-            self.let_deep_answers_in()
-
-    def let_deep_answers_in(self) -> None:
-        """Wait for the deep samples that are out; the next look takes them."""
-        for uri in self.backend.uris:
-            # The deep lane answers in order: once it has answered this, it has answered all before.
-            self.engine.find_paths(uri, ()).result(PATIENCE_S)
+            let_deep_answers_in(self.engine)
 
     async def look(self, seconds: float = 1.0) -> None:
         """Let time pass, look at all hosts once, and return when the screen has it."""

@@ -14,7 +14,8 @@ from kvmtui.model.format import Quantity
 from kvmtui.ui import bare_lines
 from kvmtui.ui.glyphs import UNICODE
 from kvmtui.ui.paint import LeanStrip
-from kvmtui.ui.widgets.graph import Graph, Plot, Series, plot_lines
+from kvmtui.ui.widgets.graph import Plot, Series, plot_lines
+from tests.graph import Graph
 from tests.ui.test_changed_cells import settle
 
 VALUES = [0.5, 0.9, 0.2, 0.7] * 60

@@ -14,6 +14,7 @@ from kvmtui.ui.app import Dashboard
 from kvmtui.ui.glyphs import UNICODE
 from kvmtui.ui.screens.replaying import ReplayScreen
 from kvmtui.ui.widgets.bars import Note
+from tests.deep_answers import let_deep_answers_in
 from tests.ui.stage import Stage, dashboard
 from tests.unit.recordings import Recorded
 
@@ -71,7 +72,7 @@ async def test_the_same_cells_as_on_the_screen_that_was_recorded(tmp_path: Path)
         seen = {}
         for number in range(75):
             await live.look()
-            live.let_deep_answers_in()
+            let_deep_answers_in(live.engine)
             if number in (40, 63, 74):
                 await live.look(0)
                 await live.look_until(lambda: live.main._detail.vm_config is not None, seconds=0)

@@ -16,6 +16,7 @@ from kvmtui.ui.widgets.host_list import HostList
 from kvmtui.ui.widgets.row_painter import RowPainter
 from kvmtui.ui.widgets.vm_detail import VmDetail
 from kvmtui.ui.widgets.vm_table import VmTable
+from tests.deep_answers import let_deep_answers_in
 from tests.ui.stage import Stage, dashboard
 
 
@@ -99,7 +100,7 @@ async def test_nothing_is_drawn_when_nothing_has_changed(count: Callable[..., li
     async with dashboard() as stage:
         # A second look, for the definition of the VM under the cursor.
         await stage.look()
-        stage.let_deep_answers_in()
+        let_deep_answers_in(stage.engine)
         await stage.look()
         assert stage.pilot is not None
         await stage.pilot.pause()

@@ -12,6 +12,7 @@ from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.model.actions import BY_ID, ActionRequest
 from kvmtui.model.vm import VmKey
+from tests.deep_answers import let_deep_answers_in
 
 PATIENCE_S = 30.0
 BEGAN = datetime(2026, 3, 14, 3, 10)
@@ -47,8 +48,7 @@ class Recorded:
         for _ in range(times):
             self.clock.advance(1)
             self.engine.tick()
-            for uri in self.backend.uris:
-                self.engine.find_paths(uri, ()).result(PATIENCE_S)
+            let_deep_answers_in(self.engine)
 
     def act(self, action: str, name: str) -> None:
         """Do something to a VM, and look until it has been seen."""

@@ -10,12 +10,13 @@ from kvmtui.model.filter import parse_filter
 from kvmtui.model.host_vms import HostVms
 from kvmtui.model.order import SORT_KEYS, RowOrder, natural
 from kvmtui.model.vm import ARRIVING, Job, Memory, MemorySource, VmState
-from kvmtui.ui.columns import COLUMN_BY_ID, GUTTER, Layout, Row, lay_out, state_texts
+from kvmtui.ui.columns import COLUMNS, GUTTER, Layout, Row, lay_out, state_texts
 from kvmtui.ui.glyphs import ASCII, UNICODE, glyphs_for
 from kvmtui.ui.paint import Tone, fit, fit_runs, runs_width
 from kvmtui.ui.widgets.vm_lines import header_runs, row_runs
 from tests.ui.fleets import GIB, NOW_S, fleet_of, make_fleet, make_host, make_vm
 
+COLUMN_BY_ID = {column.id: column for column in COLUMNS}
 BIG = Memory(15 * GIB, MemorySource.BALLOON, NOW_S)
 
 

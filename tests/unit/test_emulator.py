@@ -317,20 +317,6 @@ def test_the_text_of_the_alternate_screen_is_its_own() -> None:
     assert emulator.text_lines() == ["1", "2", "3", "4"]
 
 
-def test_scroll_to_a_line_of_the_text() -> None:
-    emulator, _ = make(40, 4)
-    emulator.feed(b"\r\n".join(b"line %d" % n for n in range(20)))
-    emulator.scroll_to(7)
-    assert text(emulator)[0] == emulator.text_lines()[7] == "line 7"
-    assert emulator.lines_above == 7
-    emulator.scroll_to(9)
-    assert text(emulator)[0] == "line 9"
-    emulator.scroll_to(-5)
-    assert text(emulator)[0] == "line 0"
-    emulator.scroll_to(1000)
-    assert emulator.lines_below == 0
-
-
 def test_a_bell_leaves_only_a_mark() -> None:
     emulator, replies = make()
     emulator.feed(b"a\x1b]0;title\x07b")

@@ -385,13 +385,9 @@ def test_when_a_host_cannot_be_asked_the_end_is_unknown(bench: Bench) -> None:
     assert bench.migrations[-1].phase is Phase.UNKNOWN
 
 
-def test_definitions_and_volumes_are_read_in_the_background(bench: Bench) -> None:
-    key = bench.demo.find("db1")
-    config = bench.engine.read_config(key).result(10)
-    paths = [disk.path for disk in config.disks if disk.path]
-    other = next(uri for uri in bench.demo.uris if uri != key.host)
-    assert paths
-    assert bench.engine.find_paths(other, paths).result(10) == frozenset()
+def test_definitions_are_read_in_the_background(bench: Bench) -> None:
+    config = bench.engine.read_config(bench.demo.find("db1")).result(10)
+    assert [disk.path for disk in config.disks if disk.path]
 
 
 def test_two_threads_that_act_for_the_first_time_share_one_audit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

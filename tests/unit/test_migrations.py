@@ -311,11 +311,11 @@ def test_only_copies_that_were_not_there_before_are_deleted(bench: Bench) -> Non
     assert [repair.kind for repair in one.repairs] == [RepairKind.DELETE_COPIES]
     assert "db1" in one.repairs[0].command
     paths = bench.engine.read_config(key).result(10).disks[0].path or ""
-    assert bench.engine.find_paths(H2, [paths]).result(10)
+    assert bench.demo.open(H2, read_only=True).known_paths([paths])
     repaired(bench, key, RepairKind.DELETE_COPIES)
     done = next(one for one in bench.migrations if f"{RepairKind.DELETE_COPIES.value}: done" in one.message)
     assert not done.repairs, "what is done is offered no more"
-    assert not bench.engine.find_paths(H2, [paths]).result(10)
+    assert not bench.demo.open(H2, read_only=True).known_paths([paths])
     # What is there when it begins is somebody's, perhaps.
     for _ in range(2):
         bench.demo.fail(HALFWAY, HypervisorError("Unable to write to socket"))

@@ -1,1 +1,1 @@
-"""The screens: main, confirmation, destination, help."""
+"""The screens and their dialogs."""

@@ -1,4 +1,4 @@
-"""Graphs of characters: pure functions from values to lines, and the widget that shows one."""
+"""Graphs of characters: pure functions from values to lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from functools import lru_cache
 from math import ceil
 
 from kvmtui.model.format import Quantity
-from kvmtui.ui.bare_lines import RunLines
 from kvmtui.ui.glyphs import UNICODE, Glyphs
 from kvmtui.ui.paint import Run, Tone, fit_runs, runs_width
 
@@ -269,25 +268,3 @@ def _mark(plot: Plot, line: list[Run], width: int, glyphs: Glyphs) -> list[Run]:
 def _tone(plot: Plot, row: int, height: int) -> Tone:
     """One tone a line: it costs one segment, where a colour per column costs one per cell."""
     return Tone.WARNING if plot.absolute and (height - 1 - row) / height >= _HOT else Tone.GRAPH
-
-
-class Graph(RunLines):
-    """One graph with its title, current value and scale."""
-
-    def __init__(self, plot: Plot | None = None, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(glyphs=glyphs, id=id)
-        self._plot = plot
-
-    @property
-    def plot(self) -> Plot | None:
-        """What is shown; setting it repaints the lines that look different."""
-        return self._plot
-
-    @plot.setter
-    def plot(self, plot: Plot | None) -> None:
-        self._plot = plot
-        self.redraw()
-
-    def draw(self, width: int, height: int) -> tuple[bool, list[list[Run]]]:
-        """Return all lines."""
-        return False, plot_lines(self._plot, width, height, self._glyphs) if self._plot else []

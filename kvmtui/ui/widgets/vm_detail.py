@@ -21,7 +21,7 @@ _BETWEEN = 3
 _AIRY = 9
 """From this many lines for graphs on, one is left empty between the two rows of them."""
 _TWO_COLUMNS = 60
-SPANS_S = (60, 600, 3600)
+_SPANS_S = (60, 600, 3600)
 
 Line = list[Run]
 
@@ -78,8 +78,8 @@ class VmDetail(RunLines):
 
     def zoom(self, steps: int) -> None:
         """Show the next longer (1) or shorter (-1) part of the past."""
-        here = SPANS_S.index(self.span_s) if self.span_s in SPANS_S else 0
-        self.span_s = SPANS_S[max(0, min(len(SPANS_S) - 1, here + steps))]
+        here = _SPANS_S.index(self.span_s) if self.span_s in _SPANS_S else 0
+        self.span_s = _SPANS_S[max(0, min(len(_SPANS_S) - 1, here + steps))]
 
     def on_resize(self) -> None:
         """Lay everything out anew."""
