@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         except OSError:
             code = code or 1
     if failed := end_log():
-        print(f"kvmtui: the log is not complete: {failed}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"kvmtui: the log is not complete: {failed}", file=sys.stderr, flush=True)
     os._exit(code)
 
 
@@ -84,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         # Over the line that said that kvmtui is starting.
         clear = _CLEAR_LINE if _are_terminals(sys.stderr) else ""
-        print(f"{clear}kvmtui: {without_secrets(str(error))}", file=sys.stderr)  # noqa: T201
+        print(f"{clear}kvmtui: {without_secrets(str(error))}", file=sys.stderr)
         return _CHECK_FAILED if name == _CHECK else _USAGE_ERROR
 
 
@@ -252,7 +252,7 @@ def _completions(given: argparse.Namespace) -> int:
     from kvmtui.report.completions import completions
 
     try:
-        print(completions(parser_of_all(), given.shell), flush=True)  # noqa: T201
+        print(completions(parser_of_all(), given.shell), flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ class HealthReader:
         for pool, name in found or ():
             if book.wants(item := f"pool {clean(name, 60)}"):
                 with book.item(item):
-                    told = reading.ask(item, lambda pool=pool, name=name: self._pool(reading, pool, name))  # type: ignore[misc]
+                    told = reading.ask(item, partial(self._pool, reading, pool, name))
                     if told is not None:
                         book.pools.append(told)
 

@@ -142,20 +142,23 @@ def _steal(root: Path) -> float:
 def _temperatures(root: Path) -> tuple[Temperature, ...]:
     found: list[Temperature] = []
     for file in sorted((root / "sys/class/hwmon").glob("hwmon*/temp*_input"))[:_MOST_SENSORS]:
-        celsius = _maybe(lambda file=file: int(file.read_text()) / 1000)  # type: ignore[misc]
+        start = file.name.removesuffix("input")
+        celsius, *limits = [_degrees(file.with_name(f"{start}{kind}")) for kind in ("input", "crit", "max")]
         if celsius is None:
             continue
-        start = str(file).removesuffix("input")
-        label = _maybe(lambda start=start: Path(f"{start}label").read_text().strip())  # type: ignore[misc]
-        chip = _maybe(lambda file=file: (file.parent / "name").read_text().strip())  # type: ignore[misc]
-        limits = [
-            _maybe(lambda start=start, kind=kind: int(Path(f"{start}{kind}").read_text()) / 1000)  # type: ignore[misc]
-            for kind in ("crit", "max")
-        ]
+        chip, label = [_word(file.with_name(name)) for name in ("name", f"{start}label")]
         # Some chips give 0, or what no chip survives.
         high = next((limit for limit in limits if limit is not None and 20 < limit < 150), None)
         found.append(Temperature(clean(" ".join(filter(None, (chip, label))) or file.parent.name, 40), celsius, high))
     return tuple(found)
+
+
+def _degrees(file: Path) -> float | None:
+    return _maybe(lambda: int(file.read_text()) / 1000)
+
+
+def _word(file: Path) -> str | None:
+    return _maybe(lambda: file.read_text().strip())
 
 
 class _Timex(ctypes.Structure):

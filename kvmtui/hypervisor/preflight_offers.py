@@ -144,7 +144,8 @@ def _volumes(connection: Any, needs: GuestNeeds) -> Iterator[tuple[str, int]]:
             if disk.pool and place == disk.place:
                 look = partial(volume_of, connection, disk)
             # It may be deleted in between.
-            info = missing(lambda look=look: look().info(), _NO_VOLUME, _NO_POOL)  # type: ignore[misc]
+            volume = missing(look, _NO_VOLUME, _NO_POOL)
+            info = None if volume is None else missing(volume.info, _NO_VOLUME, _NO_POOL)
             if info is not None:
                 yield place, int(info[1])
 

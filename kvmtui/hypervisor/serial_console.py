@@ -140,7 +140,7 @@ class LibvirtConsole:
         except self._module.libvirtError as error:
             failure = translate(error, self._connection)
             self._end(str(failure), by_host=not isinstance(failure, LinkLost))
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - libvirt would swallow it, and the console look open for ever
             _log.exception("console callback")
             self._end("an internal error ended the console; run with --log FILE to see it", by_host=False)
 

@@ -86,7 +86,7 @@ class RunLines(BareLines):
 
     COMPONENT_CLASSES = TONE_CLASSES
 
-    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
         self._glyphs = glyphs
         self._palette: Palette | None = None

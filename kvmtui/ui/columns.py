@@ -174,7 +174,7 @@ def _memory(row: Row, width: int) -> list[Run]:
 
 
 def _rate_column(
-    id: str,  # noqa: A002
+    id: str,
     title: str,
     width: int,
     rank: int,

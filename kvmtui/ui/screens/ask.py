@@ -32,7 +32,7 @@ def _now_s() -> float:
 class ExpiringScreen(ModalScreen[T]):
     """A question that closes by itself: after a suspended laptop wakes, no old question must be answered."""
 
-    BINDINGS = [Binding("escape,q", "cancel", "cancel", show=False)]  # noqa: RUF012
+    BINDINGS = [Binding("escape,q", "cancel", "cancel", show=False)]
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class ExpiringScreen(ModalScreen[T]):
 class ConfirmScreen(ExpiringScreen[bool]):
     """Asks whether to do something to the VMs named."""
 
-    BINDINGS = [  # noqa: RUF012
+    BINDINGS = [
         Binding("y", "yes", "yes", show=False),
         Binding("n", "cancel", "no", show=False),
         Binding("left,right", "app.focus_next", "other", show=False),

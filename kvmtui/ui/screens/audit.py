@@ -31,7 +31,7 @@ _WORDS = re.compile(r"[^ ]+ *| +")
 class AuditScreen(ReadingScreen):
     """Lists writes, the newest first: of all VMs, or of the selected one."""
 
-    BINDINGS = [  # noqa: RUF012
+    BINDINGS = [
         Binding("A", "dismiss", "close", show=False),
         Binding("f", "filter", "only the selected VM", show=False),
     ]

@@ -1,11 +1,10 @@
 """The moves of this run: how they fare, and the keys to act on them."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
@@ -32,7 +31,7 @@ class CockpitScreen(Screen[None]):
     """Lists all moves of this run, under way first, and shows one in detail."""
 
     AUTO_FOCUS = None
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS = [
         Binding("escape,q,w", "dismiss", "back", show=False),
         Binding("up,k", "move(-1)", show=False),
         Binding("down,j", "move(1)", show=False),

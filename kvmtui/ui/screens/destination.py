@@ -50,7 +50,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
     """Asks where one or more VMs of one host shall go."""
 
     LEAST = (60, 20)
-    BINDINGS = [  # noqa: RUF012
+    BINDINGS = [
         *(Binding(choice.key, f"turn('{choice.key}')", show=False) for choice in move_options.CHOICES),
         Binding("j", "cursor(1)", show=False),
         Binding("k", "cursor(-1)", show=False),

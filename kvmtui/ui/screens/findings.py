@@ -31,7 +31,7 @@ _FEWEST = 20
 class FindingsScreen(ModalScreen[Finding | None]):
     """Follows what the engine finds; Enter answers with the finding to go to."""
 
-    BINDINGS = [  # noqa: RUF012
+    BINDINGS = [
         Binding("escape,q,exclamation_mark", "leave", "close", show=False),
         Binding("z", "silence", show=False),
         Binding("v", "everything", show=False),

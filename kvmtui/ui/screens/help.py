@@ -30,7 +30,7 @@ _TERMS = (
 class HelpScreen(ReadingScreen):
     """Shows all keys, those of the group `first` before the others."""
 
-    BINDINGS = [Binding("question_mark,f1", "dismiss", "close", show=False)]  # noqa: RUF012
+    BINDINGS = [Binding("question_mark,f1", "dismiss", "close", show=False)]
 
     def __init__(self, first: str = "") -> None:
         super().__init__()

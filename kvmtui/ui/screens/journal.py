@@ -25,7 +25,7 @@ class Entry:
 class JournalScreen(ReadingScreen):
     """Lists results, the newest first."""
 
-    BINDINGS = [Binding("J", "dismiss", "close", show=False)]  # noqa: RUF012
+    BINDINGS = [Binding("J", "dismiss", "close", show=False)]
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from kvmtui.ui.screens.ask import ExpiringScreen
 class LineScreen(ExpiringScreen[str]):
     """Asks for a line; the answer is None where none was given."""
 
-    BINDINGS = [Binding("escape", "cancel", "cancel", show=False)]  # noqa: RUF012
+    BINDINGS = [Binding("escape", "cancel", "cancel", show=False)]
 
     def __init__(
         self, question: str, explanation: str, value: str = "", *, check: Callable[[str], str] = lambda line: ""

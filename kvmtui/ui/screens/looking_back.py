@@ -3,9 +3,9 @@
 import math
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 
 from kvmtui.engine.recording.file import RecordingError
 from kvmtui.engine.recording.replay import Replay
@@ -41,7 +41,7 @@ def look_back(main: "MainScreen", file: Path, glyphs: Glyphs, vm: VmKey | None) 
 class LookBackScreen(ReplayScreen):
     """A recording that is left for the present."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "to_present", show=False)]
+    BINDINGS = [Binding("q", "to_present", show=False)]
     PLAYS_AT_ONCE = False
 
     def __init__(self, replay: Replay, glyphs: Glyphs, vm: VmKey | None) -> None:

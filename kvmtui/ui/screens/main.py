@@ -6,11 +6,10 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import var
 
@@ -67,7 +66,7 @@ _DETAIL_LEAST, _DETAIL_MOST = 5, 28
 class MainScreen(PlanningScreen, ConsolesScreen):
     """Everything at a glance; owns what is shown and hands it down."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
+    BINDINGS = [*bindings()]
 
     fleet: var[Fleet] = var(Fleet)
     now_s: var[float] = var(0.0)

@@ -12,7 +12,7 @@ from kvmtui.ui.screens.ask import ExpiringScreen
 class NumberScreen(ExpiringScreen[int]):
     """Asks for a whole number from 0 on; the answer is None where none was given."""
 
-    BINDINGS = [Binding("escape", "cancel", "cancel", show=False)]  # noqa: RUF012
+    BINDINGS = [Binding("escape", "cancel", "cancel", show=False)]
 
     def __init__(self, question: str, explanation: str, value: int | None, *, most: int = 1_000_000) -> None:
         """`value` is what it is now."""

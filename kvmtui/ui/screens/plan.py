@@ -39,7 +39,7 @@ class PlanScreen(ModalScreen[None]):
     """Shows the engine's plan as it stands, and hands keys on to it."""
 
     LEAST = (60, 20)
-    BINDINGS = [  # noqa: RUF012
+    BINDINGS = [
         Binding("escape,q,B", "dismiss", "close", show=False),
         Binding("R", "run_all", show=False),
         Binding("d,delete", "remove", show=False),

@@ -8,7 +8,7 @@ from textual.screen import ModalScreen
 class ReadingScreen(ModalScreen[None]):
     """Scrolls its one `VerticalScroll`; Esc and q close it."""
 
-    BINDINGS = [  # noqa: RUF012
+    BINDINGS = [
         Binding("escape,q", "dismiss", "close", show=False),
         Binding("j,down", "lines(1)", show=False),
         Binding("k,up", "lines(-1)", show=False),

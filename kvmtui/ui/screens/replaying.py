@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 
 from kvmtui.engine.recording.replay import Replay
 from kvmtui.model.actions import Action
@@ -28,8 +27,8 @@ _ELSEWHERE = frozenset(
 class ReplayScreen(MainScreen):
     """Plays a recording; whatever would act on a VM is refused."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding(key.key, key.action, key.label, show=False) for key in REPLAY_KEYS]
-    PLAYS_AT_ONCE: ClassVar[bool] = True
+    BINDINGS = [Binding(key.key, key.action, key.label, show=False) for key in REPLAY_KEYS]
+    PLAYS_AT_ONCE = True
 
     def __init__(self, replay: Replay, glyphs: Glyphs, *, wall_clock: Callable[[], datetime]) -> None:
         super().__init__(replay, glyphs, wall_clock=wall_clock)

@@ -14,7 +14,7 @@ LEAST = (40, 10)
 class TooSmallScreen(ModalScreen[None]):
     """Covers all else until there is room, so that no key answers a question that cannot be read."""
 
-    BINDINGS = [  # noqa: RUF012
+    BINDINGS = [
         Binding("escape", "leave", "close", show=False),
         Binding("q", "app.exit", "quit", show=False),
     ]

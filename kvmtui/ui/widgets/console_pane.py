@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -36,7 +36,7 @@ class ConsolePane(Widget, can_focus=True):
 
     ALLOW_MAXIMIZE = False  # Textual takes Escape from a maximized widget, and vi needs it
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"console--notice", "console--match", "console--selected"}
+    COMPONENT_CLASSES = {"console--notice", "console--match", "console--selected"}
     can_focus: bool
 
     def __init__(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ConsoleSearchField(Input):
     """Searches with every key, before the next key is looked at."""
 
-    BINDINGS = [  # noqa: RUF012
+    BINDINGS = [
         Binding("down,up,tab", "submit", "to the matches", show=False),
         Binding("escape", "drop", "end the search", show=False),
         *WORD_KEYS,

@@ -14,7 +14,7 @@ class FilterField(Input):
     in one go must hit the VM of that name.
     """
 
-    BINDINGS = [  # noqa: RUF012
+    BINDINGS = [
         Binding("down,up", "keep", "back to the table", show=False),
         Binding("escape", "drop", "show all", show=False),
         *WORD_KEYS,

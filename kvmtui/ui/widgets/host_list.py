@@ -26,7 +26,7 @@ class HostList(BareLines):
     fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
     now_s: reactive[float] = reactive(0.0, repaint=False)
 
-    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
         self._glyphs = glyphs
         self._palette: Palette | None = None

@@ -38,7 +38,7 @@ class VmDetail(RunLines):
     marked: reactive[int] = reactive(PRESENT, repaint=False)
     """The column of the graphs that is read, counted from the newest."""
 
-    def __init__(self, read_series: ReadSeries, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, read_series: ReadSeries, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(glyphs=glyphs, id=id)
         self._plots = Plots(read_series)
         self._seen: tuple[object, ...] = ()

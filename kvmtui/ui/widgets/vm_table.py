@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from textual import events
 from textual.actions import parse
-from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -38,7 +37,7 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
 
     COMPONENT_CLASSES = TONE_CLASSES
 
-    BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
+    BINDINGS = [*move_bindings()]
 
     fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
     now_s: reactive[float] = reactive(0.0, repaint=False)
@@ -67,7 +66,7 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
 
         keys: tuple[VmKey, ...]
 
-    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
         self._glyphs = glyphs
         self._rows = RowOrder()
