@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from kvmtui import __version__
 from kvmtui.config import (
@@ -49,6 +49,9 @@ class Leave(Exception):
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given, allow_abbrev=False)
+
     def error(self, message: str) -> NoReturn:
         """Raise `ConfigError`."""
         # It repeats what was typed, control characters and all.
@@ -68,9 +71,8 @@ def dashboard_parser() -> Parser:
         description="Watch KVM hosts and act on their VMs from one terminal screen.",
         epilog="Keys: press ? inside. Without -c: the hosts in the configuration file, or virsh's own default. "
         f"Commands, each with --help: {', '.join(COMMANDS)}.",
-        allow_abbrev=False,
     )
-    _add_common(parser)
+    _add_common(parser, read_only=False)
     parser.add_argument("--read-only", action="store_true", help="only look: connections that cannot change anything")
     _add_interval(parser, f"1; with --low-bandwidth {LOW_BANDWIDTH_INTERVAL_S:.0f}")
     parser.add_argument("--low-bandwidth", action="store_true", help="for slow links: look less often, draw no graphs")
@@ -86,7 +88,6 @@ def _replay_parser() -> Parser:
         prog="kvmtui replay",
         description="Show what was recorded with --record, as it was on the screen; no host is contacted.",
         epilog="Keys: space plays and pauses; press ? inside. Exit code: 2 where FILE cannot be read.",
-        allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="a recording, also one that is being written")
     parser.add_argument("--at", metavar="TIME", help='begin there: "03:12", or with its date "2026-03-14 03:12"')
@@ -113,7 +114,6 @@ def _completions_parser() -> Parser:
         epilog="Write it to a file, and again after an update: for bash "
         "~/.local/share/bash-completion/completions/kvmtui, for fish ~/.config/fish/completions/kvmtui.fish, for zsh "
         "_kvmtui in a folder of its $fpath.",
-        allow_abbrev=False,
     )
     parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
     return parser
@@ -125,10 +125,8 @@ def _balance_parser() -> Parser:
         description="Say which VMs to move, and why, so that hosts are even or one is empty; with --run, move them.",
         epilog="Exit code: 0 done, or nothing to do; 1 something could not be moved; 2 wrong arguments; "
         "3 not known: figures are missing, or how a move ended.",
-        allow_abbrev=False,
     )
-    _add_common(parser)
-    parser.set_defaults(read_only=False, interval=None, low_bandwidth=False)
+    _add_common(parser, read_only=False)
     parser.add_argument("--evacuate", metavar="HOST", help="empty this host, by its name or URI")
     parser.add_argument("--run", action="store_true", help="make the moves, one at a time; ^C aborts")
     parser.add_argument(
@@ -160,10 +158,8 @@ def _check_parser() -> Parser:
         epilog="Exit code: 0 fine, 1 warning, 2 critical; 3 unknown: nothing is known to be wrong, but a host did not "
         "answer, or did not tell what it should; also for wrong arguments, and output that nobody takes. Limits, and "
         "rules to leave out, stand in the configuration file.",
-        allow_abbrev=False,
     )
-    _add_common(parser)
-    parser.set_defaults(read_only=True, interval=None, low_bandwidth=False)
+    _add_common(parser, read_only=True)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print everything as JSON, also what is fine")
     form.add_argument("--nagios", action="store_true", help="print one line with figures, as monitoring plugins do")
@@ -194,11 +190,9 @@ def _top_parser() -> Parser:
         "in the first they are mostly not known. What is not known is -, null or empty, and never 0.",
         epilog="Exit code: 0 done; 1 a host did not answer at the last look; 2 wrong arguments; as by the signal when "
         "interrupted, or when nobody reads any more.",
-        allow_abbrev=False,
     )
-    _add_common(parser)
+    _add_common(parser, read_only=True)
     _add_interval(parser, "1")
-    parser.set_defaults(read_only=True, low_bandwidth=False)
     parser.add_argument(
         "-n", "--looks", metavar="N", type=_looks, help="end after N looks; without it, go on until interrupted"
     )
@@ -230,11 +224,9 @@ def _export_parser() -> Parser:
         description="Serve what hosts and VMs count and hold for Prometheus. Hosts are watched as on the dashboard: "
         "a scrape asks none of them, and never waits for one.",
         epilog="Exit code: 2 wrong arguments, or an address that cannot be had; else as by the signal that ends it.",
-        allow_abbrev=False,
     )
-    _add_common(parser)
+    _add_common(parser, read_only=True)
     _add_interval(parser, f"{EXPORT_INTERVAL_S:.0f}")
-    parser.set_defaults(read_only=True, low_bandwidth=False)
     parser.add_argument(
         "--prometheus", action="store_true", required=True, help="serve OpenMetrics for Prometheus to fetch"
     )
@@ -257,7 +249,9 @@ def _add_interval(parser: Parser, default: str) -> None:
     )
 
 
-def _add_common(parser: Parser) -> None:
+def _add_common(parser: Parser, *, read_only: bool) -> None:
+    # What a command has no option for.
+    parser.set_defaults(read_only=read_only, interval=None, low_bandwidth=False)
     parser.add_argument(
         "-c",
         "--connect",

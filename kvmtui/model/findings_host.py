@@ -1,22 +1,13 @@
 """The rules for a host, wherever it is: what it has given away, its pools and networks, its memory."""
 
 from kvmtui.model.findings_values import Basis, Found, Rule, Severity, fine, gib, unknown, untold
-from kvmtui.model.health import HostHealth, HostOffer, PoolHealth
+from kvmtui.model.health import PoolHealth
 
 _MEMORY_WARNING, _MEMORY_CRITICAL = 0.9, 0.97
 _CPU_BUSY = 0.95
 _BUSY_FOR_S = 60.0
 _NUMA_EMPTY, _NUMA_ROOM = 0.05, 0.25
 _NEARLY_NOTHING = 0.98
-
-
-def _health(basis: Basis) -> HostHealth:
-    """Return the look; the table of rules asks these only where there is one."""
-    return basis.health or HostHealth(basis.now_s, 0.0)
-
-
-def _offer(basis: Basis) -> HostOffer:
-    return _health(basis).offer or HostOffer()
 
 
 def vcpus(basis: Basis) -> Rule:
@@ -46,7 +37,7 @@ def memory(basis: Basis) -> Rule:
         return
     given = sum([size for size, state in zip(vms.memory_allocated_bytes, vms.states, strict=True) if state.active])
     if given > total:
-        ksm = "; KSM, which could save some, is off" if _offer(basis).ksm_running is False else ""
+        ksm = "; KSM, which could save some, is off" if basis.offer.ksm_running is False else ""
         yield Found(
             Severity.WARNING,
             f"VMs were given {gib(given)} of {gib(total)}: {given / total:.0%}{ksm}",
@@ -92,7 +83,7 @@ def cpu_busy(basis: Basis) -> Rule:
 
 def kvm(basis: Basis) -> Rule:
     """Whether this host's QEMU can use KVM."""
-    found = _offer(basis).kvm
+    found = basis.offer.kvm
     if found is None:
         yield unknown("the capabilities do not say")
     elif not found:
@@ -105,7 +96,7 @@ def kvm(basis: Basis) -> Rule:
 
 def ksm(basis: Basis) -> Rule:
     """What merging of equal pages does; whether it should be on depends on how much was given away."""
-    offer = _offer(basis)
+    offer = basis.offer
     if offer.ksm_running is None and offer.ksm_saved_bytes is None:
         yield untold("the host does not tell of KSM")
     elif offer.ksm_running is False:
@@ -117,7 +108,7 @@ def ksm(basis: Basis) -> Rule:
 
 def huge_pages(basis: Basis) -> Rule:
     """Whether huge pages that were set aside are all gone, or of no use."""
-    sizes = _offer(basis).huge_pages
+    sizes = basis.offer.huge_pages
     if sizes is None:
         yield untold("the host does not tell of huge pages")
         return
@@ -143,7 +134,7 @@ def huge_pages(basis: Basis) -> Rule:
 
 def numa(basis: Basis) -> Rule:
     """Whether one NUMA node has no memory left while another has plenty."""
-    cells = _offer(basis).cells
+    cells = basis.offer.cells
     if not cells:
         yield untold("the host does not tell its NUMA nodes' memory")
         return
@@ -162,7 +153,7 @@ def numa(basis: Basis) -> Rule:
 
 def pools_down(basis: Basis) -> Rule:
     """Whether a storage pool that should be there is not, or does not answer."""
-    health = _health(basis)
+    health = basis.look
     for name, seconds in health.silent.items():
         if name.startswith("pool "):
             yield Found(
@@ -186,7 +177,7 @@ def pools_down(basis: Basis) -> Rule:
 
 def _unseen_pools(basis: Basis) -> Rule:
     """Say of which pools nothing is known; why is said elsewhere."""
-    health = _health(basis)
+    health = basis.look
     for name in dict.fromkeys((*health.silent, *health.unread)):
         if name.startswith("pool "):
             yield Found(Severity.UNTOLD, "it could not be looked at", subject=name)
@@ -195,7 +186,7 @@ def _unseen_pools(basis: Basis) -> Rule:
 def pools_full(basis: Basis) -> Rule:
     """Whether a storage pool has no room left: VMs are paused at the next write."""
     yield from _unseen_pools(basis)
-    for pool in _health(basis).pools:
+    for pool in basis.look.pools:
         subject = f"pool {pool.name}"
         if not pool.active:
             continue
@@ -219,7 +210,7 @@ def _of_when(pool: PoolHealth) -> str:
 def pools_promised(basis: Basis) -> Rule:
     """Whether volumes may grow beyond what a pool has."""
     yield from _unseen_pools(basis)
-    for pool in _health(basis).pools:
+    for pool in basis.look.pools:
         if not pool.active:
             continue
         if pool.promised_bytes is None or not pool.capacity_bytes:
@@ -235,7 +226,7 @@ def pools_promised(basis: Basis) -> Rule:
 
 def networks(basis: Basis) -> Rule:
     """Whether a network that should be there is not."""
-    for network in _health(basis).networks:
+    for network in basis.look.networks:
         if network.autostart and not network.active:
             yield Found(
                 Severity.WARNING,

@@ -11,15 +11,9 @@ _LOAD_PER_CPU = 2.0
 _STEAL = 0.05
 
 
-def _machine(basis: Basis) -> Machine:
-    """Return the machine; the table of rules asks these only where there is one."""
-    machine = basis.health.machine if basis.health is not None else None
-    return machine or Machine()
-
-
 def virtualisation(basis: Basis) -> Rule:
     """Whether the processor can run guests by itself."""
-    found = _machine(basis).virtualisation
+    found = basis.machine.virtualisation
     if found is None:
         yield untold("this kind of processor does not list it")
     elif not found:
@@ -34,7 +28,7 @@ def virtualisation(basis: Basis) -> Rule:
 
 def kvm_device(basis: Basis) -> Rule:
     """Whether QEMU can get at KVM."""
-    machine = _machine(basis)
+    machine = basis.machine
     if not machine.virtualisation:
         yield untold("without VT-x or AMD-V there is no KVM to get at")
     elif machine.kvm_device is None:
@@ -49,15 +43,15 @@ def kvm_device(basis: Basis) -> Rule:
 
 def nested(basis: Basis) -> Rule:
     """Whether guests may run guests of their own, which is nobody's fault either way."""
-    found = _machine(basis).nested
+    found = basis.machine.nested
     yield untold("the kvm module does not say") if found is None else fine("on" if found else "off")
 
 
 def vhost_net(basis: Basis) -> Rule:
     """Whether the kernel carries the packets of virtio interfaces."""
-    if _machine(basis).vhost_net is None:
+    if basis.machine.vhost_net is None:
         yield unknown("/dev/vhost-net could not be looked at")
-    elif not _machine(basis).vhost_net:
+    elif not basis.machine.vhost_net:
         yield Found(
             Severity.NOTE, "there is no /dev/vhost-net: packets of guests go through QEMU", "modprobe vhost_net"
         )
@@ -65,15 +59,15 @@ def vhost_net(basis: Basis) -> Rule:
 
 def tun(basis: Basis) -> Rule:
     """Whether guests can have network interfaces."""
-    if _machine(basis).tun is None:
+    if basis.machine.tun is None:
         yield unknown("/dev/net/tun could not be looked at")
-    elif not _machine(basis).tun:
+    elif not basis.machine.tun:
         yield Found(Severity.CRITICAL, "there is no /dev/net/tun: guests have no network", "modprobe tun")
 
 
 def cgroups(basis: Basis) -> Rule:
     """Whether libvirt can limit and measure guests."""
-    found = _machine(basis).cgroups
+    found = basis.machine.cgroups
     if found is None:
         yield unknown("the cgroups could not be read")
         return
@@ -88,7 +82,7 @@ def cgroups(basis: Basis) -> Rule:
 
 def iommu(basis: Basis) -> Rule:
     """Whether devices can be handed to guests."""
-    machine = _machine(basis)
+    machine = basis.machine
     if machine.iommu_groups:
         yield fine("in use")
     elif machine.iommu_table is None:
@@ -106,7 +100,7 @@ def iommu(basis: Basis) -> Rule:
 
 def secure_guests(basis: Basis) -> Rule:
     """Whether guests' memory can be encrypted."""
-    found = _machine(basis).secure_guests
+    found = basis.machine.secure_guests
     yield untold("this machine does not tell") if found is None else fine("SEV" if found else "off")
 
 
@@ -115,7 +109,7 @@ _WAITS = {"cpu": "the CPU", "memory": "memory", "io": "I/O"}
 
 def pressure(basis: Basis) -> Rule:
     """Whether tasks wait for what the machine has too little of."""
-    shares = _machine(basis).pressure
+    shares = basis.machine.pressure
     if shares is None:
         yield untold("the kernel does not tell it (it needs CONFIG_PSI, and psi=1)")
         return
@@ -132,7 +126,7 @@ def pressure(basis: Basis) -> Rule:
 
 def swap(basis: Basis) -> Rule:
     """Whether memory had to be put on disk, and comes back from there."""
-    machine = _machine(basis)
+    machine = basis.machine
     if machine.swap_total_bytes is None or machine.swap_used_bytes is None:
         yield unknown("swap could not be read")
         return
@@ -159,7 +153,7 @@ def _paging(basis: Basis, machine: Machine) -> str:
 
 def load(basis: Basis) -> Rule:
     """Whether more tasks want to run than there are CPUs, for a quarter of an hour."""
-    machine = _machine(basis)
+    machine = basis.machine
     if machine.load_15 is None or not machine.cpus:
         yield unknown("the load could not be read")
     elif machine.load_15 >= _LOAD_PER_CPU * machine.cpus:
@@ -174,7 +168,7 @@ def load(basis: Basis) -> Rule:
 
 def steal(basis: Basis) -> Rule:
     """Whether this machine, a VM itself, gets the CPU time it wants."""
-    share = _machine(basis).steal_fraction
+    share = basis.machine.steal_fraction
     if share is None:
         yield untold("the kernel does not tell it")
     elif share >= _STEAL:
@@ -189,7 +183,7 @@ def steal(basis: Basis) -> Rule:
 
 def temperatures(basis: Basis) -> Rule:
     """Whether it is too hot."""
-    found = _machine(basis).temperatures
+    found = basis.machine.temperatures
     if not found:
         yield untold("this machine has no sensor that the kernel knows")
         return
@@ -208,7 +202,7 @@ def temperatures(basis: Basis) -> Rule:
 
 def clock(basis: Basis) -> Rule:
     """Whether the time is right: guests take theirs from here, and migrations need it."""
-    found = _machine(basis).clock_synchronised
+    found = basis.machine.clock_synchronised
     if found is None:
         yield unknown("the kernel was not asked (adjtimex)")
     elif not found:

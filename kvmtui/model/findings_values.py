@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from kvmtui.model.health import HostHealth
+from kvmtui.model.health import HostHealth, HostOffer, Machine
 from kvmtui.model.host import Host
 from kvmtui.model.vm import VmKey
 
@@ -102,6 +102,21 @@ class Basis(NamedTuple):
     """The look before, for what takes two."""
     now_s: float
     limits: Limits
+
+    @property
+    def look(self) -> HostHealth:
+        """The look at its health; with nothing in it where there was none."""
+        return self.health or HostHealth(self.now_s, 0.0)
+
+    @property
+    def offer(self) -> HostOffer:
+        """What the host has to give, as far as it is known."""
+        return self.look.offer or HostOffer()
+
+    @property
+    def machine(self) -> Machine:
+        """The machine kvmtui runs on, as far as it is known."""
+        return self.look.machine or Machine()
 
 
 Rule = Iterator[Found]

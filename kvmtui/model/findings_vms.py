@@ -48,9 +48,8 @@ def silent(basis: Basis) -> Rule:
         if uuid in seen:
             continue
         if vm.owed_s is not None and vm.owed_s >= _OWED_S:
-            looked_at_s = basis.now_s if basis.health is None else basis.health.taken_at_s
             evidence = f"its QEMU has owed libvirt an answer for {vm.owed_s:.0f} s"
-            yield _silent(uuid, evidence, looked_at_s - vm.owed_s)
+            yield _silent(uuid, evidence, basis.look.taken_at_s - vm.owed_s)
         elif vm.process:
             yield _silent(uuid, f"its QEMU process {vm.process}", None)
 
@@ -109,8 +108,7 @@ def ready(basis: Basis) -> Rule:
                 "move it, or others, away (key B)",
                 uuid=uuid,
             )
-    if unseen:
-        yield untold(f"it takes two looks: how long vCPUs of {_vms(unseen)} wait")
+    yield from _not_told((unseen, f"it takes two looks: how long vCPUs of {_vms(unseen)} wait"))
 
 
 def balloon(basis: Basis) -> Rule:
@@ -139,13 +137,16 @@ def balloon(basis: Basis) -> Rule:
                 uuid=uuid,
                 since_s=since_s,
             )
-    reasons = []
-    if unseen:
-        reasons.append(f"it takes watching: how old the memory figures of {_guests(unseen)} are")
-    if unasked:
-        reasons.append(f"it is not asked of {_guests(unasked)} (virsh dommemstat VM --period 5 --live --config)")
-    if reasons:
-        yield untold("; ".join(reasons))
+    yield from _not_told(
+        (unseen, f"it takes watching: how old the memory figures of {_guests(unseen)} are"),
+        (unasked, f"it is not asked of {_guests(unasked)} (virsh dommemstat VM --period 5 --live --config)"),
+    )
+
+
+def _not_told(*parts: tuple[int, str]) -> Rule:
+    """Say in one finding what is not known of how many VMs; of none there is nothing to say."""
+    if words := "; ".join(text for count, text in parts if count):
+        yield untold(words)
 
 
 def _vms(count: int) -> str:
@@ -179,12 +180,11 @@ def agent(basis: Basis) -> Rule:
 
 def emulated(basis: Basis) -> Rule:
     """Whether a VM is emulated although the host has KVM."""
-    offer = basis.health.offer if basis.health is not None else None
-    if offer is None or offer.kvm is None:
+    if basis.offer.kvm is None:
         yield untold("whether the host has KVM is not told")
         return
     for uuid, vm in _looked_at(basis):
-        if vm.emulated and offer.kvm:
+        if vm.emulated and basis.offer.kvm:
             yield Found(
                 Severity.WARNING,
                 "it is emulated (TCG), and this host has KVM: it could be many times faster",
@@ -206,8 +206,7 @@ def tainted(basis: Basis) -> Rule:
                 "virsh dominfo shows all messages; virsh edit mends what they are about",
                 uuid=uuid,
             )
-    if silent:
-        yield untold(f"of {_vms(silent)} libvirt tells no messages (it takes 7.1)")
+    yield from _not_told((silent, f"of {_vms(silent)} libvirt tells no messages (it takes 7.1)"))
 
 
 def waiting(basis: Basis) -> Rule:
@@ -224,15 +223,15 @@ def waiting(basis: Basis) -> Rule:
 
 def snapshots(basis: Basis) -> Rule:
     """Whether snapshots are so old that nobody will want to go back."""
-    health, days, dateless, unread = basis.health, basis.limits.snapshot_days, False, 0
+    days, dateless, unread = basis.limits.snapshot_days, 0, 0
     for uuid, vm in _looked_at(basis):
         unread += vm.snapshots is None
-        if health is None or not vm.snapshots:
+        if not vm.snapshots:
             continue
         if vm.oldest_snapshot_at_s is None:
-            dateless = True
+            dateless += 1
             continue
-        age_s = health.wall_s - vm.oldest_snapshot_at_s
+        age_s = basis.look.wall_s - vm.oldest_snapshot_at_s
         if age_s >= days * _DAY_S:
             count = "one snapshot" if vm.snapshots == 1 else f"{vm.snapshots} snapshots, the oldest"
             yield Found(
@@ -240,17 +239,17 @@ def snapshots(basis: Basis) -> Rule:
                 f"{count} of {age_s / _DAY_S:.0f} days ago",
                 "virsh snapshot-list --tree; virsh snapshot-delete",
                 uuid=uuid,
-                since_s=health.taken_at_s - age_s,
+                since_s=basis.look.taken_at_s - age_s,
             )
-    if dateless:
-        yield untold("when some snapshots were made is not told")
-    if unread:
-        yield untold(f"the snapshots of {_vms(unread)} are not told")
+    yield from _not_told(
+        (dateless, "when some snapshots were made is not told"),
+        (unread, f"the snapshots of {_vms(unread)} are not told"),
+    )
 
 
 def disk_errors(basis: Basis) -> Rule:
     """Whether a disk of a VM had I/O errors: QEMU tells of one only when it happens."""
-    listened_s = None if basis.health is None else basis.health.listened_s
+    listened_s = basis.look.listened_s
     if listened_s is None:
         yield untold("this host's libvirt does not tell of I/O errors when they happen")
     elif listened_s < _LISTENED_S:
@@ -290,13 +289,10 @@ def packets(basis: Basis) -> Rule:
                 "virsh domifstat says on which side; more queues, or vhost, take more packets",
                 uuid=uuid,
             )
-    reasons = []
-    if once:
-        reasons.append(f"it takes two looks: what {_vms(once)} lost")
-    if missing:
-        reasons.append(f"of {_vms(missing)} no packets are told")
-    if reasons:
-        yield untold("; ".join(reasons))
+    yield from _not_told(
+        (once, f"it takes two looks: what {_vms(once)} lost"),
+        (missing, f"of {_vms(missing)} no packets are told"),
+    )
 
 
 def unseen(basis: Basis) -> Rule:
@@ -309,7 +305,7 @@ def unseen(basis: Basis) -> Rule:
 def _looked_at(basis: Basis) -> Iterator[tuple[str, VmHealth]]:
     """Iterate over the VMs that were looked at in the run that they are in."""
     vms = basis.host.vms
-    for uuid, vm in basis.health.vms.items() if basis.health is not None else ():
+    for uuid, vm in basis.look.vms.items():
         at = vms.index.get(uuid)
         if at is not None and vms.ids[at] == vm.run:
             yield uuid, vm

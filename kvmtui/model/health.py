@@ -138,7 +138,7 @@ class VmHealth:
 
 @dataclass(frozen=True, slots=True)
 class HostHealth:
-    """One look at one host. A part that is not in `unread` or `untold` was read."""
+    """One look at one host. A part that is not in `unread` was read."""
 
     taken_at_s: float
     """Monotonic."""

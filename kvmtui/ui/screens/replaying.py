@@ -124,33 +124,8 @@ class ReplayScreen(MainScreen):
     def _begin(self, actions: Sequence[Action], vms: Sequence[Vm]) -> None:
         self._refuse()
 
-    def action_menu(self) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def action_balance(self) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def action_evacuate(self) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def action_mark_all(self) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def action_refresh(self) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def action_audit(self) -> None:
-        """Refuse."""
-        self._refuse()
-
-    def action_moves(self) -> None:
-        """Refuse."""
-        self._refuse()
-
     def _refuse(self) -> None:
         self.show_note(Note(_REFUSAL, "$text-warning"))
+
+    action_menu = action_balance = action_evacuate = action_moves = _refuse
+    action_mark_all = action_refresh = action_audit = _refuse
