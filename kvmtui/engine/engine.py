@@ -349,6 +349,13 @@ class Engine:
 
         return self._ask_before_move(host, ask)
 
+    def look_before_move(self, key: VmKey, hosts: Iterable[str]) -> "dict[str, Future[tuple[GuestNeeds, HostOffers]]]":
+        """Ask what a VM needs, and each of `hosts` what it has of that; each tells by itself, or why it does not."""
+        from kvmtui.engine.preflights import both_answers
+
+        needs = self.read_needs(key)
+        return {host: both_answers(needs, partial(self.read_offers, host)) for host in hosts}
+
     def old_copies(self, uuid: str, host: str) -> frozenset[str]:
         """Return the paths on a host where moves of this run have left disks that a VM uses no more."""
         return frozenset() if self._migrations is None else self._migrations.old_copies(uuid, host)

@@ -2,20 +2,22 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kvmtui.engine.loads import Knowledge, Moved, host_loads, vm_loads
-from kvmtui.engine.move_check import MoveCheck
+from kvmtui.hypervisor.errors import HypervisorError
 from kvmtui.model.balance import assess, balance, evacuate, reconsider, without
 from kvmtui.model.balance_load import HostLoad, Limits, VmLoad
 from kvmtui.model.balance_plan import Choice, Move, Plan, Why, choices
 from kvmtui.model.clean import clean
 from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase, Steer
+from kvmtui.model.plan_check import check_move
 from kvmtui.model.plan_run import Allowed, Outcome, PlanRun, Stage, Step
-from kvmtui.model.preflight_values import Grade
-from kvmtui.model.vm import VmKey
+from kvmtui.model.preflight_values import Grade, GuestNeeds, HostOffers
+from kvmtui.model.vm import Vm, VmKey
 
 if TYPE_CHECKING:
     from kvmtui.engine.engine import Engine
@@ -43,7 +45,8 @@ class _Under:
     """The VM to begin with, and to end with; None: in the order of the plan."""
     reading: bool = False
     """Whether definitions are read anew before the first move."""
-    check: MoveCheck | None = None
+    look: tuple[Vm, Future[tuple[GuestNeeds, HostOffers]]] | None = None
+    """The VM that is checked, as it was when that began, and what both hosts tell before its move."""
     key: VmKey | None = None
     """The VM on its way."""
     ended_at_s: float = 0.0
@@ -90,8 +93,8 @@ class PlanRunner:
             if self._known.definitions.advance():
                 under.reading = False
                 self._next(under.first)
-        elif under.check is not None:
-            self._check(under, under.check)
+        elif under.look is not None:
+            self._check(under, *under.look)
         elif self.view.stage is Stage.MEASURING and self._known.definitions.advance() and self._measured(under):
             self._judge_rest()
             self._next()
@@ -202,7 +205,9 @@ class PlanRunner:
             if why := self._bound(step):
                 self._settle(step, Outcome.REFUSED, why)
                 continue
-            under.check = MoveCheck(self._engine, vm, step.move.destination, self._known.allowed, self._wake)
+            told = self._engine.look_before_move(vm.key, [step.move.destination])[step.move.destination]
+            told.add_done_callback(lambda _: self._wake())
+            under.look = vm, told
             self._set(step, replace(step, outcome=Outcome.CHECKING))
             self._show(stage=Stage.CHECKING)
             return
@@ -223,19 +228,27 @@ class PlanRunner:
                 return f"another of group {both[0]} is on {step.move.destination_name}"
         return ""
 
-    def _check(self, under: _Under, check: MoveCheck) -> None:
-        """Begin the move once its checks are in and none has failed."""
-        step, result = self.view.current, check.advance()
-        if step is None or result is None:
+    def _check(self, under: _Under, vm: Vm, told: "Future[tuple[GuestNeeds, HostOffers]]") -> None:
+        """Begin the move once both hosts have told, and no check has failed."""
+        step = self.view.current
+        if step is None or not told.done():
             return
-        under.check = None
+        under.look = None
+        try:
+            result = check_move(*told.result(), self._known.allowed, active=vm.state.active)
+        except HypervisorError as error:
+            self._refuse(step, clean(str(error), 200))
+            return
+        except Exception:  # noqa: BLE001 - a defect in a check must cost this move alone, not the plan
+            _log.exception("checking a move")
+            self._refuse(step, "an internal error; run with --log FILE to see it")
+            return
         failed = [each for each in result.checks if each.grade is Grade.FAIL]
         if failed or result.problem:
-            why = result.problem or "; ".join(f"{each.title}: {each.evidence}" for each in failed)
-            self._refuse(step, why)
+            self._refuse(step, result.problem or "; ".join(f"{each.title}: {each.evidence}" for each in failed))
             return
         warnings = tuple(each for each in result.checks if each.grade is Grade.WARN)
-        vm, under.key = check.vm, check.vm.key
+        under.key = vm.key
         self._set(step, replace(step, outcome=Outcome.MOVING, warnings=warnings))
         self._show(stage=Stage.MOVING)
         _log.info("plan: move %s from %s to %s", vm.name, vm.key.host, step.move.destination)

@@ -11,6 +11,7 @@ from kvmtui.hypervisor.errors import CallTimedOut
 from kvmtui.hypervisor.lanes import Call, HostLanes
 from kvmtui.hypervisor.protocol import Connection
 
+S = TypeVar("S")
 T = TypeVar("T")
 LANE = "preflight"
 _DEADLINE_S = 15.0
@@ -76,3 +77,26 @@ class Preflights:
         """Return whether nobody has answered it before."""
         with self._lock:
             return self._asked.pop(asked, None) is not None
+
+
+def both_answers(first: "Future[S]", ask: Callable[[S], "Future[T]"]) -> "Future[tuple[S, T]]":
+    """Return an answer with what is asked when it has come, by `ask`; or the error of the one that failed."""
+    both: Future[tuple[S, T]] = Future()
+    both.set_running_or_notify_cancel()
+
+    def ask_second(_: "Future[S]") -> None:
+        error = first.exception()
+        if error is not None:
+            both.set_exception(error)
+        else:
+            ask(first.result()).add_done_callback(end)
+
+    def end(second: "Future[T]") -> None:
+        error = second.exception()
+        if error is not None:
+            both.set_exception(error)
+        else:
+            both.set_result((first.result(), second.result()))
+
+    first.add_done_callback(ask_second)
+    return both

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kvmtui.engine import move_check, plans
+from kvmtui.engine import plans
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.plan_runner import PlanRunner
 from kvmtui.engine.plans import Plans
@@ -17,6 +17,7 @@ from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.hypervisor.demo.migration import HALFWAY, RESUME
 from kvmtui.hypervisor.errors import HypervisorError
+from kvmtui.model import plan_check
 from kvmtui.model.balance_load import Limits
 from kvmtui.model.migration import MigrationRequest, Phase
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
@@ -113,7 +114,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
     """What the checks of a move shall find, where a test says so."""
     found: Checks = {}
     monkeypatch.setattr(
-        move_check, "preflight", lambda *asked: (*found.values(), *(() if found else preflight(*asked)))
+        plan_check, "preflight", lambda *asked: (*found.values(), *(() if found else preflight(*asked)))
     )
     return found
 
@@ -272,7 +273,7 @@ def test_a_defect_in_a_check_costs_that_move_alone(bench: Bench, monkeypatch: py
             raise ZeroDivisionError
         return ()
 
-    monkeypatch.setattr(move_check, "preflight", broken)
+    monkeypatch.setattr(plan_check, "preflight", broken)
     run = bench.run_to_the_end()
     assert outcomes(run).pop(first) is Outcome.REFUSED
     assert "an internal error" in bench.step(first).message

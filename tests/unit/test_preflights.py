@@ -41,8 +41,8 @@ def start(demo: DemoBackend) -> Iterator[EngineFactory]:
 
 
 def look(engine: Engine, key: VmKey, options: MigrationOptions | None = None) -> dict[str, Check]:
-    needs = engine.read_needs(key).result(10)
-    offers = engine.read_offers(H2 if key.host == H1 else H1, needs).result(10)
+    other = H2 if key.host == H1 else H1
+    needs, offers = engine.look_before_move(key, [other])[other].result(10)
     chosen = options or MigrationOptions(disks=default_disks(needs, offers), offline=not needs.active)
     return {check.id: check for check in preflight(needs, offers, chosen)}
 
@@ -62,8 +62,7 @@ def test_a_vm_of_the_demo_can_move(demo: DemoBackend, start: EngineFactory) -> N
 def test_disks_that_only_one_host_sees_are_copied(demo: DemoBackend, start: EngineFactory) -> None:
     engine = start()
     key = demo.find("db1")
-    needs = engine.read_needs(key).result(10)
-    offers = engine.read_offers(H2, needs).result(10)
+    needs, offers = engine.look_before_move(key, [H2])[H2].result(10)
     assert default_disks(needs, offers) is DiskMove.COPY
     assert grades(look(engine, key, MigrationOptions()), Grade.WARN) == ["disks"]
 
@@ -90,18 +89,17 @@ def test_without_writing_less_is_known_and_nothing_fails(demo: DemoBackend, star
 
 def test_a_vm_that_is_gone_is_said(start: EngineFactory) -> None:
     with pytest.raises(VmGone):
-        start().read_needs(VmKey(H1, "00000000-0000-4000-8000-000000000000")).result(10)
+        start().look_before_move(VmKey(H1, "00000000-0000-4000-8000-000000000000"), [H2])[H2].result(10)
 
 
 def test_a_host_that_hangs_costs_only_its_own_answer(demo: DemoBackend, start: EngineFactory) -> None:
     engine = start()
-    needs = engine.read_needs(demo.find("web1")).result(10)
     demo.hang_host(H2)
-    asked = engine.read_offers(H2, needs)
+    asked = engine.look_before_move(demo.find("web1"), [H2])[H2]
     assert engine.read_needs(demo.find("web2")).result(10).name == "web2"
     assert not asked.done()
     demo.release_host(H2)
-    assert asked.result(10).host.name == "h2"
+    assert asked.result(10)[1].host.name == "h2"
 
 
 def wait(condition: Callable[[], object]) -> None:

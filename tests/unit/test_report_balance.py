@@ -5,12 +5,13 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from kvmtui.config import BalanceSettings, ConfigError
 from kvmtui.engine.engine import Engine
-from kvmtui.engine.move_check import Checked, MoveCheck
+from kvmtui.engine.plan_runner import PlanRunner
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.model.plan_run import Outcome
 from kvmtui.report import balance
@@ -72,12 +73,13 @@ def test_json_has_units_in_its_names(bench: Bench) -> None:
 
 
 def test_run_makes_the_moves_with_a_line_for_each_state(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    advances = MoveCheck.advance
+    check = PlanRunner._check
 
-    def once_it_is_said(check: MoveCheck) -> Checked | None:
-        return advances(check) if ": checking" in bench.out.getvalue() else None
+    def once_it_is_said(runner: PlanRunner, *asked: Any) -> None:
+        if ": checking" in bench.out.getvalue():
+            check(runner, *asked)
 
-    monkeypatch.setattr(MoveCheck, "advance", once_it_is_said)
+    monkeypatch.setattr(PlanRunner, "_check", once_it_is_said)
     assert bench.report(run=True) == DONE
     lines = [line for line in bench.out.getvalue().splitlines() if line.startswith("1/1 web1 h1→h2: ")]
     assert lines[0].endswith(": checking")
@@ -178,7 +180,7 @@ def test_a_move_is_aborted_when_it_cannot_be_told_of(bench: Bench, number: int) 
 
 @pytest.mark.parametrize(
     ("broken", "code"),
-    [("engine.definitions.Definitions.advance", NOT_KNOWN), ("engine.plan_runner.MoveCheck", NOT_ALL)],
+    [("engine.definitions.Definitions.advance", NOT_KNOWN), ("engine.engine.Engine.look_before_move", NOT_ALL)],
 )
 def test_a_defect_ends_it_with_a_line(bench: Bench, monkeypatch: pytest.MonkeyPatch, broken: str, code: int) -> None:
     def defect(*_: object) -> None:

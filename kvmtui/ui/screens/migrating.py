@@ -1,11 +1,11 @@
 """Asking where VMs shall go, looking at every destination meanwhile, and starting them on their way."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cache
-from typing import TypeVar
 
 from textual.screen import Screen
 
@@ -20,7 +20,6 @@ from kvmtui.ui.acting import where
 from kvmtui.ui.outlook import Look
 from kvmtui.ui.screens.destination import Destination, DestinationScreen
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _DEADLINE_S = 10.0
 _EMPTIED = Check(
@@ -81,26 +80,27 @@ def _why_not(vm: Vm, now: Vm | None) -> str:
 
 
 async def _look_at(engine: Engine, vm: Vm, hosts: Sequence[str], question: DestinationScreen) -> None:
-    """Find out what a VM needs, and whether each destination has it; tell the question."""
-    needs = await _answer(engine.read_needs(vm.key))
+    """Find out whether each destination has what a VM needs; tell the question."""
 
-    async def ask(host: str) -> None:
-        look = Look(problem=needs) if isinstance(needs, str) else await _look(engine, host, needs)
+    async def tell(host: str, told: "Future[tuple[GuestNeeds, HostOffers]]") -> None:
+        look = await _look(engine, host, told)
         question.looks = {**question.looks, (host, vm.key): look}
 
     # One host that hangs must not keep the answers of the others.
-    await asyncio.gather(*map(ask, hosts))
+    await asyncio.gather(*itertools.starmap(tell, engine.look_before_move(vm.key, hosts).items()))
 
 
-async def _look(engine: Engine, host: str, needs: GuestNeeds) -> Look:
-    offers = await _answer(engine.read_offers(host, needs))
-    if isinstance(offers, str):
-        return Look(problem=offers)
+async def _look(engine: Engine, host: str, told: "Future[tuple[GuestNeeds, HostOffers]]") -> Look:
     try:
+        needs, offers = await asyncio.wait_for(asyncio.wrap_future(told), _DEADLINE_S)
         diskless = all(disk.removable for disk in needs.disks)
         partly = part_copy(needs, offers)
         emptied = (_EMPTIED,) if host in engine.plans.maintenance else ()
         return Look(_judge(needs, offers, emptied), default_disks(needs, offers), partly, diskless=diskless)
+    except TimeoutError:
+        return Look(problem=f"no answer for {_DEADLINE_S:.0f} s")
+    except HypervisorError as error:
+        return Look(problem=str(error))
     except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
         return Look(problem=_internal_error())
 
@@ -118,18 +118,6 @@ def _judge(
             return Look(problem=_internal_error()).checks(options)
 
     return judge
-
-
-async def _answer(asked: "Future[T]") -> T | str:
-    """Return what a lane answers, or why it does not; the lane's own call is left alone when it takes too long."""
-    try:
-        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(asked)), _DEADLINE_S)
-    except TimeoutError:
-        return f"no answer for {_DEADLINE_S:.0f} s"
-    except HypervisorError as error:
-        return str(error)
-    except Exception:  # noqa: BLE001 - or the dialog would say for ever that it is looking
-        return _internal_error()
 
 
 def _internal_error() -> str:
