@@ -17,7 +17,6 @@ from kvmtui.engine.engine import Engine
 from kvmtui.model.clean import clean
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
-from kvmtui.model.migration import Migration, Phase
 from kvmtui.model.vm import VmKey
 from kvmtui.ui import acting
 from kvmtui.ui.changed_cells import terminal_busy
@@ -35,8 +34,8 @@ from kvmtui.ui.messages import (
     TimePassed,
     TroubleCame,
 )
-from kvmtui.ui.moves import Moves
 from kvmtui.ui.screens.consoles_screen import ConsolesScreen
+from kvmtui.ui.screens.moving import MovingScreen
 from kvmtui.ui.screens.planning import PlanningScreen
 from kvmtui.ui.widgets.bars import KeyBar, Note, StatusLine, TitleBar
 from kvmtui.ui.widgets.detail_lines import PRESENT
@@ -46,7 +45,6 @@ from kvmtui.ui.widgets.vm_detail import VmDetail
 from kvmtui.ui.widgets.vm_table import VmTable
 
 if TYPE_CHECKING:
-    from kvmtui.ui.screens.cockpit import CockpitScreen
     from kvmtui.ui.screens.health import HealthOnScreen
 
 _log = logging.getLogger(__name__)
@@ -63,7 +61,7 @@ _TABLE_LEAST = 3
 _DETAIL_LEAST, _DETAIL_MOST = 5, 28
 
 
-class MainScreen(PlanningScreen, ConsolesScreen):
+class MainScreen(PlanningScreen, MovingScreen, ConsolesScreen):
     """Everything at a glance; owns what is shown and hands it down."""
 
     BINDINGS = [*bindings()]
@@ -76,10 +74,6 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         self._glyphs = glyphs
         self._hosts = HostList(glyphs=glyphs)
         self._detail = VmDetail(engine.history, glyphs=glyphs)
-        self._follow: VmKey | None = None
-        """A VM that moved while it was selected: where it will appear."""
-        self._cockpit: CockpitScreen | None = None
-        self._moves = Moves(lambda: engine.migrations)
         self._health_shown: HealthOnScreen | None = None
         self._trouble = ""
         self._told = False
@@ -160,9 +154,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
             table.select(twin)
         if before is not None and table.selected not in (selected, twin):
             self.cursor_lost(before.name)
-        if self._follow is not None and self.fleet.vm(self._follow) is not None:
-            table.select(self._follow)
-            self._follow = None
+        self.follow_arrived()
         self._bring_up_to_date()
         self.show_keys()
 
@@ -194,18 +186,6 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         self.note(text, tone, result.command)
         self._configs.forget(result.request.key)
 
-    @on(MigrationChanged)
-    def _migration_changed(self, message: MigrationChanged) -> None:
-        migration = message.migration
-        news = self._moves.take(migration)
-        self._show_moves_in_title()
-        text, tone = acting.migration_words(migration, self.fleet)
-        if migration.phase.ended and news:
-            self.note(text, tone, migration.command)
-            self._follow_moved(migration)
-        elif migration.message and news:
-            self.show_note(Note(text, tone))
-
     @property
     def _health(self) -> "HealthOnScreen":
         if self._health_shown is None:
@@ -233,34 +213,14 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         modes = (self._read_only_words, recording, self._trouble)
         self.query_one(TitleBar).mode = " · ".join(filter(None, modes))
 
-    def show_note(self, note: Note) -> None:
-        """Say something in the line at the bottom, also of the moves where they are in sight instead."""
-        super().show_note(note)
-        if self._cockpit is not None:
-            self._cockpit.hear(note)
-
     @property
     def _read_only_words(self) -> str:
         """Whether nothing can be done anywhere; where some hosts are read-only, their lines say it."""
         return "read-only" if all(host.read_only for host in self._engine.fleet.hosts.values()) else ""
 
-    def _show_moves_in_title(self) -> None:
-        self.query_one(TitleBar).moves = acting.moves_words(self._moves.under_way, self._moves.calling)
-
     def _twin(self, key: VmKey) -> VmKey | None:
         """Return the same VM on another host, or None."""
         return next((VmKey(host.key, key.uuid) for host in self.fleet.hosts.values() if key.uuid in host.vms), None)
-
-    def _follow_moved(self, migration: Migration) -> None:
-        request = migration.request
-        table = self._table
-        moved = VmKey(request.destination, request.key.uuid)
-        if migration.phase is not Phase.DONE or table.selected not in (request.key, moved):
-            return
-        if self.fleet.vm(moved) is not None:
-            table.select(moved)
-        else:
-            self._follow = moved
 
     @on(TimePassed)
     def _tick(self) -> None:
@@ -351,31 +311,6 @@ class MainScreen(PlanningScreen, ConsolesScreen):
     def action_health(self) -> None:
         """List what is wrong."""
         self._health.open_list()
-
-    def action_moves(self) -> None:
-        """Show the moves of this run."""
-        self._open_cockpit(None)
-
-    def show_move(self, key: VmKey) -> bool:
-        """Show how the move of a VM fares; return whether it is on its way."""
-        move = self._moves.of(key)
-        if move is not None:
-            self._open_cockpit(move)
-        return move is not None
-
-    def _open_cockpit(self, first: Migration | None) -> None:
-        from kvmtui.ui.screens.cockpit import CockpitScreen
-
-        def host_name(host: str) -> str:
-            return acting.host_name(host, self.fleet)
-
-        def closed(_: None) -> None:
-            self._cockpit = None
-
-        self._cockpit = CockpitScreen(
-            self._engine, self._moves, host_name, self._glyphs, first, self._show_moves_in_title
-        )
-        self.app.push_screen(self._cockpit, closed)
 
     def action_filter(self) -> None:
         """Type a filter."""
