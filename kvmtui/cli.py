@@ -23,14 +23,12 @@ from kvmtui.config import (
     BalanceSettings,
     CheckSettings,
     ConfigError,
-    FileSettings,
     HostSetting,
     Settings,
     check_uri,
-    config_file,
-    read_config,
     this_default_uri,
 )
+from kvmtui.config_file import FileSettings, config_file, read_config
 from kvmtui.log import end_log, start_log
 from kvmtui.model.clean import clean
 from kvmtui.model.uris import risks, without_secrets

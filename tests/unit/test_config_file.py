@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kvmtui.config import ConfigError, FileSettings, HostSetting, RecordSettings, config_file, parse_config, read_config
+from kvmtui.config import ConfigError, HostSetting, RecordSettings
+from kvmtui.config_file import FileSettings, config_file, parse_config, read_config
 from kvmtui.model.findings import Limits
 
 H1 = 'uri = "qemu+ssh://h1/system"'

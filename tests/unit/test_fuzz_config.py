@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmtui.config import ConfigError, check_uri, parse_config, read_config
+from kvmtui.config import ConfigError, check_uri
+from kvmtui.config_file import parse_config, read_config
 from kvmtui.model.uris import hide_secrets_of, risks, with_parameter, without_secrets
 from tests.unit.fuzzing import FUZZ
 

@@ -44,7 +44,11 @@ def _modules(package: str) -> list[str]:
         ("kvmtui.model", {"kvmtui.model"}, set[str]()),
         ("kvmtui.config", {"kvmtui.config", "kvmtui.model"}, set[str]()),
         ("kvmtui.arguments", {"kvmtui.arguments", "kvmtui.config", "kvmtui.model"}, set[str]()),
-        ("kvmtui.cli", {"kvmtui.cli", "kvmtui.arguments", "kvmtui.log", "kvmtui.config", "kvmtui.model"}, set[str]()),
+        (
+            "kvmtui.cli",
+            {"kvmtui.cli", "kvmtui.arguments", "kvmtui.log", "kvmtui.config", "kvmtui.config_file", "kvmtui.model"},
+            set[str](),
+        ),
         ("kvmtui.hypervisor", {"kvmtui.hypervisor", "kvmtui.config", "kvmtui.model"}, {"psutil"}),
         ("kvmtui.engine", {"kvmtui.engine", "kvmtui.hypervisor", "kvmtui.config", "kvmtui.model"}, {"psutil"}),
     ],
