@@ -2,35 +2,25 @@
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
 from kvmtui.engine.attachment import Attachment
 from kvmtui.engine.audit import Audit, Entry
+from kvmtui.engine.console_output import OutputBuffer
 from kvmtui.engine.console_record import ConsoleRecord
 from kvmtui.engine.console_state import ConsoleDeed, ConsoleOutput, ConsoleState
+from kvmtui.engine.console_trouble import trouble
 from kvmtui.engine.typed_line import INTERRUPT, TypedLine
 from kvmtui.engine.whereabouts import find_vm, has_left, is_held_for_move, why_absent
-from kvmtui.hypervisor.errors import (
-    CallTimedOut,
-    ConnectFailed,
-    ConsoleBusy,
-    HypervisorError,
-    InvalidState,
-    LinkLost,
-    NoConsole,
-    VmGone,
-)
+from kvmtui.hypervisor.errors import CallTimedOut, ConsoleBusy, HypervisorError
 from kvmtui.hypervisor.lanes import Opener
-from kvmtui.model.actions import virsh_line
 from kvmtui.model.clean import clean_message
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.vm import VmKey
 
 _log = logging.getLogger(__name__)
-_BUFFER_BYTES = 1024 * 1024
 _OPEN_DEADLINE_S = 15.0
 _BACKOFF_MAX_S = 30.0
 _SOUND_S = 5.0
@@ -39,10 +29,7 @@ _CLOSE_LINGERS_S, _LINK_LINGERS_S = 5.0, 40.0
 """How long libvirtd may hold a session that was closed, and one whose link broke: its keepalive takes half a minute."""
 _HELD_AGAIN_S = 3.0
 """How often is looked whether a console that another client has is free: opening it is the only way to know."""
-_NOT_FREE = "another client has it, or the host has not let go of the last session yet; it is tried again by itself"
 _PASTE_START, _PASTE_END = b"\x1b[200~", b"\x1b[201~"
-# After these the same may succeed in a moment, when the VM runs again or its host is back.
-_PASSING = (LinkLost, ConnectFailed, CallTimedOut, InvalidState, VmGone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +65,7 @@ class Console:
         self._device = device
         self._hosts = hosts
         self._wake = wake
-        self._chunks: deque[bytes] = deque()
-        self._buffered = 0
-        self._skipped = 0
+        self._output = OutputBuffer()
         self._state = ConsoleState.OPENING
         self._message = ""
         self._since_s = hosts.clock()
@@ -110,8 +95,7 @@ class Console:
         """Return and forget what has come."""
         with self._lock:
             found = ConsoleOutput(
-                b"".join(self._chunks),
-                self._skipped,
+                *self._output.take(),
                 self._state,
                 self._message,
                 self._key,
@@ -119,8 +103,6 @@ class Console:
                 self._record.take_deeds(),
                 dropped_until=self._line.dropped_until,
             )
-            self._chunks.clear()
-            self._buffered = self._skipped = 0
             self._mark = ""
             if self._state is ConsoleState.OPEN:
                 self._message = ""
@@ -273,14 +255,8 @@ class Console:
         with self._lock:
             if attachment is not self._attachment:
                 return
-            waiting = bool(self._chunks)
-            self._chunks.append(data)
-            self._buffered += len(data)
-            while self._buffered > _BUFFER_BYTES:
-                dropped = len(self._chunks.popleft())
-                self._buffered -= dropped
-                self._skipped += dropped
-        if not waiting:
+            first = self._output.add(data)
+        if first:
             self._wake()
 
     def ended(self, attachment: Attachment, reason: str, *, by_host: bool) -> None:
@@ -379,29 +355,9 @@ class Console:
         with self._lock:
             self._knocking = self._knocking and attachment is not self._attachment
         self._record.failed(self._broke(attachment), self._key, str(error))
-        # With a connection that is there a guest is attached to as soon as it starts, or the other client leaves.
-        connected = False
-        if isinstance(error, InvalidState):
-            connected = True
-            fleet, why = self._hosts.fleet(), f"{error}; it is tried again by itself"
-            if has_left(fleet, self._key, -inf):
-                why = why_absent(fleet, self._key, -inf)
-            changed = self._change(attachment, ConsoleState.WAITING, why)
-        elif isinstance(error, _PASSING):
-            changed = self._change(attachment, ConsoleState.WAITING, f"{error}; it is tried again by itself")
-        elif isinstance(error, ConsoleBusy) and self._hosts.clock() < self._let_go.get(self._key, -inf):
-            changed = self._change(attachment, ConsoleState.WAITING, _NOT_FREE)
-        elif isinstance(error, ConsoleBusy):
-            connected = True
-            what = "has taken this console over" if self._was_ours else "has this console open"
-            who = f"another client {what} (libvirt does not tell who)"
-            then = "it is attached here when that one leaves; taking it over ends that session"
-            changed = self._change(attachment, ConsoleState.HELD, f"{who}: {then}")
-        elif isinstance(error, NoConsole):
-            changed = self._change(attachment, ConsoleState.ENDED, self._how_to_add(error))
-        else:
-            changed = self._change(attachment, ConsoleState.ENDED, str(error))
-        if changed and not connected:
+        lingers = self._hosts.clock() < self._let_go.get(self._key, -inf)
+        found = trouble(error, self._hosts.fleet(), self._key, lingers=lingers, was_ours=self._was_ours)
+        if self._change(attachment, found.state, found.message) and not found.connected:
             attachment.close()
 
     def _change(
@@ -427,15 +383,6 @@ class Console:
     def _executes(self) -> bool:
         vm = self._hosts.fleet().vm(self._key)
         return vm is not None and vm.state.executing
-
-    def _how_to_add(self, error: HypervisorError) -> str:
-        vm = self._hosts.fleet().vm(self._key)
-        edit = virsh_line(self._key.host, "edit", vm.name if vm is not None else "", self._key.uuid)
-        return (
-            f"{error}. Add a serial console: {edit}, and among its devices <serial type='pty'/>; then shut the VM down "
-            "and start it. In the guest: console=ttyS0 on the kernel's command line, and a login there: "
-            "systemctl enable --now serial-getty@ttyS0"
-        )
 
 
 class Consoles:
