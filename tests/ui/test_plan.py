@@ -1,6 +1,9 @@
 """The plan on the screen: what it shows, what its keys do, and that nothing happens without one."""
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -17,9 +20,25 @@ from tests.ui.stage import H1, H2, Stage, dashboard
 WATCHED_S = 60
 
 
-async def watched(stage: Stage) -> None:
-    stage.watch_for(WATCHED_S)
-    await stage.look()
+@asynccontextmanager
+async def watched(*keys: str, see: str = "", **options: Any) -> AsyncIterator[Stage]:
+    """Give a dashboard that has watched its hosts for long enough, after these keys and when this is on the screen."""
+    async with dashboard(**options) as stage:
+        stage.watch_for(WATCHED_S)
+        await stage.look()
+        await stage.press(*keys)
+        await stage.see(see)
+        yield stage
+
+
+def evening_out(**options: Any) -> AbstractAsyncContextManager[Stage]:
+    """Give a dashboard with a plan of one move on the screen."""
+    return watched("B", see="web1 h1→h2", **options)
+
+
+def emptying_h1() -> AbstractAsyncContextManager[Stage]:
+    """Give a dashboard with a plan of four moves on the screen."""
+    return watched("E", "home", "enter", see="4 moves proposed")
 
 
 async def run_on(stage: Stage) -> None:
@@ -30,8 +49,7 @@ async def run_on(stage: Stage) -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_the_plan_is_shown_with_its_reasons_and_nothing_is_moved(size: tuple[int, int]) -> None:
-    async with dashboard(size=size) as stage:
-        await watched(stage)
+    async with watched(size=size) as stage:
         await stage.press("B")
         await stage.see("1 move proposed", "figures of the last")
         await stage.see("web1 h1→h2", "CPU", "GiB")
@@ -44,10 +62,7 @@ async def test_the_plan_is_shown_with_its_reasons_and_nothing_is_moved(size: tup
 
 
 async def test_enter_makes_the_move_and_the_end_is_told() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("B")
-        await stage.see("web1 h1→h2")
+    async with evening_out() as stage:
         await stage.press("enter")
         await run_on(stage)
         assert stage.engine.submitted == ["migrate web1"]
@@ -59,8 +74,7 @@ async def test_enter_makes_the_move_and_the_end_is_told() -> None:
 
 @pytest.mark.parametrize("key", ["enter", "R"])
 async def test_nothing_is_moved_by_old_figures(key: str) -> None:
-    async with dashboard() as stage:
-        await watched(stage)
+    async with watched() as stage:
         with patch("kvmtui.ui.screens.plan._now_s", lambda: 1000.0):
             await stage.press("B")
             await stage.see("web1 h1→h2")
@@ -79,8 +93,7 @@ async def test_nothing_is_moved_by_old_figures(key: str) -> None:
 
 
 async def test_the_age_of_a_plan_is_shown() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
+    async with watched() as stage:
         with patch("kvmtui.ui.screens.plan._now_s", lambda: 1000.0):
             await stage.press("B")
             await stage.see("web1 h1→h2")
@@ -93,10 +106,7 @@ async def test_the_age_of_a_plan_is_shown() -> None:
 
 
 async def test_a_plan_made_anew_has_the_keys() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("B")
-        await stage.see("web1 h1→h2")
+    async with evening_out() as stage:
         screen = stage.app.screen
         assert isinstance(screen, PlanScreen)
         screen._show_moves(())
@@ -109,10 +119,7 @@ async def test_a_plan_made_anew_has_the_keys() -> None:
 
 
 async def test_all_moves_are_asked_for_once_and_no_is_the_default() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("B")
-        await stage.see("web1 h1→h2")
+    async with evening_out() as stage:
         await stage.press("R")
         await stage.see("Move 1 VM between 2 hosts?")
         await stage.press("enter")
@@ -125,8 +132,7 @@ async def test_all_moves_are_asked_for_once_and_no_is_the_default() -> None:
 
 
 async def test_a_plan_that_runs_goes_on_while_it_is_out_of_sight() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
+    async with watched() as stage:
         await stage.press("E")
         await stage.see("Empty which host?")
         await stage.see("h1", "running")
@@ -155,8 +161,7 @@ async def test_a_plan_that_runs_goes_on_while_it_is_out_of_sight() -> None:
 
 
 async def test_moves_are_left_out_and_what_stays_is_unfolded() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
+    async with watched() as stage:
         await stage.put_cursor_on("web1")
         await stage.press("E", "enter")
         await stage.see("4 moves proposed")
@@ -169,10 +174,7 @@ async def test_moves_are_left_out_and_what_stays_is_unfolded() -> None:
 
 
 async def test_abort_asks_and_leaves_the_vm_where_it_was() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("E", "home", "enter")
-        await stage.see("4 moves proposed")
+    async with emptying_h1() as stage:
         first = stage.engine.plans.run.left[0].move.name  # type: ignore[union-attr]
         await stage.press("R", "y")
         await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
@@ -185,10 +187,7 @@ async def test_abort_asks_and_leaves_the_vm_where_it_was() -> None:
 
 
 async def test_amounts_and_times_are_not_rounded_to_nothing() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("B")
-        await stage.see("1 move proposed")
+    async with evening_out() as stage:
         run = stage.engine.plans.run
         assert run is not None
         moving = running("web1", 0.0, progress=Progress(Verdict.CONVERGING, 0.62, eta_s=0.2))
@@ -200,10 +199,7 @@ async def test_amounts_and_times_are_not_rounded_to_nothing() -> None:
 
 
 async def test_an_abort_that_comes_too_late_aborts_no_other_move() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("E", "home", "enter")
-        await stage.see("4 moves proposed")
+    async with emptying_h1() as stage:
         first = stage.engine.plans.run.left[0].move.name  # type: ignore[union-attr]
         await stage.press("R", "y")
         await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
@@ -226,10 +222,7 @@ async def test_an_abort_that_comes_too_late_aborts_no_other_move() -> None:
 
 
 async def test_an_emptied_host_is_warned_of_and_taken_back_where_hosts_are_evened_out() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("E", "home", "enter")
-        await stage.see("4 moves proposed")
+    async with emptying_h1() as stage:
         await stage.press("enter")
         await run_on(stage)
         await stage.see("1 moved")
@@ -248,10 +241,7 @@ async def test_an_emptied_host_is_warned_of_and_taken_back_where_hosts_are_evene
 
 
 async def test_read_only_shows_plans_and_runs_none() -> None:
-    async with dashboard(read_only=True) as stage:
-        await watched(stage)
-        await stage.press("B")
-        await stage.see("web1 h1→h2")
+    async with evening_out(read_only=True) as stage:
         assert stage.line("R move all") == ""
         await stage.press("R", "enter")
         await stage.says("--read-only")
@@ -259,10 +249,7 @@ async def test_read_only_shows_plans_and_runs_none() -> None:
 
 
 async def test_even_hosts_say_so() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("B")
-        await stage.see("web1 h1→h2")
+    async with evening_out() as stage:
         await stage.press("enter")
         await run_on(stage)
         await stage.press("r")
@@ -271,9 +258,8 @@ async def test_even_hosts_say_so() -> None:
 
 
 async def test_hosts_that_stay_uneven_are_hinted_at() -> None:
-    async with dashboard() as stage:
+    async with watched() as stage:
         # Not at the first peak.
-        await watched(stage)
         assert "uneven" not in stage.line("kvmtui")
         stage.watch_for(240)
         await stage.look()
@@ -281,10 +267,7 @@ async def test_hosts_that_stay_uneven_are_hinted_at() -> None:
 
 
 async def test_other_destinations_are_shown_with_the_means_that_the_plan_goes_by() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("B")
-        await stage.see("web1 h1→h2")
+    async with evening_out() as stage:
         run = stage.engine.plans.run
         assert run is not None
         assert run.plan is not None
@@ -297,10 +280,7 @@ async def test_other_destinations_are_shown_with_the_means_that_the_plan_goes_by
 
 
 async def test_what_a_plan_does_not_do_by_itself_is_allowed_by_a_key() -> None:
-    async with dashboard() as stage:
-        await watched(stage)
-        await stage.press("E", "enter")
-        await stage.see("Empty h2")
+    async with watched("E", "enter", see="Empty h2") as stage:
         await stage.see("over limits")
         await stage.press("o")
         await stage.see("limits and groups are not kept")
