@@ -103,7 +103,7 @@ def guest(lab: Lab) -> Iterator[GuestFactory]:
         return Guest(spec.name, spec.uuid, host, spec)
 
     yield make
-    _remove(lab, [(spec.name, spec.volume if spec.disk else None) for spec in made])
+    remove_guests(lab, [(spec.name, spec.volume if spec.disk else None) for spec in made])
     for spec in made:
         for host in lab.hosts:
             (host.folder / "log/qemu" / spec.console_log).unlink(missing_ok=True)
@@ -120,7 +120,7 @@ def tiny(lab: Lab) -> Iterator[TinyFactory]:
         return names
 
     yield make
-    _remove(lab, [(name, None) for name in made])
+    remove_guests(lab, [(name, None) for name in made])
 
 
 @contextlib.contextmanager
@@ -133,7 +133,7 @@ def connected(host: Host) -> Iterator[Any]:
         connection.close()
 
 
-def _remove(lab: Lab, guests: list[tuple[str, str | None]]) -> None:
+def remove_guests(lab: Lab, guests: list[tuple[str, str | None]]) -> None:
     """Remove guests from all hosts, whatever a test has done to them or to a libvirtd."""
     for host in lab.hosts:
         # A stopped or migrating QEMU would hold libvirt up; a killed one cannot.

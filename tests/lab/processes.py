@@ -1,6 +1,9 @@
-"""Finding the processes of a lab's host from outside."""
+"""Finding the processes of a lab's host from outside, and stopping them."""
 
+import contextlib
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -17,6 +20,17 @@ def find_processes(member_pid: int, word: str) -> list[int]:
 def without_children(pids: list[int]) -> list[int]:
     """Leave out those whose parent is there too: a daemon's fork looks like it until it becomes another program."""
     return [pid for pid in pids if _parent(pid) not in pids]
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Have a process stand still; afterwards it goes on, where it is still there."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def _parent(pid: int) -> int:

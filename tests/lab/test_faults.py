@@ -1,14 +1,13 @@
 """What goes wrong outside is shown as what it is, and nothing else suffers."""
 
-import contextlib
 import os
-import signal
 from pathlib import Path
 
 import pytest
 
 from tests.lab.conftest import GuestFactory
 from tests.lab.lab import Host, Lab, wait_until
+from tests.lab.processes import stopped
 from tests.lab.test_dashboard import select, state
 from tests.terminal import Terminal
 
@@ -32,9 +31,7 @@ def test_a_hung_qemu_is_named_and_costs_nobody_else(lab: Lab, guest: GuestFactor
         terminal.see("hung1", "running", "of 128 M")
         second.see("hung1", "running", "of 128 M")
         terminal.see("other1", "running", "of 128 M")
-        pid = lab.h1.qemu_pid(hung.name)
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped(lab.h1.qemu_pid(hung.name)):
             select(terminal, hung)
             terminal.see("hung1", "monitor silent", seconds=40)
             # The call of one of the two hangs; libvirt leaves the VM out of what it tells the other.
@@ -48,8 +45,6 @@ def test_a_hung_qemu_is_named_and_costs_nobody_else(lab: Lab, guest: GuestFactor
             terminal.see("▸", "other1", "running")
             terminal.see("balloon,", "ago")
             assert state(lab.h1, other) == "running"
-        finally:
-            os.kill(pid, signal.SIGCONT)
         select(terminal, hung)
         terminal.wait(lambda: "silent" not in terminal.screen, "the hung VM back", 40)
         second.wait(lambda: "silent" not in second.screen, "the hung VM back in the other session", 40)
@@ -59,9 +54,7 @@ def test_forcing_a_hung_qemu_off_is_not_called_a_lost_host(lab: Lab, guest: Gues
     hung = guest(lab.h1, "hung1")
     with Terminal(connect(lab.h1)) as terminal:
         terminal.see("hung1", "running")
-        pid = lab.h1.qemu_pid(hung.name)
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped(lab.h1.qemu_pid(hung.name)):
             terminal.see("hung1", "monitor silent", seconds=40)
             terminal.press("K")
             terminal.see("Force off hung1 on h1?")
@@ -72,9 +65,6 @@ def test_forcing_a_hung_qemu_off_is_not_called_a_lost_host(lab: Lab, guest: Gues
             # Nothing was called what it is not on the way there.
             assert "host down" not in terminal.screen
             terminal.see("▸", "hung1", "shut off")
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
     assert state(lab.h1, hung) == "shut off"
 
 
@@ -82,14 +72,10 @@ def test_quitting_is_immediate_while_a_call_hangs(lab: Lab, guest: GuestFactory)
     hung = guest(lab.h1, "hung1")
     with Terminal(connect(lab.h1)) as terminal:
         terminal.see("hung1", "running")
-        pid = lab.h1.qemu_pid(hung.name)
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped(lab.h1.qemu_pid(hung.name)):
             terminal.see("hung1", "monitor silent", seconds=40)
             terminal.press("q")
             assert terminal.end() == 0
-        finally:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_stopped_daemon_freezes_nothing(lab: Lab, guest: GuestFactory) -> None:
@@ -98,9 +84,7 @@ def test_a_stopped_daemon_freezes_nothing(lab: Lab, guest: GuestFactory) -> None
     with Terminal(connect(lab.h1, lab.h2)) as terminal:
         terminal.see("web1", "running")
         terminal.see("db1", "running")
-        pid = lab.h1.libvirtd_pid
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped(lab.h1.libvirtd_pid):
             terminal.see("web1", "was running", seconds=20)
             terminal.press("?")
             terminal.see("Esc closes")
@@ -109,8 +93,6 @@ def test_a_stopped_daemon_freezes_nothing(lab: Lab, guest: GuestFactory) -> None
             # Its VMs are not taken for stopped.
             terminal.see("web1", "was running")
             terminal.see("h1", "no answer", seconds=30)
-        finally:
-            os.kill(pid, signal.SIGCONT)
         terminal.wait(
             lambda: "no answer" not in terminal.screen and "1 host down" not in terminal.screen, "h1 back", 60
         )

@@ -23,6 +23,7 @@ from tests.lab.conftest import GuestFactory, TinyFactory, connected
 from tests.lab.guests import POOL_FOLDER, GuestSpec, guest_xml, tiny_xml, volume_xml
 from tests.lab.lab import Host, Lab, wait_until
 from tests.lab.population import console_output, remove, wait_ready
+from tests.lab.processes import stopped
 
 ROOT = Path(__file__).parents[2]
 TMPFS = "/run/kvmtui-small"
@@ -209,8 +210,7 @@ def test_a_qemu_that_stands_still_is_named_and_holds_nobody_up(
     (other,) = tiny(lab.h1, 1)
     pid = lab.h1.qemu_pid(hung.name)
     assert not found(look(lab.h1), "vm-silent")
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(pid):
         # A busy machine lets it come to that a little later.
         wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "it to stop")
         checked = look(lab.h1, lab.h2)
@@ -219,8 +219,6 @@ def test_a_qemu_that_stands_still_is_named_and_holds_nobody_up(
         # Everything was told, for QEMU was not asked.
         assert not [each for each in checked.findings if each.severity is Severity.UNKNOWN]
         check_export_and_top(lab, hung.name, other)
-    finally:
-        os.kill(pid, signal.SIGCONT)
     see(lab.h1, "vm-silent", lambda told: not told, "nothing")
 
 
@@ -331,12 +329,8 @@ def test_a_host_that_hangs_and_one_that_is_not_there(lab: Lab) -> None:
     command = [sys.executable, "-m", "kvmtui", "check", "--json", "--timeout", "2", "-c", NOBODY]
     for host in lab.hosts:
         command += ["-c", host.ro_uri]
-    pid = lab.h2.libvirtd_pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(lab.h2.libvirtd_pid):
         ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
-    finally:
-        os.kill(pid, signal.SIGCONT)
     told: dict[str, Any] = json.loads(ended.stdout)
     assert [host["answered"] for host in told["hosts"]] == [False, True, False]
     links = {each["host_uri"]: each["evidence"] for each in told["findings"] if each["rule"] == "link"}

@@ -16,7 +16,7 @@ from kvmtui.model.preflight import Check, Grade, GuestNeeds, HostOffers, default
 from kvmtui.model.preflight_shared import sharing
 from kvmtui.model.sharing import Sharing
 from tests.lab import guests
-from tests.lab.conftest import GuestFactory, _remove, connected
+from tests.lab.conftest import GuestFactory, connected, remove_guests
 from tests.lab.lab import Host, Lab, wait_until
 from tests.lab.tools import LabError
 
@@ -41,7 +41,7 @@ def paused(lab: Lab) -> Iterator[Paused]:
             return str(domain.UUIDString())
 
     yield make
-    _remove(lab, [(name, None) for name in made])
+    remove_guests(lab, [(name, None) for name in made])
 
 
 def read(source: Host, uuid: str, destination: Host, *, read_only: bool = False) -> tuple[GuestNeeds, HostOffers]:

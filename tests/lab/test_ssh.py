@@ -1,6 +1,5 @@
 """A host that is reached by ssh: it works, its link breaks in every way, and ssh never asks on the terminal."""
 
-import os
 import signal
 from collections.abc import Iterator
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.lab.conftest import Guest, GuestFactory
 from tests.lab.lab import Lab, wait_until
+from tests.lab.processes import stopped
 from tests.lab.sshd import Sshd
 from tests.lab.test_dashboard import select, state
 from tests.terminal import Terminal
@@ -90,15 +90,11 @@ def test_a_link_that_dies_in_a_call_is_found_again(lab: Lab, web: Guest, sshd: S
     with terminal_of(lab, sshd) as terminal:
         terminal.see("web1", "running")
         # The daemon does not answer, so that a call is under way when the link goes.
-        pid = lab.h1.libvirtd_pid
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped(lab.h1.libvirtd_pid):
             terminal.see("web1", "was running", seconds=20)
             sshd.signal_sessions(signal.SIGKILL)
             terminal.see("h1", "down", "next try in")
             terminal.see("web1", "was running")
-        finally:
-            os.kill(pid, signal.SIGCONT)
         terminal.wait(lambda: terminal.line("h1", "1/1", "ms"), "h1 with its VM", 40)
 
 
