@@ -162,7 +162,7 @@ class Listener:
 
 
 class Audit:
-    """Keeps the audit; no method waits for a file."""
+    """Keeps the audit; no method but `flush` waits for a file."""
 
     def __init__(self, file: Path | None = None, *, syslog: Path | None = None) -> None:
         """Without a file it is kept in memory only; `syslog` is the socket of the system's log."""

@@ -51,8 +51,9 @@ class DeepLooks:
         """VMs that a job has had at every look, and since when."""
 
     def suspects(self) -> frozenset[str]:
-        """Return the VMs that may not answer: those that may hold up a call that takes too long, ours or another
-        client's; the next tick is to find out which do.
+        """Return the VMs that may not answer, so that the next tick finds out which do not.
+
+        They are those of a call that takes too long, ours or another client's.
         """
         call = self._call
         slow = call is not None and not call.done and _age_s(call) >= _SUSPECT_S

@@ -1,4 +1,4 @@
-"""The engine: one object that the screen talks to; joins pollers, store, actions, migrations and consoles."""
+"""The engine: one object that the screen talks to; joins what watches hosts and what acts on them."""
 
 import threading
 import time
@@ -51,7 +51,7 @@ _HEALTH_AFTER_S = 2.0
 
 
 class Engine:
-    """Watches hosts and acts on their VMs; no method waits for a host."""
+    """Watches hosts and acts on their VMs; no method but `tick` waits for a host."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How a migration ended, by what its call said and what both hosts tell: pure, and never a guess.
+"""How a migration ended, by what its call said and what both hosts tell: judged by pure functions, never guessed.
 
 The rows are those of libvirt's own recovery: src/qemu/qemu_process.c, qemuProcessRecoverMigration*.
 """

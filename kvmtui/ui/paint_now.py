@@ -1,8 +1,8 @@
 """Paints a widget in the turn of the loop in which it has changed.
 
 Textual paints when word of the change has gone from the widget's queue to the screen's and from there to a timer, with
-everything before it that waits in these queues. For a key that is a third of its way. What is private is used here
-alone, and only where this is a Textual that is known.
+everything before it that waits in these queues. For a key that is a third of its way. That uses what is private in
+Textual, and only where it is known.
 """
 
 from textual.screen import Screen

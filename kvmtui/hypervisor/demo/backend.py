@@ -202,10 +202,10 @@ class DemoBackend:
             hanging.add(item) if hangs else hanging.discard(item)
             self._world.wake()
 
-    def deny_writes(self, uri: str, *, denied: bool = True) -> None:
+    def deny_writes(self, uri: str) -> None:
         """Let a host refuse connections for writing, and writes on those that are open."""
         with self._world.transact():
-            self._world.hosts[uri].writes_denied = denied
+            self._world.hosts[uri].writes_denied = True
 
     def take_away(self, uri: str, *names: str) -> None:
         """Let a host lack these networks, bridges, pools or machine types: none by default."""

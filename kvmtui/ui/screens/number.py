@@ -8,19 +8,20 @@ from textual.widgets import Input, Label
 
 from kvmtui.ui.screens.ask import ExpiringScreen
 
+_MOST = 1_000_000
+
 
 class NumberScreen(ExpiringScreen[int]):
     """Asks for a whole number from 0 on; the answer is None where none was given."""
 
     BINDINGS = [Binding("escape", "cancel", "cancel", show=False)]
 
-    def __init__(self, question: str, explanation: str, value: int | None, *, most: int = 1_000_000) -> None:
+    def __init__(self, question: str, explanation: str, value: int | None) -> None:
         """`value` is what it is now."""
         super().__init__()
         self._question = question
         self._explanation = explanation
         self._value = "" if value is None else str(value)
-        self._most = most
 
     def compose(self) -> ComposeResult:
         """Lay the question out."""
@@ -33,7 +34,7 @@ class NumberScreen(ExpiringScreen[int]):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         text = event.value.strip()
-        if text.isascii() and text.isdigit() and int(text) <= self._most:
+        if text.isascii() and text.isdigit() and int(text) <= _MOST:
             self.answer(int(text))
         else:
-            self.query_one(".consequence", Label).update(f"a whole number from 0 to {self._most}, please")
+            self.query_one(".consequence", Label).update(f"a whole number from 0 to {_MOST}, please")
