@@ -1,8 +1,7 @@
 """The move dialog: where to, what speaks against it, and how."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -14,14 +13,13 @@ from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from kvmtui.model.host import Host, Link
-from kvmtui.model.migration import MigrationRequest
-from kvmtui.model.migration_options import DiskMove, MigrationOptions
-from kvmtui.model.migration_repairs import migrate_command
+from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.preflight import Grade
 from kvmtui.model.vm import Vm, VmKey
 from kvmtui.ui import move_options
 from kvmtui.ui.destination_lines import destination_line, fold, name_width, option_lines, titles
-from kvmtui.ui.outlook import Judged, Look, check_lines, face, warnings
+from kvmtui.ui.move_draft import Looks, MoveDraft
+from kvmtui.ui.outlook import Look, check_lines, face, warnings
 from kvmtui.ui.screens.ask import ConfirmScreen, ExpiringScreen
 
 _WIDEST = 110
@@ -61,8 +59,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         Binding("pageup,ctrl+u", "scroll(-1)", show=False, priority=True),
     ]
 
-    looks: reactive[Mapping[tuple[str, VmKey], Look]] = reactive(dict)
-    """By destination and VM; a missing one is still being looked at."""
+    looks: reactive[Looks] = reactive(dict)
 
     def __init__(
         self,
@@ -80,12 +77,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self._subject = subject
         self._why_not = why_not
         self._look = look
-        # The options are for those that run: of one that is off only the definition moves.
-        self._vms = sorted(vms, key=lambda vm: not vm.state.active)
+        self._draft = MoveDraft(vms, lambda: self.looks)
         self._hosts = {host.key: host for host in hosts}
-        self._wanted = MigrationOptions()
-        self._disks: DiskMove | None = None
-        """What the user chose; None: what the checks complain of least."""
         self._all = False
         self._options_open = False
         self._remark = ("", "")
@@ -133,7 +126,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         looked_at = {key for key, _ in self.looks}
         back = [key for key, was in before.items() if was is not Link.UP and links.get(key) is Link.UP]
         unseen = Look(problem="it was not connected when this was asked: ask again to have it looked at")
-        new = {(key, vm.key): unseen for key in back if key not in looked_at for vm in self._vms}
+        new = {(key, vm.key): unseen for key in back if key not in looked_at for vm in self._draft.vms}
         self.looks = {**self.looks, **new}
         if self.is_mounted and self.is_running:
             options = self.query_one(OptionList)
@@ -156,14 +149,14 @@ class DestinationScreen(ExpiringScreen[Destination]):
     def action_turn(self, key: str) -> None:
         """Change an option, or say why it cannot be."""
         choice = move_options.BY_KEY[key]
-        if choice not in move_options.shown(self._actives):
+        if choice not in move_options.shown(self._draft.actives):
             self._say(f"{choice.label}: means nothing for a VM that is off", "$text-warning")
             return
         self._options_open = True
         if choice.unit:
             self._ask_number(choice)
         else:
-            self._take(choice, move_options.turned(choice, self._options(), self._actives))
+            self._turned(choice, self._draft.turn(choice, self._destination))
 
     def action_show_options(self) -> None:
         """Show the options in place of the checks, or the checks again."""
@@ -177,7 +170,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def action_copy(self) -> None:
         """Copy the virsh lines to the clipboard (OSC 52)."""
-        lines = self._commands()
+        lines = self._draft.commands(self._destination)
         self.app.copy_to_clipboard("\n".join(lines))
         self._say(f"{len(lines)} line{'' if len(lines) == 1 else 's'} copied, where the terminal allows it")
 
@@ -208,8 +201,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
         if self._hosts[host].link is not Link.UP:
             self._say(f"{self._hosts[host].name} is not connected any more", "$text-error")
             return
-        judged = self._judged(host)
-        refused = move_options.refusals(self._options(), self._actives)
+        judged = self._draft.judged(host)
+        refused = move_options.refusals(self._draft.options(self._destination), self._draft.actives)
         failing = [one for one in judged if one.grade is Grade.FAIL]
         if refused:
             self._options_open = True
@@ -234,7 +227,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
     def _ask(self, host: str, asked: Sequence[str]) -> None:
         self.stay()
         question = ConfirmScreen(
-            f"Move {self._subject(self._vms)} to {self._hosts[host].name} all the same?",
+            f"Move {self._subject(self._draft.vms)} to {self._hosts[host].name} all the same?",
             asked,
             f"{len(asked)} of the checks warn{'s' if len(asked) == 1 else ''}.",
             destructive=False,
@@ -243,16 +236,16 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def _left_out(self) -> bool:
         """Leave out those that cannot be moved any more, and say which; return whether there are any."""
-        reasons = {vm.key: why for vm in self._vms if (why := self._why_not(vm))}
+        reasons = {vm.key: why for vm in self._draft.vms if (why := self._why_not(vm))}
         if not reasons:
             return False
-        said = "; ".join(f"{vm.name}: {reasons[vm.key]}" for vm in self._vms if vm.key in reasons)
-        self._vms = [vm for vm in self._vms if vm.key not in reasons]
-        if self._vms:
+        said = "; ".join(f"{vm.name}: {reasons[vm.key]}" for vm in self._draft.vms if vm.key in reasons)
+        self._draft.vms = [vm for vm in self._draft.vms if vm.key not in reasons]
+        if self._draft.vms:
             self.query_one(".title", Label).update(self._heading)
             self._say(f"left out: {said}", "$text-warning")
         else:
-            self.answer(Destination(self._host or "", {}))
+            self.answer(Destination(self._destination, {}))
         return True
 
     def _go(self, host: str) -> None:
@@ -265,12 +258,12 @@ class DestinationScreen(ExpiringScreen[Destination]):
         if self._hosts[host].link is not Link.UP:
             self._say(f"{self._hosts[host].name} is not connected any more: nothing was moved", "$text-error")
             return
-        self.answer(Destination(host, {vm.key: self._options_of(host, vm) for vm in self._vms}))
+        self.answer(Destination(host, {vm.key: self._draft.options(host, vm) for vm in self._draft.vms}))
 
     def _ask_number(self, choice: move_options.Choice) -> None:
         from kvmtui.ui.screens.number import NumberScreen
 
-        value = choice.value(self._wanted)
+        value = choice.value(self._draft.wanted)
         question = NumberScreen(
             f"{choice.label.capitalize()} in {choice.unit}?",
             f"0 for {choice.values[0][1]}.",
@@ -279,18 +272,12 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
         def answered(number: int | None) -> None:
             if number is not None:
-                self._take(choice, move_options.changed(choice, self._options(), number or None, self._actives))
+                self._turned(choice, self._draft.change(choice, number or None, self._destination))
 
         self.app.push_screen(question, answered)
 
-    def _take(self, choice: move_options.Choice, result: MigrationOptions | str) -> None:
-        if isinstance(result, str):
-            self._say(f"{choice.label}: {result}" if result else "", "$text-warning")
-            return
-        if choice.field == "disks":
-            self._disks = result.disks
-        self._wanted = replace(result, disks=self._wanted.disks)
-        self._say("")
+    def _turned(self, choice: move_options.Choice, why_not: str) -> None:
+        self._say(f"{choice.label}: {why_not}" if why_not else "", "$text-warning")
 
     def _say(self, text: str, tone: str = "") -> None:
         self._remark = (text, tone)
@@ -306,60 +293,22 @@ class DestinationScreen(ExpiringScreen[Destination]):
         return None if options.highlighted is None else options.get_option_at_index(options.highlighted).id
 
     @property
+    def _destination(self) -> str:
+        """The highlighted host, or "" while there is none."""
+        return self._host or ""
+
+    @property
     def _host_name(self) -> str:
         return "the destination" if self._host is None else self._hosts[self._host].name
 
     @property
     def _heading(self) -> str:
-        return f"Move {self._subject(self._vms)} to"
-
-    @property
-    def _actives(self) -> tuple[bool, ...]:
-        return tuple(sorted({vm.state.active for vm in self._vms}, reverse=True))
-
-    def _options(self) -> MigrationOptions:
-        """The options for the highlighted destination, and the first VM; of several it is one that runs."""
-        return self._options_of(self._host or "", self._vms[0])
-
-    def _options_of(self, host: str, vm: Vm) -> MigrationOptions:
-        options = move_options.for_vm(self._wanted, active=vm.state.active)
-        if not vm.state.active:
-            return options
-        look = self.looks.get((host, vm.key)) or Look(disks=options.disks)
-        disks = self._disks or look.disks
-        return replace(options, disks=disks, partly=None if disks is DiskMove.SHARED else look.partly)
-
-    def _disks_words(self) -> str:
-        """Return what becomes of the disks of those that run: each goes its own way, unless one was chosen."""
-        host, words = self._host or "", Counter[str]()
-        for vm in self._vms:
-            look = self.looks.get((host, vm.key))
-            if vm.state.active:
-                words[move_options.disks_words(None if look and look.diskless else self._options_of(host, vm))] += 1
-        several = len(words) > 1
-        return ", ".join(f"{each} ({count})" if several else each for each, count in words.items())
-
-    def _judged(self, host: str) -> list[Judged]:
-        """Return each VM with what the checks say of it."""
-        judged = []
-        for vm in self._vms:
-            look, options = self.looks.get((host, vm.key)), self._options_of(host, vm)
-            judged.append(Judged(vm.name, options, None if look is None else look.checks(options)))
-        return judged
-
-    def _commands(self) -> list[str]:
-        host = self._host or ""
-        lines = []
-        for vm in self._vms:
-            options = self._options_of(host, vm)
-            request = MigrationRequest(vm.key, vm.name, vm.id, host, options)
-            persistent, peer_to_peer = vm.persistent is not False, options.peer_to_peer is not False
-            lines.append(migrate_command(request, persistent=persistent, peer_to_peer=peer_to_peer))
-        return lines
+        return f"Move {self._subject(self._draft.vms)} to"
 
     # What is shown
 
     def _show(self) -> None:
+        draft = self._draft
         width = min(_WIDEST, self.app.size.width)
         inner = width - _FRAME - 1
         self.query_one(".dialog").styles.width = width
@@ -369,7 +318,8 @@ class DestinationScreen(ExpiringScreen[Destination]):
         self.query_one("#columns", Static).update(titles(names))
         lines = self._finding_lines(inner)
         if self._options_open:
-            lines = option_lines(self._options(), self._actives, inner, self._host_name, self._disks_words())
+            options, disks = draft.options(self._destination), draft.disks_words(self._destination)
+            lines = option_lines(options, draft.actives, inner, self._host_name, disks)
         self.query_one("#lines", Static).update(Content("\n").join(lines))
         below = self._show_choice(inner + 1)
         room = self.app.size.height - _AROUND - min(_LISTED, len(self._hosts)) - below
@@ -378,16 +328,18 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     def _show_choice(self, width: int) -> int:
         """Show options, virsh line and remark; return how many lines they take but for the first."""
+        draft, host = self._draft, self._destination
         open_hint = "" if self._options_open else f"  {_OPTIONS_KEY} changes them"
-        off = [vm.name for vm in self._vms if not vm.state.active]
-        off_words = move_options.off_words(off, alone=len(self._vms) == 1) if off else ""
-        first = self._disks_words() or off_words
-        chosen = [Content.assemble(move_options.in_a_line(self._options(), first), (open_hint, "$foreground-muted"))]
+        off = [vm.name for vm in draft.vms if not vm.state.active]
+        off_words = move_options.off_words(off, alone=len(draft.vms) == 1) if off else ""
+        first = draft.disks_words(host) or off_words
+        options = move_options.in_a_line(draft.options(host), first)
+        chosen = [Content.assemble(options, (open_hint, "$foreground-muted"))]
         chosen += [Content(off_words)] if off_words not in ("", first) else []
         self.query_one("#choice", Static).update(
             Content("\n").join(line.truncate(width, ellipsis=True) for line in chosen)
         )
-        commands = self._commands()
+        commands = draft.commands(host)
         more = f"   and {len(commands) - 1} more" if len(commands) > 1 else ""
         command = fold(commands[0] + more, width, _COMMAND_LINES)
         self.query_one("#command", Static).update(Content.styled("\n".join(command), "$foreground-muted"))
@@ -406,10 +358,10 @@ class DestinationScreen(ExpiringScreen[Destination]):
         host = self._host
         if host is None:
             return [Content.styled("No other host is connected.", "$text-warning")]
-        return check_lines(self._judged(host), width, everything=self._all, key=_ALL_KEY)
+        return check_lines(self._draft.judged(host), width, everything=self._all, key=_ALL_KEY)
 
     def _option(self, key: str) -> Option:
         return Option("", id=key, disabled=self._hosts[key].link is not Link.UP)
 
     def _verdict(self, key: str) -> tuple[str, str]:
-        return ("not connected", "") if self._hosts[key].link is not Link.UP else face(self._judged(key))
+        return ("not connected", "") if self._hosts[key].link is not Link.UP else face(self._draft.judged(key))
