@@ -30,13 +30,11 @@ class Seen:
         self.woken = threading.Semaphore(0)
         self.text = ""
         self.messages: list[str] = []
-        self.skipped = 0
         self.console = bench.engine.open_console(bench.demo.find(name), self.woken.release, device)
 
     def look(self) -> ConsoleOutput:
         output = self.console.take()
         self.text += output.data.decode()
-        self.skipped += output.skipped_bytes
         if output.message:
             self.messages.append(output.message)
         return output
