@@ -23,7 +23,7 @@ from kvmtui.model.vm import VmKey
 from kvmtui.ui.acting import host_name
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.screens.ask import ConfirmScreen, _now_s
-from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen
+from kvmtui.ui.screens.host_choice import HostChoiceScreen
 from kvmtui.ui.screens.plan_lines import headline, headline_of, host_lines, stay_lines, step_line
 from kvmtui.ui.screens.too_small import make_fit
 
@@ -248,9 +248,9 @@ class PlanScreen(ModalScreen[None]):
         }
         title = f"Move {step.move.name} to"
 
-        def chosen(answer: HostChoice | None) -> None:
-            if answer is not None:
-                self._plans.redirect(step.move.vm, answer.host)
+        def chosen(destination: str | None) -> None:
+            if destination is not None:
+                self._plans.redirect(step.move.vm, destination)
 
         self.app.push_screen(HostChoiceScreen(title, hosts, step.move.destination, notes, figures=False), chosen)
 

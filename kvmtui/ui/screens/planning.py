@@ -27,7 +27,7 @@ class PlanningScreen(ActingScreen):
 
     def action_evacuate(self) -> None:
         """Choose a host to be emptied, first the one of the selected VM."""
-        from kvmtui.ui.screens.host_choice import HostChoice, HostChoiceScreen
+        from kvmtui.ui.screens.host_choice import HostChoiceScreen
 
         plans = self._engine.plans
         if plans.running:
@@ -40,9 +40,9 @@ class PlanningScreen(ActingScreen):
         selected = self.selected
         notes = dict.fromkeys(plans.maintenance, "receives no VMs")
 
-        def chosen(answer: HostChoice | None) -> None:
-            if answer is not None:
-                self._open_plan(answer.host)
+        def chosen(host: str | None) -> None:
+            if host is not None:
+                self._open_plan(host)
 
         first = hosts[0].key if selected is None else selected.key.host
         self.app.push_screen(HostChoiceScreen("Empty which host?", hosts, first, notes), chosen)
