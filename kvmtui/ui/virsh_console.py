@@ -26,7 +26,8 @@ def run_virsh_console(app: App[Any], uri: str, uuid: str, device: str | None, wh
     command = [virsh, "-c", uri, "console", uuid, "--safe", *(("--devname", device) if device else ())]
     try:
         with app.suspend():
-            print(f"{why}.\nvirsh console of {where}; ^] leaves and returns to kvmtui.", flush=True)  # noqa: T201
+            sys.stdout.write(f"{why}.\nvirsh console of {where}; ^] leaves and returns to kvmtui.\n")
+            sys.stdout.flush()
             # ^C before virsh has the terminal ends virsh, not kvmtui. An ignored signal would be inherited.
             before = signal.signal(signal.SIGINT, lambda *_: None)
             try:
@@ -53,7 +54,7 @@ def _run(command: list[str]) -> int:
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        process = subprocess.Popen(command)  # noqa: S603
+        process = subprocess.Popen(command)  # noqa: S603 - virsh by its path, and no shell
         if told:
             process.terminate()
         return process.wait()
