@@ -12,7 +12,7 @@ from kvmtui.engine.engine import Engine
 from kvmtui.engine.preflights import LANE, Preflights
 from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
-from kvmtui.hypervisor.errors import CallTimedOut, NotPermitted, VmGone
+from kvmtui.hypervisor.errors import CallTimedOut, ConnectFailed, NotPermitted, VmGone
 from kvmtui.hypervisor.lanes import HostLanes
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.preflight import Check, Grade, default_disks, preflight
@@ -90,6 +90,15 @@ def test_without_writing_less_is_known_and_nothing_fails(demo: DemoBackend, star
 def test_a_vm_that_is_gone_is_said(start: EngineFactory) -> None:
     with pytest.raises(VmGone):
         start().look_before_move(VmKey(H1, "00000000-0000-4000-8000-000000000000"), [H2])[H2].result(10)
+
+
+def test_a_destination_that_is_down_is_said_and_costs_no_other(demo: DemoBackend, start: EngineFactory) -> None:
+    engine = start()
+    demo.host_down(H2, "Connection refused")
+    told = engine.look_before_move(demo.find("web1"), [H2, H1])
+    with pytest.raises(ConnectFailed):
+        told[H2].result(10)
+    assert told[H1].result(10)[1].host.name == "h1"
 
 
 def test_a_host_that_hangs_costs_only_its_own_answer(demo: DemoBackend, start: EngineFactory) -> None:
