@@ -215,7 +215,7 @@ def test_what_is_older_than_the_days_it_shall_keep_goes(tmp_path: Path) -> None:
         (None, "No such file"),
         (b"", "it is not a recording of kvmtui"),
         (b"hello, this is no database at all", "it is not a recording of kvmtui"),
-        (b"SQLite format 3\0" + b"rubbish" * 1000, "not a database"),
+        (b"SQLite format 3\0" + b"rubbish" * 1000, "it is not a recording of kvmtui"),
     ],
     ids=["missing", "empty", "text", "rubbish"],
 )
@@ -346,7 +346,7 @@ def test_the_findings_of_days_are_read_once(tmp_path: Path, recording: Path) -> 
             key: (data, round((played.moved(until_s) - since_s) / 60)) for key, data, since_s in found if key in "abc"
         }
 
-    tape._connection.set_progress_handler(count, 100)
+    tape._reader._connection.set_progress_handler(count, 100)
     for ago, since in ((995.5, 999), (11.5, 19), (10.5, 19), (10, 0), (8.5, 9), (995.5, 999)):
         expected = {key: (f"{key}{int(ago + 0.5)}", since) for key in "abc"} if since else {}
         assert wrong(ago) == expected, ago

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _STEP_S = 0.2
 """How often the picture moves while it plays."""
+_CLOSE_S = 0.5
 _END_S = 1.0
 """How often is looked whether more was recorded meanwhile."""
 _GAP_S = 10.0
@@ -65,6 +66,7 @@ class Replay(Engine):
         """
         self._steps: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._standing: Standing | None = None
+        self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
         super().__init__(_Nobody(), (), read_only=True, clock=self._now)
         self._move(min(self._at_s + _FIRST_S, self._tape.sessions[0].until_s))
 
@@ -161,11 +163,17 @@ class Replay(Engine):
         """Start the thread that plays, if it has not been done."""
         if not self._started:
             self._started = True
-            threading.Thread(target=self._run, name="replay", daemon=True).start()
+            self._thread.start()
+
+    def leave(self) -> None:
+        """Let it end, and the file be closed; does not wait."""
+        self.start()
+        self._steps.put(None)
 
     def stop(self) -> None:
-        """Let it end; does not wait."""
-        self._steps.put(None)
+        """Let it end; waits a moment for the file to be closed, which may be on a disk that hangs."""
+        self.leave()
+        self._thread.join(_CLOSE_S)
         super().stop()
 
     def refresh(self) -> None:
@@ -229,7 +237,7 @@ class Replay(Engine):
             except Empty:
                 step = self._go_on
             if step is None:
-                return
+                break
             try:
                 step()
             except RecordingError as error:
@@ -239,6 +247,8 @@ class Replay(Engine):
                 _log.exception("the replay")
                 self._set(playing=False)
                 self.said("an internal error; run with --log FILE to see it", "critical", None)
+        self._tape.close()
+        self._shelf.close()
 
     def _set(self, at_s: float | None = None, *, playing: bool | None = None) -> None:
         """Go on from a time, or from where it is."""

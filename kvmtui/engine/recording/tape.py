@@ -14,8 +14,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from kvmtui.engine.recording.file import FAILURES, RecordingError, open_for_reading, reason
+from kvmtui.engine.recording.file import FAILURES, RecordingError, reason
 from kvmtui.engine.recording.picture import Picture
+from kvmtui.engine.recording.reader import Reader
 from kvmtui.engine.recording.rows import Damaged, Piece
 from kvmtui.model.clean import clean, clean_message
 from kvmtui.model.host import Host, Link
@@ -91,7 +92,7 @@ class Tape:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._connection = open_for_reading(file)
+        self._reader = Reader(file)
         self.sessions: tuple[Session, ...] = ()
         self._known: dict[int, Piece] = {}
         self._wrong: dict[str, tuple[str, float]] = {}
@@ -100,8 +101,8 @@ class Tape:
         self.look_again()
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file; nothing can be asked of it any more."""
+        self._reader.close()
 
     @_sane
     def look_again(self) -> None:
@@ -280,7 +281,7 @@ class Tape:
 
     def _rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(question, values).fetchall()
+            return self._reader.rows(question, values)
         except (*FAILURES, OverflowError) as error:
             raise self.damaged(error) from error
 
