@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kvmtui.model.clean import clean, clean_message
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x6B766D74
 """What makes the file known as ours: "kvmt"."""
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
@@ -31,6 +31,11 @@ CREATE TABLE event (
 CREATE INDEX event_by_time ON event (session, at);
 CREATE TABLE finding (session INTEGER, at REAL, key TEXT, data TEXT);
 CREATE TABLE config (session INTEGER, at REAL, host INTEGER, uuid TEXT, data TEXT);
+CREATE TABLE move (session INTEGER, at REAL, number INTEGER, data TEXT);
+CREATE INDEX move_by_time ON move (session, at);
+CREATE TABLE move_figures (session INTEGER, at REAL, number INTEGER, data BLOB);
+CREATE INDEX move_figures_by_move ON move_figures (session, number, at);
+CREATE TABLE audit (session INTEGER, at REAL, data TEXT);
 """
 _WAL_PAGES = 1000
 

@@ -109,7 +109,7 @@ class Tape:
         """Take note of what was recorded meanwhile."""
         found: list[Session] = []
         boot, shift_s = None, 0.0
-        for number, this_boot, hosts, since_s, until_s in self._rows(
+        for number, this_boot, hosts, since_s, until_s in self.rows(
             "SELECT session.id, boot, hosts, min(since), max(until) FROM session JOIN piece ON session = session.id "
             "GROUP BY session.id ORDER BY session.id"
         ):
@@ -120,7 +120,7 @@ class Tape:
             uris = [clean(str(uri)) for uri in json.loads(hosts)]
             clock = [
                 (float(at_s) + shift_s, float(wall_s))
-                for at_s, wall_s in self._rows("SELECT at, wall FROM clock WHERE session = ? ORDER BY at", number)
+                for at_s, wall_s in self.rows("SELECT at, wall FROM clock WHERE session = ? ORDER BY at", number)
             ]
             times = (since_s, until_s, *(at_s for at_s, _ in clock))
             if (
@@ -145,14 +145,14 @@ class Tape:
         """Return what was recorded of a host from before `since_s` on, beginning with a piece that is whole."""
         shift_s = session.shift_s
         found = list(
-            self._rows(
+            self.rows(
                 "SELECT max(since) FROM piece WHERE session = ? AND host = ? AND since <= ? AND base IS NOT NULL",
                 *(session.id, host, since_s - shift_s),
             )
         )
         start_s = since_s - shift_s if found[0][0] is None else found[0][0]
         whole = False
-        for number, data, base_id, base in self._rows(
+        for number, data, base_id, base in self.rows(
             "SELECT piece.id, piece.data, base, base.data FROM piece LEFT JOIN base ON base.id = base WHERE "
             "session = ? AND host = ? AND until >= ? AND since <= ? ORDER BY since, base IS NULL",
             *(session.id, host, start_s, until_s - shift_s),
@@ -178,7 +178,7 @@ class Tape:
         session = self.session(at_s)
         moment_s = at_s - session.shift_s
         question = "SELECT 1 FROM piece WHERE session = ? AND since <= ? AND until >= ? LIMIT 1"
-        return bool(self._rows(question, session.id, moment_s, moment_s - within_s))
+        return bool(self.rows(question, session.id, moment_s, moment_s - within_s))
 
     @_sane
     def next_recorded(self, at_s: float) -> float | None:
@@ -192,7 +192,7 @@ class Tape:
 
     def _edge(self, edge: str, side: str, at_s: float, sessions: Sequence[Session]) -> float | None:
         for session in sessions:
-            ((found_s,),) = self._rows(
+            ((found_s,),) = self.rows(
                 f"SELECT {edge} FROM piece WHERE session = ? AND {side} ?",  # noqa: S608
                 *(session.id, at_s - session.shift_s),
             )
@@ -214,7 +214,7 @@ class Tape:
             self._wrong, self._wrong_in, self._wrong_row = {}, session.id, -1
         self._wrong_at_s = moment_s
         while True:
-            rows = self._rows(_FINDINGS, session.id, self._wrong_row)
+            rows = self.rows(_FINDINGS, session.id, self._wrong_row)
             for number, key, data, found_s in rows:
                 if found_s > moment_s:
                     break
@@ -232,12 +232,24 @@ class Tape:
         return self._last(session, at_s, "config", " AND host = ? AND uuid = ?", host, uuid)
 
     @_sane
+    def audit(self, at_s: float) -> list[str]:
+        """Return the lines of the audit up to a time, oldest first."""
+        return [
+            str(data)
+            for session in self.sessions
+            for (data,) in self.rows(
+                "SELECT data FROM audit WHERE session = ? AND at <= ? ORDER BY at, rowid LIMIT 2000",
+                *(session.id, at_s - session.shift_s),
+            )
+        ]
+
+    @_sane
     def event(self, at_s: float, *, later: bool) -> Happened | None:
         """Return what happened next after a time, or last before it."""
         best: Happened | None = None
         for session in self.sessions:
             order, sign = ("", ">") if later else ("DESC", "<")
-            for row in self._rows(
+            for row in self.rows(
                 f"{_EVENTS} AND at {sign} ? ORDER BY at {order}, id LIMIT 1",
                 *(session.id, at_s - session.shift_s),
             ):
@@ -251,7 +263,7 @@ class Tape:
         """Return what happened after `since_s` up to `until_s`."""
         return [
             _happened(session, *row)
-            for row in self._rows(
+            for row in self.rows(
                 f"{_EVENTS} AND at > ? AND at <= ? ORDER BY at, id LIMIT 1000",
                 *(session.id, since_s - session.shift_s, until_s - session.shift_s),
             )
@@ -271,7 +283,7 @@ class Tape:
 
     def _last(self, session: Session, at_s: float, table: str, also: str = "", *values: Any) -> str | None:
         found = list(
-            self._rows(
+            self.rows(
                 f"SELECT data FROM {table} WHERE session = ? AND at <= ?{also} "  # noqa: S608
                 "ORDER BY at DESC, rowid DESC LIMIT 1",
                 *(session.id, at_s - session.shift_s, *values),
@@ -279,7 +291,8 @@ class Tape:
         )
         return None if not found or found[0][0] is None else str(found[0][0])
 
-    def _rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
+    def rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return what the file answers."""
         try:
             return self._reader.rows(question, values)
         except (*FAILURES, OverflowError) as error:

@@ -49,6 +49,7 @@ from kvmtui.ui.widgets.vm_table import VmTable
 if TYPE_CHECKING:
     from kvmtui.ui.screens.cockpit import CockpitScreen
     from kvmtui.ui.screens.health import HealthOnScreen
+    from kvmtui.ui.widgets.migration_lines import HostName
 
 _log = logging.getLogger(__name__)
 _TICK_S, _SLOW_TICK_S = 1.05, 5.0
@@ -199,7 +200,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
     def _migration_changed(self, message: MigrationChanged) -> None:
         migration = message.migration
         news = self._moves.take(migration)
-        self._show_moves_in_title()
+        self.show_moves_in_title()
         text, tone = acting.migration_words(migration, self.fleet)
         if migration.phase.ended and news:
             self.note(text, tone, migration.command)
@@ -245,7 +246,8 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         """Whether nothing can be done anywhere; where some hosts are read-only, their lines say it."""
         return "read-only" if all(host.read_only for host in self._engine.fleet.hosts.values()) else ""
 
-    def _show_moves_in_title(self) -> None:
+    def show_moves_in_title(self) -> None:
+        """Say how many there are, and how many need somebody."""
         self.query_one(TitleBar).moves = acting.moves_words(self._moves.under_way, self._moves.calling)
 
     def _twin(self, key: VmKey) -> VmKey | None:
@@ -365,18 +367,20 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         return move is not None
 
     def _open_cockpit(self, first: Migration | None) -> None:
-        from kvmtui.ui.screens.cockpit import CockpitScreen
-
         def host_name(host: str) -> str:
             return acting.host_name(host, self.fleet)
 
         def closed(_: None) -> None:
             self._cockpit = None
 
-        self._cockpit = CockpitScreen(
-            self._engine, self._moves, host_name, self._glyphs, first, self._show_moves_in_title
-        )
+        self._cockpit = self.cockpit(self._moves, host_name, first)
         self.app.push_screen(self._cockpit, closed)
+
+    def cockpit(self, moves: Moves, host_name: "HostName", first: Migration | None) -> "CockpitScreen":
+        """Return the screen that shows moves."""
+        from kvmtui.ui.screens.cockpit import CockpitScreen
+
+        return CockpitScreen(self._engine, moves, host_name, self._glyphs, first, self.show_moves_in_title)
 
     def action_filter(self) -> None:
         """Type a filter."""
