@@ -290,7 +290,7 @@ def cpu_time_s(host: Host, name: str) -> float:
 
 def scrape(url: str) -> dict[str, float]:
     """Return the samples of a scrape, by their names with labels; it waits for nobody."""
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310
         lines = answer.read().decode().splitlines()
     return {key: float(value) for key, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 

@@ -116,7 +116,7 @@ def test_what_is_typed_before_it_is_open_is_not_lost(bench: Bench, open_console:
     output = seen.wait(ConsoleState.OPEN)
     assert output.key == bench.demo.find("web1")
     assert output.message == ""
-    assert seen.woken.acquire(timeout=10)
+    assert seen.woken.acquire(timeout=60)
 
 
 def test_a_guest_that_is_shut_off_and_started_is_attached_again(bench: Bench, open_console: OpenConsole) -> None:
