@@ -156,9 +156,12 @@ class Entry:
 
 @dataclass(slots=True)
 class Listener:
-    """Whom the audit tells of its own trouble; called from its thread, must only take note."""
+    """Whom the audit tells; called from its thread, must only take note."""
 
     trouble: Callable[[str], None] = field(default=lambda text: None)
+    """Of its own trouble."""
+    written: Callable[[Record], None] = field(default=lambda record: None)
+    """Of all that it was told."""
 
 
 class Audit:
@@ -247,6 +250,7 @@ class Audit:
     def _write(self, record: Record, written: threading.Event) -> None:
         line = record.line()
         self._recent.append(record)
+        self.listener.written(record)
         self._to_syslog(line)
         try:
             if self._file is not None:

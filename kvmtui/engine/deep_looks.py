@@ -8,6 +8,7 @@ from math import isnan
 
 from kvmtui.engine.deep_schedule import DeepSchedule, look
 from kvmtui.engine.sampler import HostSampler
+from kvmtui.engine.stillness import Stillness
 from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
 from kvmtui.hypervisor.lanes import Call, HostLanes, settle
 from kvmtui.model.clean import clean
@@ -42,6 +43,7 @@ class DeepLooks:
         self._sampler = sampler
         self._clock = clock
         self._schedule = DeepSchedule()
+        self._stillness = Stillness()
         self._call: Call | None = None
         self._uuids: Sequence[str] = ()
         self._asked_about: frozenset[str] = frozenset()
@@ -70,6 +72,9 @@ class DeepLooks:
                 self._suspect(self._call, named)
                 return
         sampler, interest = self._sampler, self.interest
+        still = self._stillness.next(sampler.light_columns, self._clock())
+        if still is not None and still not in sampler.silent:
+            self._missed([still])
         uuids = self._schedule.next(
             sampler.active,
             interest.selected,

@@ -32,7 +32,7 @@ from kvmtui.model.vm import VmConfig, VmKey
 if TYPE_CHECKING:
     # Imported when the first is asked for: the first picture does not wait for what it does not show.
     from kvmtui.engine.actions import Actions
-    from kvmtui.engine.audit import Audit
+    from kvmtui.engine.audit import Audit, Record
     from kvmtui.engine.consoles import Console, Consoles
     from kvmtui.engine.health_watch import HealthWatch, Standing
     from kvmtui.engine.migrations import Migrations
@@ -137,6 +137,7 @@ class Engine:
 
                 self._audit = audit_of_this_user() if self._audited else Audit()
                 self._audit.listener.trouble = lambda text: self.listeners.trouble(text)
+                self._audit.listener.written = self._audited_now
             return self._audit
 
     def start(self) -> None:
@@ -296,6 +297,7 @@ class Engine:
         self._recorder = recorder
         recorder.start()
         recorder.take(self.fleet)
+        recorder.migrations(self.migrations)
         if self._health is not None:
             recorder.findings(self._health.standing.findings)
 
@@ -408,6 +410,10 @@ class Engine:
             self._consoles.watch()
         if self._plans is not None:
             self._plans.wake()
+
+    def _audited_now(self, record: "Record") -> None:
+        if self._recorder is not None:
+            self._recorder.audit(record)
 
     def _migration_changed(self, migration: Migration) -> None:
         if self._plans is not None:

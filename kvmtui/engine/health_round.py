@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kvmtui.hypervisor.errors import CallTimedOut, HypervisorError
-from kvmtui.hypervisor.health_book import HealthBook
+from kvmtui.hypervisor.health_book import HealthBook, HeardErrors
 from kvmtui.hypervisor.lanes import Call, HostLanes, settle
 from kvmtui.model.clean import clean
 from kvmtui.model.health import MACHINE, NETWORKS, OFFER, POOLS, VMS, HostHealth, HostOffer, Machine
@@ -29,15 +29,19 @@ class HealthRound:
         looked_at: Callable[[str], float] = lambda uuid: 0.0,
         skip: frozenset[str] = frozenset(),
         vms_for_s: float = 2.0,
+        heard: HeardErrors | None = None,
     ) -> None:
         """`wake` is called from a foreign thread when there may be something to advance to.
 
         `looked_at` says when a VM was looked at last; `skip` is what hung at the last look, and may still.
+
+        `heard` is what was heard of the host's disks before, and is added to.
         """
         self._lanes = lanes
         self._wake = wake
         self._looked_at = looked_at
         self._vms_for_s = vms_for_s
+        self._heard: HeardErrors = {} if heard is None else heard
         self._taken_at_s, self._wall_s = clock(), time.time()
         self._books: list[HealthBook] = []
         self._silent: dict[str, float] = {}
@@ -73,7 +77,9 @@ class HealthRound:
         return self._result()
 
     def _begin(self) -> None:
-        book = HealthBook(frozenset(self._skip), looked_at=self._looked_at, vms_for_s=self._vms_for_s)
+        book = HealthBook(
+            frozenset(self._skip), looked_at=self._looked_at, vms_for_s=self._vms_for_s, heard=self._heard
+        )
         self._books.append(book)
         try:
             self._call = self._lanes.start(LANE, lambda connection: connection.health(book))
@@ -110,7 +116,7 @@ class HealthRound:
                 unread.setdefault(part, self._failed or "it was not asked")
         machines: list[Machine] = [book.machine for book in self._books if book.machine is not None]
         offers: list[HostOffer] = [book.offer for book in self._books if book.offer is not None]
-        # Each connection listens for itself, and forgets what it heard when it is given up.
+        # Each connection listens for itself: between two of them nobody does.
         listened = [book.listened_s for book in self._books]
         vms: dict[str, Any] = {}
         for book in self._books:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from kvmtui.engine.health_round import HealthRound
 from kvmtui.engine.poller import HostPoller
+from kvmtui.hypervisor.health_book import HeardErrors
 from kvmtui.model.findings import Finding, judge
 from kvmtui.model.findings_values import Limits, Severity
 from kvmtui.model.fleet import Fleet
@@ -51,6 +52,8 @@ class _Looked:
     before: HostHealth | None = None
     vms_at_s: dict[str, float] = field(default_factory=dict)
     hung_at_s: dict[str, float] = field(default_factory=dict)
+    heard: HeardErrors = field(default_factory=dict)
+    """Of the host's disks, whichever connection it was heard over."""
 
 
 class HealthWatch:
@@ -98,6 +101,7 @@ class HealthWatch:
                 self._clock,
                 looked_at=lambda uuid: looked.vms_at_s.get(uuid, 0.0),
                 skip=frozenset(looked.hung_at_s),
+                heard=looked.heard,
             )
         if now_s - self._judged_at_s >= _JUDGE_EVERY_S:
             self._judge(now_s)

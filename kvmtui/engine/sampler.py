@@ -249,6 +249,11 @@ class HostSampler:
         return Counters(light, deep, self._node)
 
     @property
+    def light_columns(self) -> LightColumns:
+        """What the last light sample told."""
+        return self._now
+
+    @property
     def active(self) -> Sequence[str]:
         """The uuids of the VMs that have a QEMU process; the same object as long as they are the same."""
         return self._active

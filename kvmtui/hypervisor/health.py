@@ -10,7 +10,7 @@ from typing import Any
 
 from kvmtui.hypervisor import health_vms
 from kvmtui.hypervisor.errors import HypervisorError, LinkLost, VmGone
-from kvmtui.hypervisor.health_book import HealthBook
+from kvmtui.hypervisor.health_book import HealthBook, HeardErrors
 from kvmtui.hypervisor.health_machine import ksm_running, process_state, read_machine
 from kvmtui.hypervisor.library import libvirt, translate
 from kvmtui.hypervisor.preflight_reading import Reading
@@ -45,13 +45,12 @@ _SAME_SIZE = 0.02
 class HealthReader:
     """Looks at one host over one connection, and hears meanwhile of I/O errors on it."""
 
-    def __init__(self, connection: Any, *, local: bool, root: Path) -> None:
-        """`root` is where /proc, /sys and /dev are, of a host that is this machine."""
+    def __init__(self, connection: Any, heard: HeardErrors, *, local: bool, root: Path) -> None:
+        """`heard` takes what is heard; `root` is where /proc, /sys and /dev are, of a host that is this machine."""
         self._connection = connection
         self._local = local
         self._root = root
-        self._errors: dict[tuple[str, str], float] = {}
-        """When QEMU told of an I/O error, by VM and disk."""
+        self._heard = heard
         self._listening_since_s: float | None = None
 
     def subscribe(self) -> int | None:
@@ -66,8 +65,8 @@ class HealthReader:
         return None
 
     def _had_error(self, _: Any, domain: Any, path: str, alias: str, *__: Any) -> None:
-        # Called from libvirt's thread, and never to call libvirt: the uuid is in the object already.
-        self._errors[domain.UUIDString(), clean(alias or path, 60)] = time.monotonic()
+        # Called from libvirt's thread, and never to call libvirt: uuid and id are in the object already.
+        self._heard[domain.UUIDString(), domain.ID(), clean(alias or path, 60)] = time.monotonic()
 
     def read(self, book: HealthBook) -> None:
         """Read item by item into the book; raises `libvirtError` or `LinkLost` where the link is lost."""
@@ -175,12 +174,14 @@ class HealthReader:
         if not book.wants(VMS):
             return
         module = libvirt()
+        listed_at_s = time.monotonic()
         with book.item(VMS):
             domains = reading.ask(
                 VMS, lambda: {domain.UUIDString(): domain for domain in self._connection.listAllDomains(0)}
             )
             if domains is None:
                 return
+            self._forget(domains, listed_at_s)
             kept = module.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT
             found = reading.ask("snapshots", lambda: self._connection.listAllDomains(kept))
             with_snapshots = None if found is None else {domain.UUIDString() for domain in found}
@@ -204,7 +205,7 @@ class HealthReader:
     def _vm(self, domain: Any, has_snapshots: bool | None, carried: tuple[int, int] | None, process: str) -> VmHealth:
         module = libvirt()
         try:
-            run = domain.ID()
+            uuid, run = domain.UUIDString(), domain.ID()
             now = read_xml(domain.XMLDesc(0), "the definition")
             oldest: tuple[int | None, float | None] = (None if has_snapshots is None else 0, None)
             if has_snapshots:
@@ -227,7 +228,7 @@ class HealthReader:
                 # In a job, such as a migration, the time is the job's.
                 owed_s=since_ms / 1000 if state in (_CONTROL_OCCUPIED, _CONTROL_ERROR) else None,
                 process=process,
-                disk_errors=self._errors_of(domain.UUIDString()),
+                disk_errors=tuple(disk for of, number, disk in [*self._heard] if (of, number) == (uuid, run)),
                 packets=None if carried is None else carried[0],
                 lost_packets=None if carried is None else carried[1],
             )
@@ -252,9 +253,12 @@ class HealthReader:
                 raise failure from error
             return None
 
-    def _errors_of(self, uuid: str) -> tuple[str, ...]:
-        since_s = time.monotonic() - _ERROR_KEPT_S
-        return tuple(disk for (of, disk), at_s in [*self._errors.items()] if of == uuid and at_s >= since_s)
+    def _forget(self, domains: Mapping[str, Any], listed_at_s: float) -> None:
+        """Forget what was heard of runs that have ended since, or longer ago than is told."""
+        for (uuid, run, disk), at_s in [*self._heard.items()]:
+            over = uuid not in domains or domains[uuid].ID() != run
+            if at_s < listed_at_s and (over or at_s < listed_at_s - _ERROR_KEPT_S):
+                del self._heard[uuid, run, disk]
 
 
 _PARTS = frozenset({MACHINE, OFFER, NETWORKS, POOLS, VMS})

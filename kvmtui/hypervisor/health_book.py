@@ -6,6 +6,9 @@ from contextlib import contextmanager
 
 from kvmtui.model.health import HostOffer, Machine, NetworkHealth, PoolHealth, VmHealth
 
+HeardErrors = dict[tuple[str, int, str], float]
+"""When a QEMU told of an I/O error (monotonic), by uuid, id of the run, and disk: what was heard is told only once."""
+
 
 class HealthBook:
     """Written by the lane that looks, item by item; whoever waits reads in it what is there, and what takes long.
@@ -20,10 +23,15 @@ class HealthBook:
         *,
         looked_at: Callable[[str], float] = lambda uuid: 0.0,
         vms_for_s: float = 2.0,
+        heard: HeardErrors | None = None,
     ) -> None:
-        """`skip` is not read; VMs are read for so long at most, first those that were `looked_at` longest ago."""
+        """`skip` is not read; VMs are read for so long at most, first those that were `looked_at` longest ago.
+
+        `heard` is added to as long as the connection lasts that is looked over, and may be of others before it.
+        """
         self.looked_at = looked_at
         self.vms_for_s = vms_for_s
+        self.heard: HeardErrors = {} if heard is None else heard
         self.done: set[str] = set()
         self.machine: Machine | None = None
         self.offer: HostOffer | None = None

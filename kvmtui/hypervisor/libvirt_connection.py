@@ -166,7 +166,7 @@ class LibvirtConnection:
         if self._health is None:
             from kvmtui.hypervisor.health import HealthReader
 
-            self._health = HealthReader(self._connection, local=self._local, root=self._root)
+            self._health = HealthReader(self._connection, book.heard, local=self._local, root=self._root)
             number = self._health.subscribe()
             if number is not None:
                 self._callbacks.append(number)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kvmtui.model.migration import Migration, Phase
-from kvmtui.model.vm import VmKey
+from kvmtui.model.vm import Job, VmKey
 
-_REMEMBERED = 600
+REMEMBERED = 600
 """Job figures that the graphs of one move go back."""
 Ident = tuple[VmKey, float]
 
@@ -26,10 +26,17 @@ def needs_somebody(migration: Migration) -> bool:
 class Trace:
     """How fast a move sent, and its guest wrote, oldest first; unknown is None."""
 
-    sent: deque[float | None] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    dirtied: deque[float | None] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    sent: deque[float | None] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    dirtied: deque[float | None] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     elapsed_s: float | None = None
     """Of the last figures."""
+
+    def add(self, job: Job) -> None:
+        """Take in figures, unless they are those that were taken last."""
+        if job.elapsed_s is None or job.elapsed_s != self.elapsed_s:
+            self.elapsed_s = job.elapsed_s
+            self.sent.append(job.bytes_per_s)
+            self.dirtied.append(job.dirty_bytes_per_s)
 
 
 class Moves:
@@ -55,11 +62,7 @@ class Moves:
         """Take note of a new state; return whether it says something that it did not say before."""
         key, job = ident(migration), migration.job
         if job is not None and not migration.phase.ended:
-            trace = self._traces.setdefault(key, Trace())
-            if job.elapsed_s is None or job.elapsed_s != trace.elapsed_s:
-                trace.elapsed_s = job.elapsed_s
-                trace.sent.append(job.bytes_per_s)
-                trace.dirtied.append(job.dirty_bytes_per_s)
+            self._traces.setdefault(key, Trace()).add(job)
         before, self._said[key] = self._said.get(key), (migration.phase, migration.message)
         known = {ident(each) for each in self.all} | {key}
         for book in (self._traces, self._said, self.asked_ms):

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from tests.bench import balancing, console, hosts, keys, migration, recording, refresh, startup
+from tests.bench import balancing, console, hosts, keys, migration, recording, refresh, scrape, startup
 from tests.bench.figures import Figure, Measure, NotMeasured
 from tests.bench.program import REPOSITORY
 
@@ -19,6 +19,7 @@ FIGURES = (
     *migration.FIGURES,
     *balancing.FIGURES,
     *recording.FIGURES,
+    *scrape.FIGURES,
 )
 _REPORT = REPOSITORY / "bench.json"
 

@@ -144,7 +144,25 @@ def test_a_guest_that_tells_no_memory_and_a_disk_that_is_full(
         host.virsh("resume", spec.name)
         wait_until(lambda: "20+0 records out" in console_output(host, spec), "the guest to have written it all")
         assert not found(look(host), "vm-ended")
+
+        # It was told once; the next connection hears nothing of it.
+        def listened_s() -> float:
+            now = engine.health._looked[host.ro_uri].now
+            return 0.0 if now is None or now.listened_s is None else now.listened_s
+
+        before_s = listened_s()
+        engine._pollers[host.ro_uri].lanes.drop("health")
+
+        def connected_anew() -> bool:
+            engine.health.look()
+            return listened_s() < before_s
+
+        wait_until(connected_anew, "a look over another connection")
+        assert named()
         console.abort()
+        host.virsh("destroy", spec.name)
+        host.virsh("start", spec.name)
+        wait_until(lambda: not named(), "it to be forgotten with the run that it happened in")
 
 
 def test_a_network_that_is_down(lab: Lab) -> None:

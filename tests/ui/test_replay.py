@@ -9,13 +9,15 @@ import pytest
 
 from kvmtui.engine.recording.replay import Replay
 from kvmtui.engine.recording.tape import Tape
+from kvmtui.model.migration import MigrationRequest
+from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.glyphs import UNICODE
 from kvmtui.ui.screens.replaying import ReplayScreen
 from kvmtui.ui.widgets.bars import Note
 from tests.deep_answers import let_deep_answers_in
-from tests.ui.stage import Stage, dashboard
+from tests.ui.stage import H2, Stage, dashboard
 from tests.unit.recordings import Recorded
 
 
@@ -87,6 +89,78 @@ async def test_the_same_cells_as_on_the_screen_that_was_recorded(tmp_path: Path)
         for at_s, lines in seen.items():
             await player.go_to(at_s)
             assert cells(player) == lines
+
+
+async def test_moves_are_as_they_were_on_the_screen_that_was_recorded(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    seen: list[tuple[float, VmKey, list[str], list[str]]] = []
+    async with dashboard(record=file) as live:
+        live.watch_for(3)
+        await live.look()
+        await live.put_cursor_on("web1")
+
+        async def keep() -> None:
+            await live.look()
+            await live.look_until(lambda: live.main._detail.vm_config is not None, seconds=0)
+            await live.let_cursor_rest()
+            assert live.pilot is not None
+            await live.pilot.pause()
+            rows = cells(live)
+            await live.press("w")
+            assert live.table.selected is not None
+            seen.append((live.clock(), live.table.selected, rows, cells(live)))
+            await live.press("escape")
+
+        vm = live.vm("web1")
+        options = MigrationOptions(bandwidth_mib_per_s=300)
+        live.engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, H2, options))
+        await live.look_until(lambda: live.engine.migrations[0].job is not None, seconds=1)
+        for seconds in (2, 3):
+            live.watch_for(seconds)
+            await keep()
+        await live.look_until(lambda: live.vm("web1").key.host == H2 and not live.main._moves.under_way, seconds=1)
+        await keep()
+        assert live.engine.recording is not None
+        assert live.engine.recording.flush(30)
+    assert [[word in "".join(moves) for *_, moves in seen] for word in ("round ", "moved in ")] == [
+        [True, True, False],
+        [False, False, True],
+    ]
+    async with replayed(file) as player:
+        await player.press("w")
+        await player.see("Nothing had been moved by then.")
+        await player.press("escape")
+        # On and back, as one does.
+        for at_s, selected, rows, moves in (*seen, seen[1]):
+            await player.go_to(at_s)
+            player.table.select(selected)
+            await player.until(lambda key=selected: player.table.selected == key)  # type: ignore[misc]
+            await player.let_cursor_rest()
+            assert player.pilot is not None
+            await player.pilot.pause()
+            assert cells(player) == rows
+            await player.press("w")
+            assert cells(player) == moves
+            await player.press("X")
+            await player.see("not possible: this is a recording")
+            await player.press("escape")
+        assert "1 moving: w" in player.line("kvmtui")
+        await player.press("w", "enter")
+        await player.see("not possible: this is a recording")
+        await player.press("full_stop")
+        await player.until(lambda: player.replay.clock() == at_s + 1)
+
+
+async def test_what_was_done_by_then_is_in_its_audit(recording: Path) -> None:
+    async with replayed(recording) as player:
+        await player.press("A")
+        await player.see("What had been done by 03:10:02, as recorded")
+        await player.see("Nothing yet.")
+        await player.press("escape", "right_parenthesis")
+        await player.until(lambda: player.replay.time.minute == 11)
+        await player.press("A")
+        await player.see("suspend db2: done after")
+        await player.see("h2 · ")
 
 
 @pytest.fixture(scope="module")
@@ -182,8 +256,6 @@ async def test_nothing_can_be_done_in_a_recording(recording: Path) -> None:
             "enter",
             "B",
             "E",
-            "A",
-            "w",
             "asterisk",
         ):
             player.main.show_note(Note(""))

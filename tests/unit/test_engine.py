@@ -19,6 +19,7 @@ from kvmtui.model.host import Link
 from kvmtui.model.migration import Migration, MigrationRequest, Phase
 from kvmtui.model.migration_options import DiskMove, MigrationOptions
 from kvmtui.model.vm import MemorySource, Vm, VmKey, VmState
+from tests.deep_answers import let_deep_answers_in
 
 
 class Bench:
@@ -300,6 +301,37 @@ def test_a_hung_vm_is_named_and_the_others_go_on(bench: Bench, monkeypatch: pyte
     bench.tick_until(lambda: bench.vm("web2").disk_write_bytes_per_s is not None, "figures of the other")
     bench.demo.release_vm(hung.host, hung.uuid)
     bench.tick_until(lambda: bench.vm("web1").monitor_silent_since_s is None, "the VM back")
+
+
+def test_a_vm_out_of_sight_that_hangs_is_asked_before_its_turn(bench: Bench) -> None:
+    key = bench.vm("web1").key
+    poller = bench.engine._pollers[key.host]
+
+    def look() -> None:
+        bench.clock.advance(1)
+        bench.engine.tick()
+
+    def looked_at_s() -> float | None:
+        # What has been asked is answered by then.
+        let_deep_answers_in(bench.engine)
+        look()
+        return poller.sampler.deep_at_s(key.uuid)
+
+    first_s = looked_at_s()
+    while first_s is None:
+        first_s = looked_at_s()
+    while (second_s := looked_at_s()) == first_s:
+        pass
+    # Its turn has just been.
+    assert second_s is not None
+    assert second_s - first_s > 30
+    bench.demo.hang_vm(key.host, key.uuid)
+    seconds = 0
+    while not (key.uuid in poller._deep._left_out and key.uuid in poller._deep._uuids):
+        seconds += 1
+        assert seconds <= 15
+        let_deep_answers_in(bench.engine)
+        look()
 
 
 def request(bench: Bench, name: str, *, copy_disks: bool = False) -> MigrationRequest:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import Metric
+from kvmtui.model.migration import MigrationRequest
+from kvmtui.model.migration_options import MigrationOptions
 from tests.unit.recordings import PATIENCE_S, Recorded
 
 
@@ -215,7 +218,7 @@ def test_what_is_older_than_the_days_it_shall_keep_goes(tmp_path: Path) -> None:
         (None, "No such file"),
         (b"", "it is not a recording of kvmtui"),
         (b"hello, this is no database at all", "it is not a recording of kvmtui"),
-        (b"SQLite format 3\0" + b"rubbish" * 1000, "not a database"),
+        (b"SQLite format 3\0" + b"rubbish" * 1000, "it is not a recording of kvmtui"),
     ],
     ids=["missing", "empty", "text", "rubbish"],
 )
@@ -236,7 +239,8 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, content: bytes | None, 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("PRAGMA user_version = 2", "a newer version of kvmtui"),
+        ("PRAGMA user_version = 1", "another version of kvmtui"),
+        ("PRAGMA user_version = 3", "a newer version of kvmtui"),
         ("PRAGMA application_id = 7", "it is not a recording of kvmtui"),
         ("DROP TABLE session", "no such table"),
     ],
@@ -303,6 +307,9 @@ def _look_at_everything(file: Path) -> None:
             replay._go_to_event(later=True)
             assert replay.time.year > 1900
             replay.events()
+            replay.audit.read().result()
+            for move in replay.migrations:
+                replay.jobs(move, 600)
             assert replay.standing is None or all(each.evidence.isprintable() for each in replay.standing.findings)
         assert replay.go_to_time("03:12") == ""
         while not replay._steps.empty():
@@ -346,7 +353,7 @@ def test_the_findings_of_days_are_read_once(tmp_path: Path, recording: Path) -> 
             key: (data, round((played.moved(until_s) - since_s) / 60)) for key, data, since_s in found if key in "abc"
         }
 
-    tape._connection.set_progress_handler(count, 100)
+    tape._reader._connection.set_progress_handler(count, 100)
     for ago, since in ((995.5, 999), (11.5, 19), (10.5, 19), (10, 0), (8.5, 9), (995.5, 999)):
         expected = {key: (f"{key}{int(ago + 0.5)}", since) for key in "abc"} if since else {}
         assert wrong(ago) == expected, ago
@@ -383,4 +390,55 @@ def test_a_run_that_comes_while_it_is_played_is_looked_up_too(tmp_path: Path, re
     assert replay.at_end
     now_s = replay._now()
     assert replay._shelf.session(now_s).id == replay._head.session.id == 2
+    replay.stop()
+
+
+def _packed(text: str) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(text.encode()) + packer.flush()
+
+
+def test_moves_that_make_no_sense_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "a.rec"
+    recorded = Recorded(file)
+    recorded.look(3)
+    vm = recorded.engine.fleet.vm(recorded.key("web1"))
+    assert vm is not None
+    options = MigrationOptions(bandwidth_mib_per_s=100)
+    recorded.engine.migrate(MigrationRequest(vm.key, vm.name, vm.id, recorded.backend.uris[1], options))
+    deadline_s = time.monotonic() + PATIENCE_S
+    while recorded.engine.migrations[0].job is None:
+        assert time.monotonic() < deadline_s
+        recorded.look()
+    recorded.look(5)
+    recorded.end()
+    one = sqlite3.connect(file, isolation_level=None)
+    (said,) = one.execute("SELECT data FROM move ORDER BY at DESC").fetchone()
+    (figures,) = one.execute("SELECT data FROM move_figures ORDER BY at DESC").fetchone()
+    for table, right, wrong in (
+        (
+            "move",
+            said,
+            ["", "[]", "{}", "null", "[" * 9999, said.replace('"to":1', '"to":7'), said.replace("run", "ran")],
+        ),
+        (
+            "move_figures",
+            figures,
+            [None, 3, "", b"", b"rubbish", figures[:-9], *map(_packed, ("{}", "[3,3]", "[[1],[1]]"))],
+        ),
+    ):
+        for what in wrong:
+            one.execute(f"UPDATE {table} SET data = ?", (what,))  # noqa: S608
+            _look_at_everything(file)
+            replay = Replay(file)
+            replay._skip(1e6)
+            assert [move.progress for move in replay.migrations] == [None] * (table == "move_figures")
+            replay.stop()
+        one.execute(f"UPDATE {table} SET data = ?", (right,))  # noqa: S608
+    one.close()
+    replay = Replay(file)
+    replay._skip(1e6)
+    (move,) = replay.migrations
+    assert move.progress is not None
+    assert len(replay.jobs(move, 600)) > 1
     replay.stop()

@@ -4,14 +4,16 @@ Times are of the recording's monotonic clock; `clock` says which time of day the
 """
 
 import contextlib
+import errno
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from kvmtui.model.clean import clean, clean_message
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x6B766D74
 """What makes the file known as ours: "kvmt"."""
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
@@ -29,8 +31,12 @@ CREATE TABLE event (
 CREATE INDEX event_by_time ON event (session, at);
 CREATE TABLE finding (session INTEGER, at REAL, key TEXT, data TEXT);
 CREATE TABLE config (session INTEGER, at REAL, host INTEGER, uuid TEXT, data TEXT);
+CREATE TABLE move (session INTEGER, at REAL, number INTEGER, data TEXT);
+CREATE INDEX move_by_time ON move (session, at);
+CREATE TABLE move_figures (session INTEGER, at REAL, number INTEGER, data BLOB);
+CREATE INDEX move_figures_by_move ON move_figures (session, number, at);
+CREATE TABLE audit (session INTEGER, at REAL, data TEXT);
 """
-_READ_WAIT_S = 2.0
 _WAL_PAGES = 1000
 
 
@@ -47,10 +53,13 @@ def open_for_writing(file: Path) -> sqlite3.Connection:
         pass
     except (OSError, ValueError) as error:
         raise RecordingError(f"{_name(file)}: {getattr(error, 'strerror', None) or error}") from error
-    empty = _check(file)
-    with _told(file):
+    empty = is_empty(file)
+    with told(file):
         connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         try:
+            if not empty:
+                # Before anything is changed of it.
+                check_version(file, connection)
             # Pieces are some kB long: of greater pages more would stay empty.
             connection.execute("PRAGMA page_size = 1024")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -62,7 +71,6 @@ def open_for_writing(file: Path) -> sqlite3.Connection:
                 connection.executescript(
                     f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT"
                 )
-            _check_version(file, connection)
             _must_be_free(file, connection)
         except BaseException:
             connection.close()
@@ -84,54 +92,45 @@ def _process(number: int) -> str:
     return f"{number} {started}"
 
 
-def _must_be_free(file: Path, connection: sqlite3.Connection) -> None:
-    """Raise `RecordingError` where another process is writing to the file."""
+def writer_of(connection: sqlite3.Connection) -> int | None:
+    """Return the number of the process that is writing to a recording, None where there is none."""
     last = connection.execute("SELECT writer FROM session ORDER BY id DESC LIMIT 1").fetchone()
     writer = str(last[0]) if last else ""
     number = writer.partition(" ")[0]
-    if number.isdecimal() and int(number) != os.getpid() and writer == _process(int(number)):
-        raise RecordingError(f"{_name(file)}: process {number} is recording to it; choose another file")
+    return int(number) if number.isdecimal() and writer == _process(int(number)) else None
 
 
-def open_for_reading(file: Path) -> sqlite3.Connection:
-    """Open a recording, also one that is being written; raises `RecordingError`."""
-    if _check(file):
-        raise RecordingError(f"{_name(file)}: it is not a recording of kvmtui")
-    with _told(file):
-        connection = sqlite3.connect(
-            f"{file.absolute().as_uri()}?mode=ro",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=_READ_WAIT_S,
-        )
-        try:
-            _check_version(file, connection)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
+def _must_be_free(file: Path, connection: sqlite3.Connection) -> None:
+    """Raise `RecordingError` where another process is writing to the file."""
+    writer = writer_of(connection)
+    if writer is not None and writer != os.getpid():
+        raise RecordingError(f"{_name(file)}: process {writer} is recording to it; choose another file")
 
 
-def _check(file: Path) -> bool:
-    """Return whether the file is empty; raises `RecordingError` where it is none, or not one of SQLite's."""
+def is_empty(file: Path) -> bool:
+    """Return whether a file is empty; raises `RecordingError` where it is none, or cannot be read.
+
+    It is not opened for that: closing it again would end all locks that SQLite has on it for this process.
+    """
     try:
-        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-            if not file.is_file():
-                raise RecordingError(f"{_name(file)}: it is not a file")
-            start = opened.read(16)
+        state = os.stat(file)
+        if stat.S_ISDIR(state.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(state.st_mode):
+            raise RecordingError(f"{_name(file)}: it is not a file")
+        if not os.access(file, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except (OSError, ValueError) as error:
         raise RecordingError(f"{_name(file)}: {getattr(error, 'strerror', None) or error}") from error
-    if start and start != b"SQLite format 3\0":
-        raise RecordingError(f"{_name(file)}: it is not a recording of kvmtui")
-    return not start
+    return not state.st_size
 
 
-def _check_version(file: Path, connection: sqlite3.Connection) -> None:
+def check_version(file: Path, connection: sqlite3.Connection) -> None:
+    """Raise `RecordingError` where it is no recording, or one of another version."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
-        raise RecordingError(f"{_name(file)}: it is not a recording of kvmtui")
+        raise no_recording(file)
     if version != VERSION:
         what = "a newer" if version > VERSION else "another"
         raise RecordingError(f"{_name(file)}: it was recorded by {what} version of kvmtui (format {version})")
@@ -139,12 +138,19 @@ def _check_version(file: Path, connection: sqlite3.Connection) -> None:
 
 
 @contextlib.contextmanager
-def _told(file: Path) -> Iterator[None]:
+def told(file: Path) -> Iterator[None]:
     """Raise what SQLite says as our own."""
     try:
         yield
     except FAILURES as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise no_recording(file) from error
         raise RecordingError(f"{_name(file)}: {reason(error)}") from error
+
+
+def no_recording(file: Path) -> RecordingError:
+    """Return that a file is something else."""
+    return RecordingError(f"{_name(file)}: it is not a recording of kvmtui")
 
 
 def reason(error: Exception) -> str:

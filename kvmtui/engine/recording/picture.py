@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import fields
-from math import isfinite, nan, trunc
+from math import nan, trunc
 from typing import Any
 
 from kvmtui.engine.recording.numbers import unpack
 from kvmtui.engine.recording.rows import HOST_FIGURES, LAPSED, SOURCES, Damaged, Row
+from kvmtui.engine.recording.values import moment, number
 from kvmtui.model.clean import clean, clean_message
 from kvmtui.model.host import Host, HostFacts, HostFigures, Link, Pressure
 from kvmtui.model.host_vms import DeepFigures, HostVms
@@ -76,9 +77,9 @@ class Picture:
         self._deep = {uuid: deep for uuid, deep in self._deep.items() if uuid in set(uuids)}
         self._uuids = uuids
 
-    def _column(self, row: Row, number: int) -> list[float]:
+    def _column(self, row: Row, column: int) -> list[float]:
         count = len(self._uuids)
-        start = HOST_FIGURES + number * count
+        start = HOST_FIGURES + column * count
         return [nan if value != value else value for value in unpack(row.codes[start : start + count])]
 
     def _look(self, look: tuple[int, ...], at_ms: int) -> DeepFigures:
@@ -154,14 +155,8 @@ def _known(value: float) -> float | None:
     return None if value != value else value
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise ValueError(f"{value!r} is not a number")
-    return value
-
-
 def _whole(value: Any) -> int:
-    return int(_number(value))
+    return int(number(value))
 
 
 def _facts(told: Any) -> HostFacts:
@@ -175,16 +170,12 @@ _JOB_FIGURES = tuple(each.name for each in fields(Job) if each.name != "operatio
 
 
 def _job(told: Any) -> Job:
-    figures = {name: None if told.get(name) is None else _number(told[name]) for name in _JOB_FIGURES}
+    figures = {name: None if told.get(name) is None else number(told[name]) for name in _JOB_FIGURES}
     return Job(clean(str(told["operation"])), **figures)  # type: ignore[arg-type]
 
 
 def _or_none(read: Callable[[Any], Any]) -> Callable[[Any, float], Any]:
     return lambda value, shift_s: None if value is None else read(value)
-
-
-def _time(value: Any, shift_s: float) -> float | None:
-    return None if value is None else _number(value) + shift_s
 
 
 def _uuids(told: Any) -> frozenset[str]:
@@ -196,21 +187,21 @@ _READERS: dict[str, Callable[[Any, float], Any]] = {
     "link": lambda told, shift_s: Link(told),
     "facts": _or_none(_facts),
     "memory_total_bytes": _or_none(_whole),
-    "interval_s": lambda told, shift_s: _number(told),
+    "interval_s": lambda told, shift_s: number(told),
     "bulk_cpu": lambda told, shift_s: bool(told),
     "problem": lambda told, shift_s: clean_message(str(told)),
-    "next_try_at_s": _time,
+    "next_try_at_s": moment,
     "names": lambda told, shift_s: [clean(str(name)) for name in told],
-    "ids": lambda told, shift_s: [_whole(number) for number in told],
+    "ids": lambda told, shift_s: [_whole(each) for each in told],
     "states": lambda told, shift_s: [VmState(state) for state in told],
     "reasons": lambda told, shift_s: [clean_message(str(reason)) for reason in told],
-    "vcpus": lambda told, shift_s: [_whole(number) for number in told],
+    "vcpus": lambda told, shift_s: [_whole(each) for each in told],
     "memory_allocated_bytes": lambda told, shift_s: [_whole(amount) for amount in told],
-    "started_at_s": lambda told, shift_s: [_time(at_s, shift_s) for at_s in told],
+    "started_at_s": lambda told, shift_s: [moment(at_s, shift_s) for at_s in told],
     "persistent": _or_none(_uuids),
     "autostart": _or_none(_uuids),
     "saved": _or_none(_uuids),
-    "silent": lambda told, shift_s: {str(uuid): _time(at_s, shift_s) for uuid, at_s in told.items()},
+    "silent": lambda told, shift_s: {str(uuid): moment(at_s, shift_s) for uuid, at_s in told.items()},
     "jobs": lambda told, shift_s: {str(uuid): _job(job) for uuid, job in told.items()},
 }
 """How what changes seldom is read."""

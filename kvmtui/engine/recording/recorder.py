@@ -14,8 +14,10 @@ from typing import Any
 
 from kvmtui import __version__
 from kvmtui.config import RecordSettings
+from kvmtui.engine.audit import Record
 from kvmtui.engine.recording.events import Event, differences
 from kvmtui.engine.recording.file import FAILURES, RecordingError, open_for_writing, reason, this_process
+from kvmtui.engine.recording.moves import MoveWriter
 from kvmtui.engine.recording.rounding import Rounding
 from kvmtui.engine.recording.rows import Row, RowMaker, base_of, pack_rows
 from kvmtui.model.actions import ActionResult, Outcome
@@ -41,6 +43,9 @@ _TIMED = {
     "event": "",
     "finding": " AND newer.key = finding.key",
     "config": " AND newer.host = config.host AND newer.uuid = config.uuid",
+    "move": " AND newer.number = move.number",
+    "move_figures": " AND newer.number = move_figures.number",
+    "audit": "",
 }
 """What has a time, and what is the same thing in each."""
 _TONES = {Outcome.DONE: "fine", Outcome.FAILED: "critical"}
@@ -95,6 +100,7 @@ class Recorder:
         self._offset_s: float | None = None
         self._findings: dict[tuple[str, ...], tuple[float, Finding]] = {}
         self._configs: dict[VmKey, str] = {}
+        self._moves = MoveWriter(self._numbers, self._insert)
         self._over = False
         self._abandoned = False
         """The disk is so slow that what waits will not be written any more."""
@@ -134,11 +140,20 @@ class Recorder:
         )
 
     def migration(self, migration: Migration) -> None:
-        """Record how a migration ended."""
-        if migration.phase.ended:
-            text = f"migrate {migration.request.vm_name}: {migration.phase.value}"
-            tone = "fine" if migration.phase is Phase.DONE else "critical"
-            self._event(f"{text}: {migration.message}" if migration.message else text, tone, migration.request.key)
+        """Record how a migration stands."""
+        at_s = self._clock()
+        self._do(lambda: self._take_migration(migration, at_s))
+
+    def migrations(self, migrations: Sequence[Migration]) -> None:
+        """Record those that there are already."""
+        at_s = self._clock()
+        for each in sorted(migrations, key=lambda each: each.started_at_s):
+            self._do(lambda each=each: self._moves.write(each, at_s))  # type: ignore[misc]
+
+    def audit(self, record: Record) -> None:
+        """Record what the audit was told."""
+        at_s = self._clock()
+        self._do(lambda: self._take_audit(record, at_s))
 
     def findings(self, findings: Collection[Finding]) -> None:
         """Record what is wrong now."""
@@ -307,6 +322,21 @@ class Recorder:
             if before.severity.wrong:
                 uuid = before.vm.uuid if before.vm else ""
                 self._add_event(at_s, Event(f"{before.where}: {before.title}: no longer", "fine", uuid), before.host)
+
+    def _take_migration(self, migration: Migration, at_s: float) -> None:
+        request, phase = migration.request, migration.phase
+        new = not self._moves.knows(migration)
+        # One that has ended when it is told of first was refused: it is in no list.
+        if not (new and phase.ended):
+            self._moves.write(migration, at_s)
+        if new or phase.ended:
+            text = f"migrate {request.vm_name}: {phase.value}"
+            tone = "fine" if phase is Phase.DONE else "critical" if phase.ended else ""
+            event = Event(f"{text}: {migration.message}" if migration.message else text, tone, request.key.uuid)
+            self._add_event(at_s, event, request.key.host)
+
+    def _take_audit(self, record: Record, at_s: float) -> None:
+        self._insert("audit (at, data)", at_s, record.line().decode())
 
     def _take_config(self, key: VmKey, config: VmConfig, at_s: float) -> None:
         told = json.dumps({**asdict(config), "taken_at_s": 0.0})

@@ -13,9 +13,11 @@ from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
+from kvmtui.engine.audit import Record
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.health_watch import Standing, marks_of
 from kvmtui.engine.recording.file import RecordingError
+from kvmtui.engine.recording.moves import PastMoves
 from kvmtui.engine.recording.past import Past
 from kvmtui.engine.recording.tape import Happened, Playhead, Tape
 from kvmtui.engine.recording.values import config_of, finding_of
@@ -25,14 +27,17 @@ from kvmtui.model.actions import ActionRequest
 from kvmtui.model.findings import Finding
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import Metric
-from kvmtui.model.vm import VmConfig, VmKey
+from kvmtui.model.migration import Migration
+from kvmtui.model.vm import Job, VmConfig, VmKey
 
 if TYPE_CHECKING:
+    from kvmtui.engine.audit import Audit
     from kvmtui.engine.health_watch import HealthWatch
 
 _log = logging.getLogger(__name__)
 _STEP_S = 0.2
 """How often the picture moves while it plays."""
+_CLOSE_S = 0.5
 _END_S = 1.0
 """How often is looked whether more was recorded meanwhile."""
 _GAP_S = 10.0
@@ -65,6 +70,9 @@ class Replay(Engine):
         """
         self._steps: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._standing: Standing | None = None
+        self._moves_then = PastMoves(self._tape)
+        self._moved: tuple[Migration, ...] = ()
+        self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
         super().__init__(_Nobody(), (), read_only=True, clock=self._now)
         self._move(min(self._at_s + _FIRST_S, self._tape.sessions[0].until_s))
 
@@ -161,11 +169,17 @@ class Replay(Engine):
         """Start the thread that plays, if it has not been done."""
         if not self._started:
             self._started = True
-            threading.Thread(target=self._run, name="replay", daemon=True).start()
+            self._thread.start()
+
+    def leave(self) -> None:
+        """Let it end, and the file be closed; does not wait."""
+        self.start()
+        self._steps.put(None)
 
     def stop(self) -> None:
-        """Let it end; does not wait."""
-        self._steps.put(None)
+        """Let it end; waits a moment for the file to be closed, which may be on a disk that hangs."""
+        self.leave()
+        self._thread.join(_CLOSE_S)
         super().stop()
 
     def refresh(self) -> None:
@@ -187,6 +201,30 @@ class Replay(Engine):
     def health(self) -> "HealthWatch":
         """What was wrong with hosts and VMs."""
         return _Health(self)  # type: ignore[return-value]
+
+    @property
+    def audit(self) -> "Audit":
+        """What had been done by then, as far as it was recorded."""
+        return _Audit(self)  # type: ignore[return-value]
+
+    def audited(self) -> tuple[Record, ...]:
+        """Return the records of the audit up to now."""
+        return tuple(filter(None, (Record.read(line.encode()) for line in self._shelf.audit(self._now()))))
+
+    @property
+    def migrations(self) -> tuple[Migration, ...]:
+        """The moves as they were listed."""
+        return self._moved
+
+    def jobs(self, migration: Migration, most: int) -> list[Job]:
+        """Return a move's figures so far, oldest first and no more than so many."""
+        at_s = self._at_s
+        session = self._shelf.session(at_s)
+        try:
+            return PastMoves(self._shelf).jobs(session, migration, at_s, most)
+        except RecordingError as error:
+            _log.warning("a move in the recording: %s", error)
+            return []
 
     def read_config(self, key: VmKey) -> "Future[VmConfig]":
         """Return what a VM's definition said."""
@@ -229,7 +267,7 @@ class Replay(Engine):
             except Empty:
                 step = self._go_on
             if step is None:
-                return
+                break
             try:
                 step()
             except RecordingError as error:
@@ -239,6 +277,8 @@ class Replay(Engine):
                 _log.exception("the replay")
                 self._set(playing=False)
                 self.said("an internal error; run with --log FILE to see it", "critical", None)
+        self._tape.close()
+        self._shelf.close()
 
     def _set(self, at_s: float | None = None, *, playing: bool | None = None) -> None:
         """Go on from a time, or from where it is."""
@@ -327,6 +367,7 @@ class Replay(Engine):
             for host, uuid, text in self._tape.pending(session, at_s)
             if 0 <= host < len(session.hosts)
         }
+        self._moved = self._moves_then.at(session, at_s)
         hosts = {host.key: host for host in self._head.hosts()}
         self._store.show(Fleet(MappingProxyType(hosts), MappingProxyType(pending), self.fleet.version + 1))
         self._judge(at_s)
@@ -365,6 +406,23 @@ class _Health:
         """Return what was found; what was fine is not recorded."""
         standing = self._replay.standing
         return () if standing is None else standing.findings
+
+
+class _Audit:
+    """What the screen asks of the audit."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+
+    def read(self) -> "Future[tuple[Record, ...]]":
+        """Return what had been done."""
+        answer: Future[tuple[Record, ...]] = Future()
+        try:
+            answer.set_result(self._replay.audited())
+        except RecordingError as error:
+            _log.warning("the audit in the recording: %s", error)
+            answer.set_result(())
+        return answer
 
 
 class _Nobody:

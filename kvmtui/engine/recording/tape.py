@@ -14,8 +14,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from kvmtui.engine.recording.file import FAILURES, RecordingError, open_for_reading, reason
+from kvmtui.engine.recording.file import FAILURES, RecordingError, reason
 from kvmtui.engine.recording.picture import Picture
+from kvmtui.engine.recording.reader import Reader
 from kvmtui.engine.recording.rows import Damaged, Piece
 from kvmtui.model.clean import clean, clean_message
 from kvmtui.model.host import Host, Link
@@ -91,7 +92,7 @@ class Tape:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._connection = open_for_reading(file)
+        self._reader = Reader(file)
         self.sessions: tuple[Session, ...] = ()
         self._known: dict[int, Piece] = {}
         self._wrong: dict[str, tuple[str, float]] = {}
@@ -100,15 +101,15 @@ class Tape:
         self.look_again()
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file; nothing can be asked of it any more."""
+        self._reader.close()
 
     @_sane
     def look_again(self) -> None:
         """Take note of what was recorded meanwhile."""
         found: list[Session] = []
         boot, shift_s = None, 0.0
-        for number, this_boot, hosts, since_s, until_s in self._rows(
+        for number, this_boot, hosts, since_s, until_s in self.rows(
             "SELECT session.id, boot, hosts, min(since), max(until) FROM session JOIN piece ON session = session.id "
             "GROUP BY session.id ORDER BY session.id"
         ):
@@ -119,7 +120,7 @@ class Tape:
             uris = [clean(str(uri)) for uri in json.loads(hosts)]
             clock = [
                 (float(at_s) + shift_s, float(wall_s))
-                for at_s, wall_s in self._rows("SELECT at, wall FROM clock WHERE session = ? ORDER BY at", number)
+                for at_s, wall_s in self.rows("SELECT at, wall FROM clock WHERE session = ? ORDER BY at", number)
             ]
             times = (since_s, until_s, *(at_s for at_s, _ in clock))
             if (
@@ -144,14 +145,14 @@ class Tape:
         """Return what was recorded of a host from before `since_s` on, beginning with a piece that is whole."""
         shift_s = session.shift_s
         found = list(
-            self._rows(
+            self.rows(
                 "SELECT max(since) FROM piece WHERE session = ? AND host = ? AND since <= ? AND base IS NOT NULL",
                 *(session.id, host, since_s - shift_s),
             )
         )
         start_s = since_s - shift_s if found[0][0] is None else found[0][0]
         whole = False
-        for number, data, base_id, base in self._rows(
+        for number, data, base_id, base in self.rows(
             "SELECT piece.id, piece.data, base, base.data FROM piece LEFT JOIN base ON base.id = base WHERE "
             "session = ? AND host = ? AND until >= ? AND since <= ? ORDER BY since, base IS NULL",
             *(session.id, host, start_s, until_s - shift_s),
@@ -177,7 +178,7 @@ class Tape:
         session = self.session(at_s)
         moment_s = at_s - session.shift_s
         question = "SELECT 1 FROM piece WHERE session = ? AND since <= ? AND until >= ? LIMIT 1"
-        return bool(self._rows(question, session.id, moment_s, moment_s - within_s))
+        return bool(self.rows(question, session.id, moment_s, moment_s - within_s))
 
     @_sane
     def next_recorded(self, at_s: float) -> float | None:
@@ -191,7 +192,7 @@ class Tape:
 
     def _edge(self, edge: str, side: str, at_s: float, sessions: Sequence[Session]) -> float | None:
         for session in sessions:
-            ((found_s,),) = self._rows(
+            ((found_s,),) = self.rows(
                 f"SELECT {edge} FROM piece WHERE session = ? AND {side} ?",  # noqa: S608
                 *(session.id, at_s - session.shift_s),
             )
@@ -213,7 +214,7 @@ class Tape:
             self._wrong, self._wrong_in, self._wrong_row = {}, session.id, -1
         self._wrong_at_s = moment_s
         while True:
-            rows = self._rows(_FINDINGS, session.id, self._wrong_row)
+            rows = self.rows(_FINDINGS, session.id, self._wrong_row)
             for number, key, data, found_s in rows:
                 if found_s > moment_s:
                     break
@@ -231,12 +232,24 @@ class Tape:
         return self._last(session, at_s, "config", " AND host = ? AND uuid = ?", host, uuid)
 
     @_sane
+    def audit(self, at_s: float) -> list[str]:
+        """Return the lines of the audit up to a time, oldest first."""
+        return [
+            str(data)
+            for session in self.sessions
+            for (data,) in self.rows(
+                "SELECT data FROM audit WHERE session = ? AND at <= ? ORDER BY at, rowid LIMIT 2000",
+                *(session.id, at_s - session.shift_s),
+            )
+        ]
+
+    @_sane
     def event(self, at_s: float, *, later: bool) -> Happened | None:
         """Return what happened next after a time, or last before it."""
         best: Happened | None = None
         for session in self.sessions:
             order, sign = ("", ">") if later else ("DESC", "<")
-            for row in self._rows(
+            for row in self.rows(
                 f"{_EVENTS} AND at {sign} ? ORDER BY at {order}, id LIMIT 1",
                 *(session.id, at_s - session.shift_s),
             ):
@@ -250,7 +263,7 @@ class Tape:
         """Return what happened after `since_s` up to `until_s`."""
         return [
             _happened(session, *row)
-            for row in self._rows(
+            for row in self.rows(
                 f"{_EVENTS} AND at > ? AND at <= ? ORDER BY at, id LIMIT 1000",
                 *(session.id, since_s - session.shift_s, until_s - session.shift_s),
             )
@@ -270,7 +283,7 @@ class Tape:
 
     def _last(self, session: Session, at_s: float, table: str, also: str = "", *values: Any) -> str | None:
         found = list(
-            self._rows(
+            self.rows(
                 f"SELECT data FROM {table} WHERE session = ? AND at <= ?{also} "  # noqa: S608
                 "ORDER BY at DESC, rowid DESC LIMIT 1",
                 *(session.id, at_s - session.shift_s, *values),
@@ -278,9 +291,10 @@ class Tape:
         )
         return None if not found or found[0][0] is None else str(found[0][0])
 
-    def _rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
+    def rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return what the file answers."""
         try:
-            return self._connection.execute(question, values).fetchall()
+            return self._reader.rows(question, values)
         except (*FAILURES, OverflowError) as error:
             raise self.damaged(error) from error
 

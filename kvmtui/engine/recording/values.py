@@ -8,6 +8,18 @@ from kvmtui.model.findings import Finding, Severity
 from kvmtui.model.vm import Disk, Interface, VmConfig, VmKey
 
 
+def number(value: Any) -> float:
+    """Return a number; raises `ValueError` where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return value
+
+
+def moment(value: Any, shift_s: float) -> float | None:
+    """Return a time, moved; None stands for none."""
+    return None if value is None else number(value) + shift_s
+
+
 def finding_of(told: Any, shift_s: float) -> Finding:
     """Return a finding; raises `ValueError`, `TypeError` or `KeyError` where it is none."""
     vm, since_s = told["vm"], told["since_s"]

@@ -101,6 +101,11 @@ class ActingScreen(Screen[None]):
 
         self.app.push_screen(JournalScreen(tuple(self._journal)))
 
+    @property
+    def audit_title(self) -> str:
+        """What the audit shows."""
+        return "What was done, in all sessions"
+
     def action_audit(self) -> None:
         """Show what was done over all sessions."""
         from kvmtui.ui.screens.audit import AuditScreen
@@ -110,7 +115,7 @@ class ActingScreen(Screen[None]):
         uuid = "" if vm is None else vm.key.uuid
         fleet = self._engine.fleet
         names = {clean(without_secrets(host)): acting.host_name(host, fleet) for host in fleet.hosts}
-        self.app.push_screen(AuditScreen(self._engine.audit.read(), uuid, where, self._glyphs, names))
+        self.app.push_screen(AuditScreen(self._engine.audit.read(), uuid, where, self._glyphs, names, self.audit_title))
 
     def note(self, text: str, tone: str = "", command: str = "") -> None:
         """Say something and keep it in the journal."""

@@ -43,6 +43,7 @@ class AuditScreen(ReadingScreen):
         where: str,
         glyphs: Glyphs,
         names: Mapping[str, str],
+        title: str,
     ) -> None:
         """`records` may come late, or never where the home folder hangs; `where` is "web1 on h1", or empty.
 
@@ -54,6 +55,7 @@ class AuditScreen(ReadingScreen):
         self._vm_uuid = vm_uuid
         self._where = where
         self._names = names
+        self._title = title
         self._filtered = False
         self._lines = RecordLines(glyphs=glyphs)
 
@@ -82,7 +84,7 @@ class AuditScreen(ReadingScreen):
             self.set_timer(_LOOK_S, self._look_again)
 
     def _show(self) -> None:
-        title = f"What was done to {self._where}" if self._filtered else "What was done, in all sessions"
+        title = f"What was done to {self._where}" if self._filtered else self._title
         self.query_one(".title", Label).update(Content(title))
         if self._asked.done():
             records = [record for record in self._asked.result() if not self._filtered or self._is_chosen(record)]

@@ -1,6 +1,7 @@
 """The moves of this run: how they fare, and the keys to act on them."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -31,6 +32,7 @@ class CockpitScreen(Screen[None]):
     """Lists all moves of this run, under way first, and shows one in detail."""
 
     AUTO_FOCUS = None
+    NOTHING: ClassVar[str] = "Nothing has been moved in this run of kvmtui; m moves a VM."
     BINDINGS = [
         Binding("escape,q,w", "dismiss", "back", show=False),
         Binding("up,k", "move(-1)", show=False),
@@ -66,7 +68,7 @@ class CockpitScreen(Screen[None]):
         self._selected: Ident | None = None if first is None else ident(first)
         self._said_of: tuple[object, ...] = ()
         """What the move said of itself when something was last said here."""
-        self._list = MigrationList(moves, host_name, glyphs=glyphs)
+        self._list = MigrationList(moves, host_name, self.NOTHING, glyphs=glyphs)
         self._detail = MigrationDetail(glyphs=glyphs)
 
     def compose(self) -> ComposeResult:
@@ -250,7 +252,7 @@ class CockpitScreen(Screen[None]):
         if self._news != self._said_of:
             # The move itself has more to say by now.
             self._say("")
-        self.query_one("#moves-title", Static).update(self._title())
+        self.query_one("#moves-title", Static).update(self.headline())
         self._list.show(moves, cursor, now_s)
         self._detail.show(
             None
@@ -265,15 +267,20 @@ class CockpitScreen(Screen[None]):
             )
         )
         bar = self.query_one(KeyBar)
+        # The first to be left out where they do not all fit.
+        bar.keys = (*self.offered(move), *((("y", "copy"),) if move is not None and move.command else ()))
+        bar.pinned = (("?", "help"), ("Esc", "back"))
+
+    def offered(self, move: Migration | None) -> list[tuple[str, str]]:
+        """Return keys and labels of what can be done."""
         keys = [] if move is None else [(key.key, label(key, move)) for key in possible(move) if key.label]
         if move is not None and move.repairs:
             last = min(_MOST_REPAIRS, len(move.repairs))
             keys.append(("1" if last == 1 else f"1-{last}", "repair"))
-        # The first to be left out where they do not all fit.
-        bar.keys = (*keys, *((("y", "copy"),) if move is not None and move.command else ()))
-        bar.pinned = (("?", "help"), ("Esc", "back"))
+        return keys
 
-    def _title(self) -> Content:
+    def headline(self) -> Content:
+        """Return how many there are."""
         moves = self._moves
         waiting = sum(each.phase is Phase.QUEUED for each in moves.all)
         going, ended = moves.under_way - waiting, len(moves.all) - moves.under_way

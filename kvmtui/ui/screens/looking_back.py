@@ -33,6 +33,8 @@ def look_back(main: "MainScreen", file: Path, glyphs: Glyphs, vm: VmKey | None) 
             return
         if main.app.is_running:
             main.app.call_from_thread(show, replay)
+        else:
+            replay.leave()
 
     # The file may be on a disk that hangs.
     threading.Thread(target=read, name="look back", daemon=True).start()
@@ -56,7 +58,7 @@ class LookBackScreen(ReplayScreen):
 
     def on_unmount(self) -> None:
         """Let the recording go."""
-        self._replay.stop()
+        self._replay.leave()
 
     def show_keys(self) -> None:
         """Show the way back, too."""

@@ -15,6 +15,7 @@ from kvmtui.ui.widgets.bars import Note, TitleBar
 
 if TYPE_CHECKING:
     from kvmtui.ui.screens.cockpit import CockpitScreen
+    from kvmtui.ui.widgets.migration_lines import HostName
 
 
 class MovingScreen(ActingScreen):
@@ -49,7 +50,7 @@ class MovingScreen(ActingScreen):
     def _migration_changed(self, message: MigrationChanged) -> None:
         migration = message.migration
         news = self._moves.take(migration)
-        self._show_moves_in_title()
+        self.show_moves_in_title()
         text, tone = acting.migration_words(migration, self.shown_fleet)
         if migration.phase.ended and news:
             self.note(text, tone, migration.command)
@@ -75,18 +76,21 @@ class MovingScreen(ActingScreen):
             self._follow = moved
 
     def _open_cockpit(self, first: Migration | None) -> None:
-        from kvmtui.ui.screens.cockpit import CockpitScreen
-
         def host_name(host: str) -> str:
             return acting.host_name(host, self.shown_fleet)
 
         def closed(_: None) -> None:
             self._cockpit = None
 
-        self._cockpit = CockpitScreen(
-            self._engine, self._moves, host_name, self._glyphs, first, self._show_moves_in_title
-        )
+        self._cockpit = self.cockpit(self._moves, host_name, first)
         self.app.push_screen(self._cockpit, closed)
 
-    def _show_moves_in_title(self) -> None:
+    def cockpit(self, moves: Moves, host_name: "HostName", first: Migration | None) -> "CockpitScreen":
+        """Return the screen that shows moves."""
+        from kvmtui.ui.screens.cockpit import CockpitScreen
+
+        return CockpitScreen(self._engine, moves, host_name, self._glyphs, first, self.show_moves_in_title)
+
+    def show_moves_in_title(self) -> None:
+        """Say how many there are, and how many need somebody."""
         self.query_one(TitleBar).moves = acting.moves_words(self._moves.under_way, self._moves.calling)

@@ -2,25 +2,31 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
 from kvmtui.engine.recording.replay import Replay
 from kvmtui.model.actions import Action
+from kvmtui.model.migration import Migration
 from kvmtui.model.vm import Vm
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.keymap import REPLAY_KEYS, VIEW_KEYS, ViewKey
 from kvmtui.ui.messages import RecordingSaid
+from kvmtui.ui.moves import Moves
+from kvmtui.ui.past_moves import PastMoves
 from kvmtui.ui.screens.main import MainScreen
 from kvmtui.ui.widgets.bars import KeyBar, Note, TitleBar
 
-_REFUSAL = "not possible: this is a recording"
+if TYPE_CHECKING:
+    from kvmtui.ui.screens.cockpit import CockpitScreen
+    from kvmtui.ui.widgets.migration_lines import HostName
+
+REFUSAL = "not possible: this is a recording"
 _TONES = {"critical": "$text-error", "warning": "$text-warning", "fine": "$text-success"}
 _WIDE = 100
 """From this many cells on the title has room for a date."""
-_ELSEWHERE = frozenset(
-    {"mark", "mark_all", "unmark", "menu", "balance", "evacuate", "moves", "audit", "refresh", "look_back"}
-)
+_ELSEWHERE = frozenset({"mark", "mark_all", "unmark", "menu", "balance", "evacuate", "refresh", "look_back"})
 """What the main screen has keys for and a recording has not."""
 
 
@@ -33,6 +39,7 @@ class ReplayScreen(MainScreen):
     def __init__(self, replay: Replay, glyphs: Glyphs, *, wall_clock: Callable[[], datetime]) -> None:
         super().__init__(replay, glyphs, wall_clock=wall_clock)
         self._replay = replay
+        self._moves = PastMoves(replay)
 
     def on_mount(self) -> None:
         """Hear of what happens in the recording, and begin."""
@@ -72,6 +79,8 @@ class ReplayScreen(MainScreen):
         how = pace if replay.playing else "paused"
         if replay.at_end:
             how = "end"
+        self.show_moves_in_title()
+        self._moves.changed()
         self.query_one(TitleBar).mode = f"recorded {replay.time.strftime(when)} · {how}"
 
     def show_keys(self) -> None:
@@ -119,13 +128,23 @@ class ReplayScreen(MainScreen):
         entries = [Entry(at, each.text, _TONES.get(each.tone, ""), "") for at, each in events]
         self.app.push_screen(JournalScreen(entries))
 
+    @property
+    def audit_title(self) -> str:
+        """The recording has what was audited while it was made."""
+        return f"What had been done by {self._replay.time:%H:%M:%S}, as recorded"
+
+    def cockpit(self, moves: Moves, host_name: "HostName", first: Migration | None) -> "CockpitScreen":
+        """Return the screen that shows the moves of the time."""
+        from kvmtui.ui.screens.past_moves import PastMovesScreen
+
+        return PastMovesScreen(self._replay, moves, host_name, self._glyphs, self.show_moves_in_title)
+
     # What is not possible
 
     def _begin(self, actions: Sequence[Action], vms: Sequence[Vm]) -> None:
         self._refuse()
 
     def _refuse(self) -> None:
-        self.show_note(Note(_REFUSAL, "$text-warning"))
+        self.show_note(Note(REFUSAL, "$text-warning"))
 
-    action_menu = action_balance = action_evacuate = action_moves = _refuse
-    action_mark_all = action_refresh = action_audit = _refuse
+    action_menu = action_balance = action_evacuate = action_mark_all = action_refresh = _refuse

@@ -26,10 +26,12 @@ class MigrationList(RunLines):
             super().__init__()
             self.row = row
 
-    def __init__(self, moves: Moves, host_name: HostName, *, glyphs: Glyphs) -> None:
+    def __init__(self, moves: Moves, host_name: HostName, nothing: str, *, glyphs: Glyphs) -> None:
+        """`nothing` is what is said where there are no moves."""
         super().__init__(glyphs=glyphs)
         self._moves = moves
         self._host_name = host_name
+        self._nothing = nothing
         self._shown: Sequence[Migration] = ()
         self._cursor = 0
         self._now_s = 0.0
@@ -48,7 +50,7 @@ class MigrationList(RunLines):
         """Return the titles and the rows."""
         shown, page = self._shown, max(1, height - 1)
         if not shown:
-            return False, [[], [("  Nothing has been moved in this run of kvmtui; m moves a VM.", Tone.MUTED)]]
+            return False, [[], [(f"  {self._nothing}", Tone.MUTED)]]
         top = max(self._cursor - page + 1, min(self._top, self._cursor))
         # No line stays empty while others are out of sight.
         self._top = max(0, min(top, len(shown) - page))
