@@ -251,6 +251,7 @@ class CockpitScreen(Screen[None]):
         if self._news != self._said_of:
             # The move itself has more to say by now.
             self._say("")
+        self.query_one(StatusLine).tick(now_s)
         self.query_one("#moves-title", Static).update(self._title())
         self._list.show(moves, cursor, now_s)
         self._detail.show(
