@@ -245,7 +245,7 @@ async def test_a_key_for_a_vm_that_has_just_vanished_hits_no_other() -> None:
         stage.backend.remove_vm(H1, stage.key("web1").uuid)
         await stage.look()
         await stage.press("p")
-        await stage.see("web1 is not here any more and the cursor on another VM")
+        await stage.see("the cursor has just left web1 for another VM")
         assert stage.engine.submitted == []
 
 
@@ -422,7 +422,7 @@ async def test_a_key_does_not_go_to_the_neighbour_of_a_vm_that_the_filter_hides_
         assert stage.selected != name
         await stage.press("p")
         assert stage.engine.submitted == []
-        assert f"{name} is not here any more" in stage.status
+        assert f"the cursor has just left {name} for another VM" in stage.status
 
 
 async def test_escape_while_typing_closes_the_filter() -> None:
@@ -888,3 +888,31 @@ async def test_a_terminal_with_ascii_alone_gets_nothing_else(keys: str) -> None:
         assert "?" * 3 not in stage.text
         if keys in ("m", "K", "B"):
             assert stage.line("+---", "---+")
+
+
+async def test_a_key_while_the_table_fills_is_for_the_vm_that_was_under_the_cursor() -> None:
+    stage = Stage(threads=True)
+    stage.backend.hang_host(H2)
+    try:
+        async with stage.app.run_test(size=(120, 40)) as pilot:
+            stage.pilot = pilot
+            await stage.until(lambda: stage.selected)
+            name = stage.selected
+            stage.type_at_once("K")
+            stage.backend.release_host(H2)
+            await stage.until(lambda: stage.count(ConfirmScreen) and stage.selected != name)
+            assert stage.line(f"Force off {name} on h1?")
+            await stage.press("escape", "K")
+            assert f"the cursor has just left {name} for another VM" in stage.status
+            assert not stage.count(ConfirmScreen)
+    finally:
+        stage.end()
+
+
+async def test_a_name_that_was_typed_after_the_cursor_went_by_itself_is_meant() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        stage.backend.remove_vm(H1, stage.key("web1").uuid)
+        await stage.look()
+        await stage.press("slash", *"web2", "enter", "p")
+        assert stage.engine.submitted == ["pause web2"]

@@ -395,6 +395,9 @@ class MainScreen(PlanningScreen, ConsolesScreen):
 
     def _filter_changed(self, wanted: Filter | None, problem: str) -> None:
         self.query_one(StatusLine).note = Note(problem, "$text-error") if problem else Note("")
+        if wanted != self._table.filter:
+            # Who typed a name knows where the cursor is.
+            self._gone = None
         self._table.filter = wanted
         self._count_shown()
 
