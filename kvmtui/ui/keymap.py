@@ -52,7 +52,7 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("w", "moves", "moves under way", "View"),
     ViewKey("B", "balance", "balance: which VMs to move so that hosts are even, and why", "Hosts"),
     ViewKey("E", "evacuate", "empty a host: move all its VMs to the others", "Hosts"),
-    ViewKey("J", "journal", "what was done", "View"),
+    ViewKey("J", "journal", "what was done; y there copies the virsh line", "View"),
     ViewKey("A", "audit", "audit: who did what, over all sessions", "View"),
     ViewKey("t", "look_back", "look back in the recording: the whole screen as it was", "View"),
     ViewKey("plus", "change_interval(0.5)", "look more often", "View", "+"),
