@@ -411,6 +411,23 @@ async def test_it_stands_at_any_size(size: tuple[int, int]) -> None:
 # On the demo hosts, by all checks
 
 
+async def test_of_few_lines_the_checks_get_most_and_the_key_that_scrolls_them_is_named() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("m")
+        await stage.see("checks pass")
+        assert stage.line("virsh -c demo://h1 migrate web1 demo://h2", "…")
+        assert not stage.line("--auto-converge"), "it takes one line"
+        assert not stage.line("PgDn")
+        await stage.press("v")
+        assert stage.line("PgDn more, PgUp back")
+        assert not stage.line("ok", "round trip")
+        await stage.press("pagedown", "pagedown")
+        assert stage.line("ok", "round trip")
+        await stage.press("pageup", "pageup")
+        assert not stage.line("ok", "round trip")
+
+
 async def test_a_local_disk_is_copied_and_the_checks_follow_the_options() -> None:
     async with dashboard() as stage:
         await stage.put_cursor_on("db1")

@@ -34,6 +34,8 @@ _LISTED = 6
 _FINDINGS_LEAST, _FINDINGS_USUAL = 4, 12
 _ALL_KEY, _OPTIONS_KEY, _COPY_KEY = "v", "o", "y"
 _COMMAND_LINES, _REMARK_LINES = 3, 2
+_LOW = 30
+"""Of fewer lines the virsh line takes one: the checks are worth more, and a key copies it whole."""
 _TOO_OLD = "looked at more than a minute ago: Enter looks again"
 
 
@@ -102,6 +104,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
             yield OptionList(*map(self._option, self._hosts), compact=True)
             with VerticalScroll(id="findings", can_focus=False):
                 yield Static("", id="lines")
+            yield Static("", id="more")
             yield Static("", id="choice")
             yield Static("", id="command")
             yield Static("", id="remark")
@@ -374,7 +377,10 @@ class DestinationScreen(ExpiringScreen[Destination]):
         below = self._show_choice(inner + 1)
         room = self.app.size.height - _AROUND - min(_LISTED, len(self._hosts)) - below
         findings = self.query_one("#findings", VerticalScroll)
-        findings.styles.height = max(_FINDINGS_LEAST, min(room, max(_FINDINGS_USUAL, len(lines))))
+        height = max(_FINDINGS_LEAST, min(room, max(_FINDINGS_USUAL, len(lines))))
+        findings.styles.height = height
+        more = "PgDn more, PgUp back" if len(lines) > height else ""
+        self.query_one("#more", Static).update(Content.styled(more, "$foreground-muted"))
 
     def _show_choice(self, width: int) -> int:
         """Show options, virsh line and remark; return how many lines they take but for the first."""
@@ -389,7 +395,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         )
         commands = self._commands()
         more = f"   and {len(commands) - 1} more" if len(commands) > 1 else ""
-        command = fold(commands[0] + more, width, _COMMAND_LINES)
+        command = fold(commands[0] + more, width, 1 if self.app.size.height < _LOW else _COMMAND_LINES)
         self.query_one("#command", Static).update(Content.styled("\n".join(command), "$foreground-muted"))
         text, tone = self._remark
         if self._too_old:
