@@ -234,6 +234,7 @@ async def test_an_emptied_host_is_warned_of_and_taken_back_where_hosts_are_evene
         await run_on(stage)
         await stage.see("1 moved")
         await stage.press("escape")
+        assert stage.line(" h1 ", "takes no VMs")
         name = next(vm.name for vm in stage.engine.fleet.vms() if vm.key.host == H2 and vm.state.executing)
         await stage.put_cursor_on(name)
         await stage.press("m")
@@ -245,6 +246,8 @@ async def test_an_emptied_host_is_warned_of_and_taken_back_where_hosts_are_evene
         await stage.until(lambda: not stage.engine.plans.maintenance)
         await stage.until(lambda: not stage.line("b take h1 back"))
         assert stage.count(PlanScreen) == 1
+        await stage.press("escape")
+        await stage.until(lambda: not stage.line("takes no VMs"))
 
 
 async def test_read_only_shows_plans_and_runs_none() -> None:
