@@ -117,6 +117,13 @@ class Judgement:
     repairs: tuple[Repair, ...] = ()
     astray: bool = False
     """As in `Migration`."""
+    copies: str = ""
+    """Which unfinished copies of its disks are, or may be, at the destination: until somebody deletes them."""
+
+    @property
+    def words(self) -> str:
+        """All that is said of it."""
+        return "; ".join(filter(None, (self.message, self.copies)))
 
 
 ASKING = "asking both hosts where it is"
@@ -227,17 +234,19 @@ def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
     if paused:
         said.append(f"it is paused at the source{f' ({here.reason})' if here.reason else ''}")
         repairs.append(offer(RepairKind.RESUME_SOURCE, case.request))
+    copies = []
     if left := sorted(destination.volumes & case.absent):
-        said.append(f"unfinished copies of its disks are left at the destination: {_paths(left)}")
+        copies.append(f"unfinished copies of its disks are left at the destination: {_paths(left)}")
         if destination.identity is None:
             repairs.append(offer(RepairKind.DELETE_COPIES, case.request, tuple(left)))
         else:
-            said.append("to delete them is not offered: the VM is defined there, too, and may use them")
+            copies.append("to delete them is not offered: the VM is defined there, too, and may use them")
     if unsure := sorted(destination.volumes.intersection(case.paths) - case.absent):
-        said.append(f"at the destination may be unfinished copies: {_paths(unsure)}")
-        said.append("to delete them is not offered: they may have been there before the move")
+        copies.append(f"at the destination may be unfinished copies: {_paths(unsure)}")
+        copies.append("to delete them is not offered: they may have been there before the move")
     cancelled = case.aborted or isinstance(case.error, JobCancelled)
-    return Judgement(Phase.CANCELLED if cancelled else Phase.FAILED, "; ".join(said), tuple(repairs))
+    phase = Phase.CANCELLED if cancelled else Phase.FAILED
+    return Judgement(phase, "; ".join(said), tuple(repairs), copies="; ".join(copies))
 
 
 def _on_both(case: Case, source: Told, destination: Told) -> Judgement:

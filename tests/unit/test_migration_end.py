@@ -173,8 +173,8 @@ def test_every_end(
     judgement = judge(replace(case, settled=True), source, destination)
     assert judgement.phase is in_the_end
     assert [repair.kind for repair in judgement.repairs] == repairs
-    assert says in judgement.message
-    assert says or not judgement.message
+    assert says in judgement.words
+    assert says or not judgement.words
     assert all(repair.consequence and repair.command.startswith("virsh -c qemu://h") for repair in judgement.repairs)
 
 
@@ -251,7 +251,7 @@ def test_a_host_that_does_not_answer(
 ) -> None:
     judgement = unanswered(case, source, destination)
     assert judgement.phase is phase
-    assert says in judgement.message
+    assert says in judgement.words
     assert not judgement.repairs
 
 

@@ -532,7 +532,7 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
     other = Engine(bench.demo, bench.demo.uris, clock=bench.clock)
 
     def found(condition: Callable[[Migration], object]) -> Migration:
-        for _ in range(60):
+        for _ in range(200):
             bench.clock.advance(1)
             other.tick()
             if other.migrations and condition(other.migrations[0]):
@@ -551,6 +551,39 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
         assert "to delete them is not offered: they may have been there before" in one.message
         assert path in one.message
         assert one.repairs == ()
+        # Whoever deletes them, or moves the VM after all: then none are left, and that is said of none.
+        repaired(bench, key, RepairKind.DELETE_COPIES)
+        one = found(lambda one: "unfinished" not in one.message)
+        assert (one.phase, one.message) == (Phase.FAILED, "it did not move: it was cancelled elsewhere, or it failed")
+    finally:
+        other.stop()
+
+
+def test_what_an_adopted_one_may_have_left_is_forgotten_when_the_vm_is_moved_after_all(bench: Bench) -> None:
+    key = ask(bench, "db1", replace(SLOW, disks=DiskMove.COPY))
+    see(bench, key, running)
+    other = Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+
+    def look_until(condition: Callable[[Migration], object]) -> None:
+        for _ in range(200):
+            bench.clock.advance(1)
+            other.tick()
+            bench.engine.tick()
+            if other.migrations and condition(other.migrations[0]):
+                return
+        raise AssertionError(other.migrations)
+
+    try:
+        look_until(lambda one: one.job is not None and one.job.disk_total_bytes)
+        bench.engine.steer(key, Steer.ABORT)
+        look_until(lambda one: ended(one) and "may be unfinished copies" in one.message)
+        ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY, bandwidth_mib_per_s=600))
+        look_until(lambda one: one.phase is Phase.DONE)
+        first = other.migrations[-1]
+        assert (first.phase, first.message) == (
+            Phase.FAILED,
+            "it did not move: it was cancelled elsewhere, or it failed",
+        )
     finally:
         other.stop()
 
