@@ -292,12 +292,12 @@ class Flight:
         job = connection.job(request.key.uuid) if now.state.active else None
         if job is not None and job.operation == "migration":
             # Somebody else's: libvirt would let this one wait for it, and then say something else.
-            raise HypervisorError("it is already being moved: w shows the move")
+            raise HypervisorError("it is being migrated already: w shows how")
         disks = [disk for disk in connection.config(request.key.uuid).disks if disk.writable]
         partly = request.options.partly
         if partly is not None and {disk.target for disk in disks} != {*partly.copied, *partly.shared}:
             # Of one that came meanwhile nobody knows whether it is to be copied.
-            raise HypervisorError("its disks have changed since they were looked at: move it again")
+            raise HypervisorError("its disks have changed since they were looked at: migrate it again")
         if not self.begun:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
             self.diskless = not disks
@@ -307,7 +307,7 @@ class Flight:
         # In this order: whoever aborts sets the one and then looks at the other.
         self.begun = True
         if self.aborting:
-            raise JobCancelled("cancelled before it began")
+            raise JobCancelled("aborted before it began")
         connection.migrate(request.key.uuid, request.destination, request.options, peer_to_peer=peer_to_peer)
 
 

@@ -171,7 +171,7 @@ class Migrations:
             self._closed = True
             for flight in self._flights.values():
                 if flight.view.phase is Phase.QUEUED:
-                    words = "kvmtui ended before its turn came: it was not moved"
+                    words = "kvmtui ended before its turn came: it was not migrated"
                     flight.show(Phase.CANCELLED, words, ended_at_s=self._clock(), steers=frozenset())
                     flight.told_end()
                 elif flight.entry is not None:
@@ -207,7 +207,7 @@ class Migrations:
 
     def _refusal(self, request: MigrationRequest) -> str:
         if any(key.uuid == request.key.uuid for key in self._flights):
-            return "it is already being moved: w shows the move"
+            return "it is being migrated already: w shows how"
         if request.destination not in self._pollers or request.destination == request.key.host:
             return "choose another host that is watched here"
         if self._pollers[request.destination].read_only:

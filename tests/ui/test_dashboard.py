@@ -571,7 +571,7 @@ async def test_an_action_without_an_answer_ends_as_not_known(monkeypatch: pytest
 async def _send_to_h2(stage: Stage, name: str) -> None:
     await stage.put_cursor_on(name)
     await stage.press("m")
-    assert stage.line(f"Move {name} on h1 to")
+    assert stage.line(f"Migrate {name} on h1 to")
     await stage.see("h2", "can take it")
     await stage.press("enter")
     await stage.until(lambda: not stage.count(DestinationScreen))
@@ -585,7 +585,7 @@ async def test_migrate_shows_progress_and_the_cursor_follows() -> None:
         await _send_to_h2(stage, "web2")
         await stage.see("web2", "migrating")
         await stage.look_until(lambda: stage.line("web2", "migrating", "%"), seconds=0.3)
-        await stage.look_until(lambda: "migrate web2 on h1 to h2: moved" in stage.status)
+        await stage.look_until(lambda: "migrate web2 on h1 to h2: done" in stage.status)
         await stage.look_until(lambda: stage.table.selected == VmKey(H2, uuid))
         assert stage.line("web2", "h2", "running")
         assert stage.names.count("web2") == 1
@@ -597,10 +597,10 @@ async def test_a_migration_can_be_cancelled() -> None:
     async with dashboard() as stage:
         await _send_to_h2(stage, "cache1")
         await stage.look_until(lambda: stage.vm("cache1").job is not None, seconds=0.1)
-        await stage.until(lambda: "cancel" in stage.offered)
+        await stage.until(lambda: "abort" in stage.offered)
         await stage.press("X", "y")
-        await stage.until(lambda: stage.engine.submitted[-1] == "cancel_job cache1")
-        await stage.look_until(lambda: "migrate cache1 on h1 to h2: cancelled" in stage.status, seconds=0.1)
+        await stage.until(lambda: stage.engine.submitted[-1] == "abort_job cache1")
+        await stage.look_until(lambda: "migrate cache1 on h1 to h2: aborted" in stage.status, seconds=0.1)
         await stage.look()
         assert stage.line("cache1", "h1", "running")
         assert not stage.main.fleet.pending

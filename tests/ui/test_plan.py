@@ -177,10 +177,10 @@ async def test_abort_asks_and_leaves_the_vm_where_it_was() -> None:
         await stage.press("R", "y")
         await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
         await stage.press("X")
-        await stage.see(f"Abort the move of {first}?")
+        await stage.see(f"Abort the migration of {first}?")
         await stage.press("y")
         await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
-        await stage.see(first, "cancelled")
+        await stage.see(first, "aborted")
         assert stage.key(first).host == H1
 
 
@@ -208,7 +208,7 @@ async def test_an_abort_that_comes_too_late_aborts_no_other_move() -> None:
         await stage.press("R", "y")
         await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
         await stage.press("X")
-        await stage.see(f"Abort the move of {first}?")
+        await stage.see(f"Abort the migration of {first}?")
 
         def another() -> bool:
             run = stage.engine.plans.run

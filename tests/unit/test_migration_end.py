@@ -82,7 +82,7 @@ DONE, FAILED, CANCEL, UNKNOWN, AGAIN, ON = (
         # It stayed.
         (CANCELLED, RUNS, GONE, CANCEL, CANCEL, [], ""),
         (replace(ADOPTED, aborted=True), RUNS, GONE, AGAIN, CANCEL, [], ""),
-        (ADOPTED, RUNS, GONE, AGAIN, FAILED, [], "did not move"),
+        (ADOPTED, RUNS, GONE, AGAIN, FAILED, [], "was not migrated"),
         (ERROR, RUNS, GONE, FAILED, FAILED, [], "Unable to write to socket"),
         (ERROR, RUNS, OFF, FAILED, FAILED, [], "Unable to write to socket"),
         (LINK, RUNS, GONE, AGAIN, FAILED, [], "the link was lost"),
@@ -94,7 +94,7 @@ DONE, FAILED, CANCEL, UNKNOWN, AGAIN, ON = (
         (SEEN, HALF_SOURCE, GONE, AGAIN, FAILED, [R.RESUME_SOURCE], "paused at the source (migrating)"),
         (SEEN, MOVING, HALF, ON, ON, [], "go on"),
         (SEEN, RUNS, HALF, AGAIN, FAILED, [], "never resume that"),
-        (replace(ADOPTED, seen=True), RUNS, GONE, FAILED, FAILED, [], "did not move"),
+        (replace(ADOPTED, seen=True), RUNS, GONE, FAILED, FAILED, [], "was not migrated"),
         (replace(ADOPTED, seen=True, aborted=True), RUNS, GONE, CANCEL, CANCEL, [], ""),
         (replace(OK, seen=True), RUNS, GONE, AGAIN, FAILED, [], "still at the source"),
         (OK, RUNS, GONE, AGAIN, FAILED, [], "still at the source"),

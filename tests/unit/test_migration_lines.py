@@ -66,11 +66,11 @@ def test_of_an_end_the_row_tells_where_the_vm_is(width: int, row: str) -> None:
         (running("web1", 0.0), ("web1", "h1 → h2", "60 %", "~18 s", "converging")),
         (not_converging("cache1", 0.0), ("cache1", "41 %", "will not converge at this rate")),
         (QUEUED, ("db2", "waiting its turn")),
-        (DONE, ("mail", "moved in 3m 20s")),
+        (DONE, ("mail", "migrated in 3m 20s")),
         (ended_with_repair("db1", 0.0), ("db1", "failed: the daemon of h2 went away; the guest runs at h1")),
         (replace(STOPPED, paused_at_s=30.0), ("web1", "60 %", "guest paused for 12 s")),
         (replace(STOPPED, paused_at_s=30.0, adopted=True), ("guest paused for at least 12 s",)),
-        (replace(STOPPED, paused_at_s=30.0, progress=Progress(Verdict.STALLED)), ("nothing is moving",)),
+        (replace(STOPPED, paused_at_s=30.0, progress=Progress(Verdict.STALLED)), ("nothing is being sent",)),
         (
             replace(QUEUED, phase=Phase.UNKNOWN, message="h2 does not answer"),
             ("is not known: h2 does not",),

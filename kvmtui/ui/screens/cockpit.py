@@ -207,7 +207,7 @@ class CockpitScreen(Screen[None]):
         if move.phase.ended:
             return f"it has ended: {move.phase.value}"
         if steer is Steer.POST_COPY and not move.request.options.post_copy:
-            return "it has to be allowed when the move is started"
+            return "it has to be allowed when the migration is started"
         return f"not possible while it is {move.phase.value}"
 
     def _allowed_ms(self, move: Migration) -> int | None:
@@ -280,7 +280,7 @@ class CockpitScreen(Screen[None]):
         waiting = sum(each.phase is Phase.QUEUED for each in moves.all)
         going, ended = moves.under_way - waiting, len(moves.all) - moves.under_way
         counts = ((going, "under way"), (waiting, "waiting"), (ended, "ended"))
-        parts = [Content.styled(" moves ", "bold $primary")]
+        parts = [Content.styled(" migrations ", "bold $primary")]
         parts += [Content(" · ".join(f"{count} {what}" for count, what in counts if count) or "none")]
         if moves.calling:
             parts.append(Content.styled(f" · {moves.calling} need{'s' * (moves.calling == 1)} you", "$text-error"))

@@ -237,12 +237,12 @@ class DestinationScreen(ExpiringScreen[Destination]):
     def _ask(self, host: str, asked: Sequence[str]) -> None:
         self.stay()
         question = ConfirmScreen(
-            f"Move {self._subject(self._vms)} to {self._hosts[host].name} all the same?",
+            f"Migrate {self._subject(self._vms)} to {self._hosts[host].name} all the same?",
             asked,
             f"{len(asked)} of the checks warn{'s' if len(asked) == 1 else ''}.",
             destructive=False,
         )
-        self.app.push_screen(question, lambda agreed: self._go(host) if agreed else self._say("nothing was moved"))
+        self.app.push_screen(question, lambda agreed: self._go(host) if agreed else self._say("nothing was migrated"))
 
     def _left_out(self) -> bool:
         """Leave out those that cannot be moved any more, and say which; return whether there are any."""
@@ -266,7 +266,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         if self._left_out():
             return
         if self._hosts[host].link is not Link.UP:
-            self._say(f"{self._hosts[host].name} is not connected any more: nothing was moved", "$text-error")
+            self._say(f"{self._hosts[host].name} is not connected any more: nothing was migrated", "$text-error")
             return
         self.answer(Destination(host, {vm.key: self._options_of(host, vm) for vm in self._vms}))
 
@@ -314,7 +314,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     @property
     def _heading(self) -> str:
-        return f"Move {self._subject(self._vms)} to"
+        return f"Migrate {self._subject(self._vms)} to"
 
     @property
     def _actives(self) -> tuple[bool, ...]:
@@ -402,10 +402,10 @@ class DestinationScreen(ExpiringScreen[Destination]):
             text, tone = f"{text}; {_TOO_OLD}" if text else _TOO_OLD, "$text-warning"
         remark = fold(text, width, _REMARK_LINES) or [""]
         self.query_one("#remark", Static).update(Content.styled("\n".join(remark), tone))
-        does = "looks again" if self._too_old else "moves"
+        does = "looks again" if self._too_old else "migrates"
         keys = f"Enter {does} · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
         folds = f" · {_ALL_KEY} {'fold' if self._all and not self._options_open else 'all checks'}"
-        self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy virsh line · Esc cancels")
+        self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy virsh line · Esc closes")
         return len(chosen) - 1 + len(command) + len(remark)
 
     def _finding_lines(self, width: int) -> list[Content]:

@@ -133,5 +133,5 @@ async def _answer(asked: "Future[T]") -> T | str:
 
 
 def _internal_error() -> str:
-    _log.exception("looking before a move")
+    _log.exception("looking before a migration")
     return "an internal error; run with --log FILE to see it"

@@ -264,7 +264,7 @@ class PlanScreen(ModalScreen[None]):
         if run is None or not run.stage.running:
             return
         step = run.current
-        words = f"Abort the move of {step.move.name}?" if step is not None else "Stop here?"
+        words = f"Abort the migration of {step.move.name}?" if step is not None else "Stop here?"
         consequence = "It goes on where it was; the other moves are not made."
 
         def answered(agreed: bool | None) -> None:
@@ -273,7 +273,7 @@ class PlanScreen(ModalScreen[None]):
             if agreed and step is not None and (current is None or current.move.vm != step.move.vm):
                 # Another move may be under way by now, which nobody was asked about.
                 self._plans.stop()
-                self._note(f"too late to abort the move of {step.move.name}: it has ended; no other is begun")
+                self._note(f"too late to abort the migration of {step.move.name}: it has ended; no other is begun")
             elif agreed:
                 self._plans.abort()
 

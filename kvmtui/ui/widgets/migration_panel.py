@@ -48,7 +48,7 @@ class MigrationList(RunLines):
         """Return the titles and the rows."""
         shown, page = self._shown, max(1, height - 1)
         if not shown:
-            return False, [[], [("  Nothing has been moved in this run of kvmtui; m moves a VM.", Tone.MUTED)]]
+            return False, [[], [("  Nothing has been migrated in this run of kvmtui; m migrates a VM.", Tone.MUTED)]]
         top = max(self._cursor - page + 1, min(self._top, self._cursor))
         # No line stays empty while others are out of sight.
         self._top = max(0, min(top, len(shown) - page))
