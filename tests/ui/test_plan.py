@@ -319,3 +319,15 @@ async def test_what_a_plan_does_not_do_by_itself_is_allowed_by_a_key() -> None:
         await stage.press("c")
         await stage.until(lambda: (run := stage.engine.plans.run) is not None and run.allowed == Allowed())
         assert stage.engine.submitted == []
+
+
+async def test_on_a_small_screen_the_keys_stay_in_sight_when_what_stays_is_unfolded() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        await watched(stage)
+        await stage.press("E", "end", "enter")
+        await stage.see("Empty h2")
+        await stage.see("n what stays")
+        await stage.press("n")
+        await stage.see("n fold")
+        assert stage.line("build3 on h2", "needs")
+        assert stage.line("Esc closes")

@@ -257,5 +257,5 @@ async def test_while_it_is_recorded_one_looks_back_and_returns(tmp_path: Path) -
 async def test_there_is_nothing_to_look_back_at_where_nothing_is_recorded() -> None:
     async with dashboard() as live:
         await live.press("t")
-        await live.says("nothing is being recorded: begin with --record FILE")
+        await live.says("nothing is recorded: begin with --record FILE")
         assert live.app.screen is live.main

@@ -13,7 +13,7 @@ from kvmtui import __version__
 from kvmtui.model.actions import ACTIONS, Danger
 from kvmtui.ui.console_keys import console_help
 from kvmtui.ui.keymap import MOVE_KEYS, REPLAY_KEYS, VIEW_KEYS
-from kvmtui.ui.screens.reading import ReadingScreen
+from kvmtui.ui.screens.reading import READING_KEYS, ReadingScreen
 from kvmtui.ui.steering import STEER_KEYS
 
 MOVES_KEYS = "Migrations: the dialog (m) and those under way (w)"
@@ -42,7 +42,7 @@ class HelpScreen(ReadingScreen):
             yield Label(f"kvmtui {__version__}", classes="title", markup=False)
             with VerticalScroll(can_focus=False):
                 yield _Lines(self._first)
-            yield Label("Esc closes", classes="hint", markup=False)
+            yield Label(READING_KEYS, classes="hint", markup=False)
 
 
 class _Lines(Static):

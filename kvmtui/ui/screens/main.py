@@ -447,7 +447,7 @@ class MainScreen(PlanningScreen, ConsolesScreen):
         """Show what was recorded, over what is now."""
         recorder = self._engine.recording
         if recorder is None:
-            why = "nothing is being recorded: begin with --record FILE, or with : and Record to a file"
+            why = "nothing is recorded: begin with --record FILE, or with : and Record to a file"
             self.show_note(Note(why, "$text-warning"))
         else:
             from kvmtui.ui.screens.looking_back import look_back

@@ -159,7 +159,7 @@ class PlanScreen(ModalScreen[None]):
             pairs += [] if run.stopping else [("x", "stop after this one")]
             pairs += [("X", "abort")]
         elif run is not None and run.left and not self._engine.read_only:
-            pairs += [("Enter", "move it"), ("R", "move all"), ("d", "leave it out"), ("t", "elsewhere")]
+            pairs += [("Enter", "move it"), ("R", "move all"), ("d", "leave out"), ("t", "elsewhere")]
         if run is not None and run.plan is not None and run.plan.unmoved:
             stays = any(stay.vm is not None for stay in run.plan.unmoved)
             pairs.append(("n", "fold" if self._unfolded else "what stays" if stays else "what is left out"))
