@@ -161,7 +161,7 @@ def test_the_table_foresees_the_end_that_the_moves_do() -> None:
 def test_what_can_be_repaired_is_numbered_with_consequence_and_command() -> None:
     shown = detail(ended_with_repair("db1", 0.0))
     assert "1  delete the unfinished disk copies at the destination" in shown
-    assert "was not there before the move" in shown
+    assert "was not there before the migration" in shown
     assert "virsh -c demo://h2 vol-delete" in shown
 
 
