@@ -122,9 +122,9 @@ def _completions_parser() -> Parser:
 def _balance_parser() -> Parser:
     parser = Parser(
         prog="kvmtui balance",
-        description="Say which VMs to move, and why, so that hosts are even or one is empty; with --run, move them.",
-        epilog="Exit code: 0 done, or nothing to do; 1 something could not be moved; 2 wrong arguments; "
-        "3 not known: figures are missing, or how a move ended.",
+        description="Say which VMs to migrate, and why, so that hosts are even or one is empty; with --run, do it.",
+        epilog="Exit code: 0 done, or nothing to do; 1 something could not be migrated; 2 wrong arguments; "
+        "3 not known: figures are missing, or how a migration ended.",
     )
     _add_common(parser, read_only=False)
     parser.add_argument("--evacuate", metavar="HOST", help="empty this host, by its name or URI")

@@ -187,7 +187,7 @@ def _disks_at(vm: Vm, host: str, fleet: Fleet, known: Knowledge) -> tuple[str, b
         return f"whether {name} sees its disks is not known", False
     if not active:
         away = next(((path, how) for path, how in stand.items() if how is not Sharing.ONE), None)
-        return (f"it is off, and only its definition can be moved: {_at_words(name, *away)}" if away else ""), False
+        return (f"it is off, and only its definition can be migrated: {_at_words(name, *away)}" if away else ""), False
     if any(how is Sharing.UNKNOWN and path.startswith("/") for path, how in stand.items()):
         return f"whether {name} sees its disks is not known", False
     old = known.old_copies(vm.key.uuid, host)

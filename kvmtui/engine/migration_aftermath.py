@@ -96,6 +96,8 @@ class Aftermath:
                 flight.superseded, flight.look_again = True, False
                 # By now the VM may use them again.
                 flight.show(flight.view.phase, left_behind=())
+                if flight.ended_as is not None and flight.ended_as.copies:
+                    flight.show(flight.view.phase, flight.ended_as.message)
 
     def mended(self, flight: Flight, kind: RepairKind, outcome: str, *, done: bool) -> None:
         """Take note of how a repair ended, and ask both hosts how it stands now."""
@@ -113,7 +115,7 @@ class Aftermath:
             return
         if flight.repairing is None:
             unknown = flight.view.phase is Phase.UNKNOWN and not flight.superseded
-            if not (flight.look_again or unknown):
+            if not (flight.look_again or unknown or flight.copies_left):
                 self.restless.pop(flight, None)
                 return
             sides = flight.view.request.key.host, flight.view.request.destination
@@ -148,9 +150,14 @@ class Aftermath:
     def _find_out(self, flight: Flight, judgement: Judgement) -> None:
         """Say how it ended, where that is known only now."""
         after, flight.look_again = flight.look_again, False
+        if not (after or flight.view.phase is Phase.UNKNOWN) and judgement.phase is flight.view.phase:
+            # Only the copies have gone, or come to be used, which is no news of how it ended.
+            flight.ended_as = judgement
+            flight.show(judgement.phase, judgement.words, repairs=judgement.repairs, astray=judgement.astray)
+            return
         if judgement.phase.ended and (after or judgement.phase is not Phase.UNKNOWN):
             _log.info("outcome migrate %s: %s %s", flight, judgement.phase.value, judgement.message)
-            said = [flight.view.message if after else "", judgement.message]
+            said = [flight.view.message if after else "", judgement.words]
             self._show(flight, "; ".join(filter(None, said)), judgement)
 
     def _mend(self, flight: Flight, kind: RepairKind, source: Told, destination: Told) -> None:
@@ -171,6 +178,7 @@ class Aftermath:
         if judgement is None or not judgement.phase.ended:
             flight.show(flight.view.phase, message)
         else:
+            flight.ended_as = judgement
             flight.show(judgement.phase, message, repairs=judgement.repairs, astray=judgement.astray)
             flight.show(judgement.phase, left_behind=flight.left_behind)
             flight.told_end()

@@ -22,7 +22,7 @@ _NO_POST_COPY = "Postcopy is not supported"
 """What QEMU says where its user may not catch page faults (userfaultfd)."""
 
 
-_NOT_MOVED = "it did not move: it was cancelled elsewhere, or it failed"
+_NOT_MOVED = "it was not migrated: it was aborted elsewhere, or it failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,13 @@ class Judgement:
     repairs: tuple[Repair, ...] = ()
     astray: bool = False
     """As in `Migration`."""
+    copies: str = ""
+    """Which unfinished copies of its disks are, or may be, at the destination: until somebody deletes them."""
+
+    @property
+    def words(self) -> str:
+        """All that is said of it."""
+        return "; ".join(filter(None, (self.message, self.copies)))
 
 
 ASKING = "asking both hosts where it is"
@@ -219,7 +226,7 @@ def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
     elif case.error is not None and not isinstance(case.error, JobCancelled):
         said.append(str(case.error) if case.certain else f"the link was lost: {case.error}")
         if _NO_POST_COPY in str(case.error):
-            said.append("set vm.unprivileged_userfaultfd=1 by sysctl on both hosts, or move it without post-copy")
+            said.append("set vm.unprivileged_userfaultfd=1 by sysctl on both hosts, or migrate it without post-copy")
     elif case.error is None and not case.aborted:
         said.append("libvirt reports success, but it is still at the source" if case.certain else _NOT_MOVED)
     if not paused and case.error is not None and not isinstance(case.error, JobCancelled):
@@ -227,17 +234,19 @@ def _stayed(case: Case, here: Identity, destination: Told) -> Judgement:
     if paused:
         said.append(f"it is paused at the source{f' ({here.reason})' if here.reason else ''}")
         repairs.append(offer(RepairKind.RESUME_SOURCE, case.request))
+    copies = []
     if left := sorted(destination.volumes & case.absent):
-        said.append(f"unfinished copies of its disks are left at the destination: {_paths(left)}")
+        copies.append(f"unfinished copies of its disks are left at the destination: {_paths(left)}")
         if destination.identity is None:
             repairs.append(offer(RepairKind.DELETE_COPIES, case.request, tuple(left)))
         else:
-            said.append("to delete them is not offered: the VM is defined there, too, and may use them")
+            copies.append("to delete them is not offered: the VM is defined there, too, and may use them")
     if unsure := sorted(destination.volumes.intersection(case.paths) - case.absent):
-        said.append(f"at the destination may be unfinished copies: {_paths(unsure)}")
-        said.append("to delete them is not offered: they may have been there before the move")
+        copies.append(f"at the destination may be unfinished copies: {_paths(unsure)}")
+        copies.append("to delete them is not offered: they may have been there before")
     cancelled = case.aborted or isinstance(case.error, JobCancelled)
-    return Judgement(Phase.CANCELLED if cancelled else Phase.FAILED, "; ".join(said), tuple(repairs))
+    phase = Phase.CANCELLED if cancelled else Phase.FAILED
+    return Judgement(phase, "; ".join(said), tuple(repairs), copies="; ".join(copies))
 
 
 def _on_both(case: Case, source: Told, destination: Told) -> Judgement:

@@ -33,6 +33,7 @@ _PATIENCE_S = 60.0
 """How long a host may not answer before the end is called unknown."""
 _ASK_EVERY_S = 0.5
 _ASK_ENDED_EVERY_S = 5.0
+_ASK_OF_COPIES_EVERY_S = 60.0
 
 
 class BothSides:
@@ -137,6 +138,8 @@ class Flight:
     """Since when neither the call nor a job has told that it goes on."""
     ask_at_s: float = 0.0
     """When the hosts are to be asked again."""
+    ended_as: Judgement | None = None
+    """How it was judged to have ended, last."""
     repairing: RepairKind | None = None
     superseded: bool = False
     """Whether the VM was moved again since, after which where it is does not tell how this one ended."""
@@ -168,6 +171,11 @@ class Flight:
     def may_begin(self) -> bool:
         """Whether libvirt may still begin it, although its call was lost."""
         return not (self.view.adopted or self.certain or self.seen)
+
+    @property
+    def copies_left(self) -> bool:
+        """Whether unfinished copies may be at the destination, which anybody may delete."""
+        return self.ended_as is not None and bool(self.ended_as.copies) and not self.superseded
 
     @property
     def over(self) -> bool:
@@ -265,7 +273,9 @@ class Flight:
         answers = self.sides.answers()
         if answers is not None:
             self.sides = None
-            self.ask_at_s = now_s + (_ASK_ENDED_EVERY_S if self.view.phase.ended else _ASK_EVERY_S)
+            every_s = _ASK_ENDED_EVERY_S if self.view.phase.ended else _ASK_EVERY_S
+            only_copies = self.copies_left and not self.look_again and self.view.phase is not Phase.UNKNOWN
+            self.ask_at_s = now_s + (_ASK_OF_COPIES_EVERY_S if only_copies else every_s)
         return answers
 
     def __str__(self) -> str:
@@ -282,12 +292,12 @@ class Flight:
         job = connection.job(request.key.uuid) if now.state.active else None
         if job is not None and job.operation == "migration":
             # Somebody else's: libvirt would let this one wait for it, and then say something else.
-            raise HypervisorError("it is already being moved: w shows the move")
+            raise HypervisorError("it is being migrated already: w shows how")
         disks = [disk for disk in connection.config(request.key.uuid).disks if disk.writable]
         partly = request.options.partly
         if partly is not None and {disk.target for disk in disks} != {*partly.copied, *partly.shared}:
             # Of one that came meanwhile nobody knows whether it is to be copied.
-            raise HypervisorError("its disks have changed since they were looked at: move it again")
+            raise HypervisorError("its disks have changed since they were looked at: migrate it again")
         if not self.begun:
             self.persistent, self.was_paused = now.persistent, now.state is VmState.PAUSED
             self.diskless = not disks
@@ -297,7 +307,7 @@ class Flight:
         # In this order: whoever aborts sets the one and then looks at the other.
         self.begun = True
         if self.aborting:
-            raise JobCancelled("cancelled before it began")
+            raise JobCancelled("aborted before it began")
         connection.migrate(request.key.uuid, request.destination, request.options, peer_to_peer=peer_to_peer)
 
 

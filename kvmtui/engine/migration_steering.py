@@ -46,7 +46,7 @@ def steering_words(what: Steer, value: int | None) -> str:
         case Steer.PAUSE_GUEST:
             return "the guest is paused until it has arrived"
         case Steer.ABORT:
-            return "cancelling"
+            return "aborting"
 
 
 def value_problem(what: Steer, value: int | None) -> str:

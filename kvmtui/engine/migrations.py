@@ -171,7 +171,7 @@ class Migrations:
             self._closed = True
             for flight in self._flights.values():
                 if flight.view.phase is Phase.QUEUED:
-                    words = "kvmtui ended before its turn came: it was not moved"
+                    words = "kvmtui ended before its turn came: it was not migrated"
                     flight.show(Phase.CANCELLED, words, ended_at_s=self._clock(), steers=frozenset())
                     flight.told_end()
                 elif flight.entry is not None:
@@ -193,6 +193,7 @@ class Migrations:
         flight.paths = found.paths
         _log.info("found migrating: %s (%s) from %s to %s", vm.name, *reversed(key), destination)
         self._flights[key] = flight
+        self._aftermath.supersede(key.uuid)
         self._follow(flight)
         self._take_job(flight, job, "found under way")
 
@@ -206,7 +207,7 @@ class Migrations:
 
     def _refusal(self, request: MigrationRequest) -> str:
         if any(key.uuid == request.key.uuid for key in self._flights):
-            return "it is already being moved: w shows the move"
+            return "it is being migrated already: w shows how"
         if request.destination not in self._pollers or request.destination == request.key.host:
             return "choose another host that is watched here"
         if self._pollers[request.destination].read_only:
@@ -395,7 +396,7 @@ class Migrations:
         request = flight.view.request
         self._flights.pop(request.key, None)
         self._aftermath.add(flight)
-        _log.info("outcome migrate %s: %s %s", flight, judgement.phase.value, judgement.message)
+        _log.info("outcome migrate %s: %s %s", flight, judgement.phase.value, judgement.words)
         if flight.probe is not None:
             flight.probe.end()
         flight.sides = None
@@ -403,9 +404,10 @@ class Migrations:
         if flight.pending is not None:
             self._store.end(flight.pending)
             flight.pending = None
+        flight.ended_as = judgement
         flight.show(
             judgement.phase,
-            judgement.message,
+            judgement.words,
             repairs=judgement.repairs,
             astray=judgement.astray,
             ended_at_s=self._clock(),

@@ -277,11 +277,11 @@ class PlanRunner:
             key = request.key
             self._known.moved.append(Moved(key.uuid, key.host, request.destination, now_s, self._cores(key)))
         elif outcome is Outcome.FAILED:
-            self._bar(step, f"moving it there failed: {migration.message}")
+            self._bar(step, f"migrating it there failed: {migration.message}")
         self._set(step, replace(step, outcome=outcome, message=migration.message, migration=migration))
         if outcome in (Outcome.CANCELLED, Outcome.UNKNOWN):
-            why = "was cancelled" if outcome is Outcome.CANCELLED else "has an end that is not known"
-            self._show(stopping=True, message=f"stopped: the move of {step.move.name} {why}")
+            why = "was aborted" if outcome is Outcome.CANCELLED else "has an end that is not known"
+            self._show(stopping=True, message=f"stopped: the migration of {step.move.name} {why}")
         elif migration.astray:
             words = f"stopped: {step.move.name} has to be seen to first: {migration.message}"
             self._show(stopping=True, message=clean(words, 300))

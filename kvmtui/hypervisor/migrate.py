@@ -147,7 +147,7 @@ def delete_volumes(connection: Any, volumes: Mapping[str, int]) -> None:
         volume = connection.storageVolLookupByPath(path)
         pool = volume.storagePoolLookupByVolume()
         if _size_now(pool) != size:
-            words = f"the file system of {clean(path)} is not the one, or not of the size, that it was before the move"
+            words = f"the file system of {clean(path)} is not the one, or not of the size, that it was before"
             raise HypervisorError(f"{words}: nothing is deleted; look there, and delete it by hand")
         named[pool.name(), volume.name()] = path
     inactive = libvirt().VIR_DOMAIN_XML_INACTIVE

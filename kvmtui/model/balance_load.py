@@ -74,7 +74,7 @@ class HostLoad:
         if not self.connected:
             return "it is not connected, or its figures are old"
         if self.in_maintenance:
-            return "it was emptied, or is to be, and receives no VMs"
+            return "it was emptied, or is to be, and takes no VMs"
         return self.unknown
 
     @property

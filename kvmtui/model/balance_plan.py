@@ -73,7 +73,7 @@ class Move:
     def words(self) -> str:
         """The move in one line: "web3 h1→h2: h1 CPU 84→61 %, h2 22→38 %, ~14 GiB, ~2 min"."""
         if self.off:
-            return f"{self.name} {self.source_name}→{self.destination_name}: it is off: only its definition moves"
+            return f"{self.name} {self.source_name}→{self.destination_name}: it is off: only its definition is migrated"
         cost = f"~{amount(self.copy_bytes)}, ~{span(self.seconds)}"
         route = f"{self.name} {self.source_name}→{self.destination_name}"
         if self.why is Why.EVACUATE or self.source_cpu is None or self.source_memory is None:

@@ -170,7 +170,7 @@ def _skew(hosts: Collection[Host]) -> Iterator[Finding]:
         for host, _ in facts:
             if versions[host.key] != usual[0][0]:
                 evidence = f"{what} {versions[host.key]}, others have {usual[0][0]}"
-                advice = "VMs may not be able to move back to the older: bring all hosts to one version"
+                advice = "VMs may not be able to migrate back to the older: bring all hosts to one version"
                 yield _finding(_VERSIONS, host, Found(Severity.NOTE, evidence, advice, subject=what))
 
 

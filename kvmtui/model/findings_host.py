@@ -22,7 +22,7 @@ def vcpus(basis: Basis) -> Rule:
         yield Found(
             Severity.WARNING,
             f"{given} vCPUs on {facts.cpus} CPUs: {ratio:.1f} for each",
-            "move VMs away (key B), or give those that idle fewer: virsh setvcpus VM N --config",
+            "migrate VMs away (key B), or give those that idle fewer: virsh setvcpus VM N --config",
         )
     else:
         yield fine(f"{given} vCPUs on {facts.cpus} CPUs")
@@ -41,7 +41,7 @@ def memory(basis: Basis) -> Rule:
         yield Found(
             Severity.WARNING,
             f"VMs were given {gib(given)} of {gib(total)}: {given / total:.0%}{ksm}",
-            "move VMs away (key B), or give some less: virsh setmem VM SIZE --live --config",
+            "migrate VMs away (key B), or give some less: virsh setmem VM SIZE --live --config",
         )
     else:
         yield fine(f"VMs were given {gib(given)} of {gib(total)}")
@@ -59,7 +59,7 @@ def memory_used(basis: Basis) -> Rule:
         yield Found(
             Severity.CRITICAL if share >= _MEMORY_CRITICAL else Severity.WARNING,
             f"{share:.0%} of memory is used, {left} is left",
-            "move VMs away (key B): when nothing is left, the kernel kills a QEMU",
+            "migrate VMs away (key B): when nothing is left, the kernel kills a QEMU",
         )
     else:
         yield fine(f"{share:.0%} used")
@@ -75,7 +75,7 @@ def cpu_busy(basis: Basis) -> Rule:
         yield Found(
             Severity.WARNING,
             f"{figures.cpu_mean_fraction:.0%} busy over {minutes} minute{'' if minutes == 1 else 's'}",
-            "move VMs away (key B)",
+            "migrate VMs away (key B)",
         )
     else:
         yield fine(f"{figures.cpu_mean_fraction:.0%} busy")

@@ -119,7 +119,7 @@ def pressure(basis: Basis) -> Rule:
             yield Found(
                 Severity.CRITICAL if share >= min(2 * limit, 0.9) else Severity.WARNING,
                 f"in {share:.0%} of the last minute tasks waited for {_WAITS.get(name, name)}",
-                "move VMs away (key B); sorted by CPU, memory or disk, the table shows who takes it",
+                "migrate VMs away (key B); sorted by CPU, memory or disk, the table shows who takes it",
                 subject=name,
             )
 
@@ -138,7 +138,7 @@ def swap(basis: Basis) -> Rule:
         yield Found(
             Severity.CRITICAL if share >= _SWAP_CRITICAL else Severity.WARNING,
             f"{share:.0%} of swap is used{_paging(basis, machine)}",
-            "give VMs less memory, or move some away (key B); swapoff -a; swapon -a brings it back once there is room",
+            "give VMs less memory, or migrate some (key B); swapoff -a; swapon -a brings it back once there is room",
         )
     else:
         yield fine(f"{share:.0%} used")
@@ -160,7 +160,7 @@ def load(basis: Basis) -> Rule:
         yield Found(
             Severity.WARNING,
             f"a load of {machine.load_15:.1f} on {machine.cpus} CPUs over 15 minutes",
-            "move VMs away (key B)",
+            "migrate VMs away (key B)",
         )
     else:
         yield fine(f"{machine.load_15:.1f} on {machine.cpus} CPUs")
@@ -175,7 +175,7 @@ def steal(basis: Basis) -> Rule:
         yield Found(
             Severity.WARNING,
             f"this machine is a VM, and since its boot {share:.1%} of its CPU time went to others",
-            "its own host is overcommitted: move it, or its neighbours",
+            "its own host is overcommitted: migrate it, or its neighbours",
         )
     else:
         yield fine(f"{share:.1%}")
@@ -195,7 +195,7 @@ def temperatures(basis: Basis) -> Rule:
             yield Found(
                 Severity.CRITICAL,
                 f"{sensor.celsius:.0f} °C, its limit is {sensor.high_celsius:.0f} °C",
-                "look after fans and the room's cooling; move VMs away (key E)",
+                "look after fans and the room's cooling; migrate VMs away (key E)",
                 subject=sensor.name,
             )
 

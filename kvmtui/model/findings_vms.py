@@ -20,7 +20,10 @@ BAD_ENDS = {
     "guest crashed": (Severity.CRITICAL, "its guest's kernel crashed: see its console (c), then virsh reset"),
     "panicked": (Severity.CRITICAL, "its guest's kernel crashed: virsh start"),
     "crashed": (Severity.CRITICAL, "its QEMU crashed: /var/log/libvirt/qemu/ says why; virsh start"),
-    "post-copy failed": (Severity.CRITICAL, "half its memory is elsewhere: see the moves (w) for what can be done"),
+    "post-copy failed": (
+        Severity.CRITICAL,
+        "half its memory is elsewhere: w says what can be done",
+    ),
     "API error": (Severity.CRITICAL, "an action on it failed half-way: virsh resume"),
     "failed to start": (Severity.WARNING, "virsh start says why"),
 }
@@ -105,7 +108,7 @@ def ready(basis: Basis) -> Rule:
             yield Found(
                 Severity.CRITICAL if deep.ready_fraction >= _READY_CRITICAL * limit else Severity.WARNING,
                 f"its vCPUs waited {deep.ready_fraction:.1%} of the time for a host CPU (its guest sees steal)",
-                "move it, or others, away (key B)",
+                "migrate it, or others, away (key B)",
                 uuid=uuid,
             )
     yield from _not_told((unseen, f"it takes two looks: how long vCPUs of {_vms(unseen)} wait"))

@@ -29,7 +29,7 @@ class Phase(Enum):
     RUNNING = "running"
     VERIFYING = "verifying"
     DONE = "done"
-    CANCELLED = "cancelled"
+    CANCELLED = "aborted"
     FAILED = "failed"
     UNKNOWN = "unknown"
     """The hosts could not be asked how it ended."""

@@ -81,10 +81,18 @@ _MAX_DOWNTIME_MS = 2_000_000
 
 # Source: qemuMigrationSrcBeginPhase in libvirt's src/qemu/qemu_migration.c, virDomainMigrate3 in src/libvirt-domain.c.
 _CONFLICTS: tuple[tuple[str, Callable[[MigrationOptions, bool], bool], str], ...] = (
-    ("offline", lambda o, active: o.offline and active, "it is running: only a VM that is off is moved offline"),
-    ("offline", lambda o, active: not o.offline and not active, "it is off: only its definition can be moved, offline"),
-    ("disks", lambda o, _: o.offline and o.disks is not DiskMove.SHARED, "an offline move copies no disks"),
-    ("persist", lambda o, _: o.offline and not o.persist, "an offline move has nothing but the definition to leave"),
+    ("offline", lambda o, active: o.offline and active, "it is running: only a VM that is off is migrated offline"),
+    (
+        "offline",
+        lambda o, active: not o.offline and not active,
+        "it is off: its definition alone can migrate, offline",
+    ),
+    ("disks", lambda o, _: o.offline and o.disks is not DiskMove.SHARED, "an offline migration copies no disks"),
+    (
+        "persist",
+        lambda o, _: o.offline and not o.persist,
+        "an offline migration leaves nothing but the definition",
+    ),
     ("post_copy", lambda o, _: o.post_copy and o.offline, "only a running VM can go on at the destination"),
     (
         "post_copy",

@@ -32,7 +32,7 @@ class Verdict(Enum):
     CONVERGING = "converging"
     NOT_CONVERGING = "will not converge at this rate"
     """Memory is written at least as fast as it is sent, and the rest does not fit into the downtime."""
-    STALLED = "nothing is moving"
+    STALLED = "nothing is being sent"
     """No byte has gone over for a while: the link between the hosts may be cut."""
     POST_COPY = "post-copy: the guest runs at the destination"
     SWITCHING = "switching over"

@@ -14,8 +14,8 @@ _CONSEQUENCES = {
         "libvirt refuses where it has snapshots or a managed save."
     ),
     RepairKind.RECOVER_POST_COPY: "The hosts connect again and the rest of the memory is brought over.",
-    RepairKind.ABORT_JOB: "The move ends and the guest goes on at the source.",
-    RepairKind.DELETE_COPIES: "Volumes that were not there before the move and that no VM there uses are deleted.",
+    RepairKind.ABORT_JOB: "The migration ends and the guest goes on at the source.",
+    RepairKind.DELETE_COPIES: "Volumes that were not there before the migration and that no VM there uses are deleted.",
 }
 
 

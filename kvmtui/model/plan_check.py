@@ -41,7 +41,7 @@ def _too_risky(
     """Return what in a move of a plan, of which nobody is asked, could ruin or lose a disk; empty: nothing."""
     if options.offline:
         doubt = next((each for each in checks if each.id in _LEFT_BEHIND and each.grade is not Grade.PASS), None)
-        return "" if doubt is None else f"it is off, and only its definition moves: {doubt.evidence}"
+        return "" if doubt is None else f"it is off, and only its definition would be migrated: {doubt.evidence}"
     if options.disks is DiskMove.SHARED:
         doubt = next((each for each in checks if each.id == "shared" and each.grade is Grade.WARN), None)
         return "" if doubt is None else doubt.evidence

@@ -37,7 +37,7 @@ class Outcome(Enum):
     """Its reason had gone."""
     REFUSED = "not possible"
     """A check failed; nothing was begun."""
-    CANCELLED = "cancelled"
+    CANCELLED = "aborted"
     FAILED = "failed"
     UNKNOWN = "the end is not known"
 

@@ -93,8 +93,8 @@ def _file_system(device: NeededDevice, needs: GuestNeeds) -> Finding:
         return Finding(Grade.WARN, f"{device.name}: QEMU refuses while the guest has it mounted (9p)", advice)
     version = needs.source.libvirt_version
     if version is not None and version < _VIRTIOFS_MOVES:
-        return Finding(Grade.FAIL, f"{device.name}: this libvirt moves no VM with virtiofs", advice)
-    return Finding(Grade.UNKNOWN, f"{device.name}: virtiofsd decides whether it moves", advice)
+        return Finding(Grade.FAIL, f"{device.name}: this libvirt migrates no VM with virtiofs", advice)
+    return Finding(Grade.UNKNOWN, f"{device.name}: virtiofsd decides whether it can be migrated", advice)
 
 
 def tpm(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding | None:
@@ -168,4 +168,4 @@ def launch_security(needs: GuestNeeds, offers: HostOffers, options: MigrationOpt
     if not needs.launch_security:
         return None
     evidence = f"its memory is encrypted by its host ({needs.launch_security}), and QEMU cannot send it"
-    return Finding(Grade.FAIL, evidence, "shut it down and move it offline")
+    return Finding(Grade.FAIL, evidence, "shut it down and migrate it offline")

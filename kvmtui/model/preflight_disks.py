@@ -113,7 +113,7 @@ def _overwritten(disk: NeededDisk, path: str, needs: GuestNeeds, offers: HostOff
             Grade.FAIL, evidence, f"on {where}: virsh vol-resize {quote(path)} {disk.capacity_bytes}B, or delete it"
         )
     if path in offers.old_copies:
-        evidence = f"{disk.target}: {where} still has the old copy at {path} that an earlier move left"
+        evidence = f"{disk.target}: {where} still has the old copy at {path} that an earlier migration left"
         return Finding(Grade.WARN, f"{evidence}; it is overwritten", "keep a copy of it if you still need it as it was")
     if stands is Sharing.TWO:
         evidence = f"{disk.target}: {where} has another volume at {path}; it is overwritten"
@@ -187,7 +187,7 @@ def transient(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) 
     names = [disk.target for disk in needs.disks if disk.transient]
     if not names:
         return None
-    return Finding(Grade.FAIL, f"{listed(names)}: marked transient; libvirt moves no VM with such a disk", "detach it")
+    return Finding(Grade.FAIL, f"{listed(names)}: marked transient; libvirt migrates no VM with such", "detach it")
 
 
 def media(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding | None:

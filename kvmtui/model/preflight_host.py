@@ -19,14 +19,14 @@ _A_MILLISECOND_S = 0.001
 def state(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding | None:
     """Whether what is asked for fits a VM that runs, or does not."""
     if not needs.active and not options.offline:
-        return Finding(Grade.FAIL, "it is off, so there is nothing to move live", "choose offline, or start it")
+        return Finding(Grade.FAIL, "it is off, so there is nothing to migrate live", "choose offline, or start it")
     if needs.active and options.offline:
         return Finding(
-            Grade.FAIL, "it runs: offline moves the definition of a VM that is off", "choose live, or shut it down"
+            Grade.FAIL, "it runs: offline migrates the definition of a VM that is off", "choose live, or shut it down"
         )
     if not needs.active and not needs.persistent:
-        return Finding(Grade.FAIL, "it has no stored definition to move", "")
-    return Finding(Grade.PASS, "off: its definition moves, no storage is copied" if options.offline else "it runs")
+        return Finding(Grade.FAIL, "it has no stored definition to migrate", "")
+    return Finding(Grade.PASS, "off: its definition migrates, no storage is copied" if options.offline else "it runs")
 
 
 def other_host(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Finding:
@@ -34,7 +34,7 @@ def other_host(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions)
     ours, theirs = needs.source, offers.host
     if not ours.uuid or not theirs.uuid:
         name = (theirs if ours.uuid else ours).name
-        return Finding(Grade.UNKNOWN, f"{name} does not tell its UUID; libvirt refuses a move to the same host")
+        return Finding(Grade.UNKNOWN, f"{name} does not tell its UUID; libvirt refuses a migration to the same host")
     if ours.uuid != theirs.uuid:
         return Finding(Grade.PASS, f"{ours.name} and {theirs.name} have different UUIDs")
     if ours.name == theirs.name:
@@ -78,7 +78,7 @@ def job(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> Fin
     if needs.job is None:
         return Finding(Grade.UNKNOWN, f"whether a job runs could not be asked: {why(needs, 'job')}")
     if needs.job:
-        return Finding(Grade.FAIL, f"it is held: {needs.job}", "wait for its end; X cancels a job")
+        return Finding(Grade.FAIL, f"it is held: {needs.job}", "wait for its end; X aborts a job")
     return Finding(Grade.PASS, "none")
 
 
@@ -91,7 +91,7 @@ def snapshots(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) 
     name = safe_name(needs.name, needs.uuid)
     return Finding(
         Grade.FAIL,
-        f"it has {needs.snapshots} snapshot{'s' * (needs.snapshots > 1)}; libvirt moves no VM that has any",
+        f"it has {needs.snapshots} snapshot{'s' * (needs.snapshots > 1)}; libvirt migrates no VM that has any",
         f"virsh snapshot-list {name}; then for each: virsh snapshot-delete {name} SNAPSHOT "
         "(--metadata forgets it and keeps its data)",
     )
@@ -102,7 +102,7 @@ def saved(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> F
     if not needs.saved or needs.active:
         return None
     name = safe_name(needs.name, needs.uuid)
-    advice = f"start it first and move it live, or give the state up: virsh managedsave-remove {name}"
+    advice = f"start it first and migrate it live, or give the state up: virsh managedsave-remove {name}"
     return Finding(Grade.WARN, f"its saved state stays on {needs.source.name}; on the other it starts afresh", advice)
 
 
@@ -117,7 +117,7 @@ def versions(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -
         if ours is None or theirs is None:
             found.append(Finding(Grade.UNKNOWN, f"{here} here, {there}"))
         elif theirs < ours:
-            advice = f"update {offers.host.name} first; moving to an older version is not promised to work"
+            advice = f"update {offers.host.name} first; migrating to an older version is not promised to work"
             found.append(Finding(Grade.WARN, f"{here} here, the older {there}", advice))
         else:
             found.append(Finding(Grade.PASS, f"{here} here, {there}"))
@@ -131,7 +131,7 @@ def round_trip(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions)
     took = f"{offers.round_trip_s * 1000:.0f} ms" if offers.round_trip_s >= _A_MILLISECOND_S else "less than 1 ms"
     evidence = f"{offers.host.name} answers in {took}"
     if offers.round_trip_s > _SLOW_S:
-        return Finding(Grade.WARN, evidence, "a move managed from here takes as much longer; peer to peer does not")
+        return Finding(Grade.WARN, evidence, "managed from here, a migration takes that much longer; peer to peer not")
     return Finding(Grade.PASS, evidence)
 
 
@@ -147,7 +147,7 @@ def reach(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> F
         advice.append(
             "choose managed if the daemons may not log in at each other"
             if options.peer_to_peer
-            else "where the daemons may not log in at each other, the move goes through kvmtui by itself"
+            else "where the daemons may not log in at each other, the migration goes through kvmtui by itself"
         )
     if options.tls:
         unseen.append("it with a certificate it trusts")

@@ -99,13 +99,13 @@ def memory(needs: GuestNeeds, offers: HostOffers, options: MigrationOptions) -> 
     reserve = max(2 * _GIB, total // 10) if total is not None else 2 * _GIB
     figures = f"needs {amount(most)}, {amount(free)} free on {where}"
     if now > free:
-        return Finding(Grade.FAIL, figures, f"move something away from {where} first, or choose another host")
+        return Finding(Grade.FAIL, figures, f"migrate something away from {where} first, or choose another host")
     if most > free:
         evidence = f"needs {amount(now)} now and up to {amount(most)}, {amount(free)} free on {where}"
-        return Finding(Grade.WARN, evidence, f"move something away from {where}, or leave the balloon as it is")
+        return Finding(Grade.WARN, evidence, f"migrate something away from {where}, or leave the balloon as it is")
     if most + reserve > free:
         evidence = f"{figures}: that leaves less than the {amount(reserve)} a host should keep"
-        return Finding(Grade.WARN, evidence, f"choose another host, or move something away from {where}")
+        return Finding(Grade.WARN, evidence, f"choose another host, or migrate something away from {where}")
     return Finding(Grade.PASS, figures)
 
 

@@ -39,8 +39,8 @@ def refusal(action: Action, vm: Vm, fleet: Fleet, *, read_only: bool) -> str | N
         return "kvmtui was started with --read-only"
     if host.read_only:
         return f"the configuration has {host.name} read-only"
-    if action is BY_ID["cancel_job"] and fleet.pending.get(vm.key) == Phase.VERIFYING.value:
-        return "its move has ended, and both hosts are asked how: w shows it"
+    if action is BY_ID["abort_job"] and fleet.pending.get(vm.key) == Phase.VERIFYING.value:
+        return "its migration has ended, and both hosts are asked how: w shows it"
     return _on_its_way(action, vm, fleet) or action.refusal(vm)
 
 
@@ -52,11 +52,11 @@ def _on_its_way(action: Action, vm: Vm, fleet: Fleet) -> str:
         return ""
     others = [host.key for host in fleet.hosts.values() if host.key != vm.key.host and _runs(host, vm.key.uuid)]
     if arrives:
-        return f"it is arriving from {host_name(others[0], fleet) if others else 'another host'}: w shows the move"
+        return f"it is arriving from {host_name(others[0], fleet) if others else 'another host'}: w shows how"
     # Of a move that is not known here, or has ended: resuming a half ruins the VM, but one that was left can be ended.
     if not others or action is BY_ID["force_off"]:
         return ""
-    return f"it is on its way, and {host_name(others[0], fleet)} has the other half: w shows the moves"
+    return f"it is on its way, and {host_name(others[0], fleet)} has the other half: w shows the migrations"
 
 
 def _runs(host: Host, uuid: str) -> bool:
@@ -116,8 +116,8 @@ def host_name(host: str, fleet: Fleet) -> str:
 
 _TONES = {Outcome.DONE: "$text-success", Outcome.REFUSED: "$text-warning", Outcome.FAILED: "$text-error"}
 _ENDINGS = {
-    Phase.DONE: ("moved", "$text-success"),
-    Phase.CANCELLED: ("cancelled", "$text-warning"),
+    Phase.DONE: ("done", "$text-success"),
+    Phase.CANCELLED: ("aborted", "$text-warning"),
     Phase.FAILED: ("failed", "$text-error"),
     Phase.UNKNOWN: ("the end is not known", "$text-error"),
 }
@@ -171,8 +171,9 @@ def left_words(migration: Migration, name: Callable[[str], str]) -> str:
 
 def moves_words(under_way: int, calling: int) -> tuple[str, str]:
     """Return what the title says of moves, with the key that shows them, and its tone."""
-    going = f"{under_way} moving" if under_way else ""
+    going = f"{under_way} migrating" if under_way else ""
     if not calling:
         return (f"{going}: w", "$text-accent") if going else ("", "")
-    needs = f"{calling} move{' needs' if calling == 1 else 's need'} you: w"
+    which = "" if going else f" migration{'' if calling == 1 else 's'}"
+    needs = f"{calling}{which} need{'s' if calling == 1 else ''} you: w"
     return " · ".join(filter(None, (going, needs))), "$error"

@@ -108,7 +108,7 @@ SEARCH_KEYS: tuple[SearchKey, ...] = (
 SEARCH_BY_KEY = {row.key: row.command for row in SEARCH_KEYS}
 
 
-PINNED_CHOICES = ((CONSOLE_KEYS[-1].written, CONSOLE_KEYS[-1].label), ("Esc", "cancel"))
+PINNED_CHOICES = ((CONSOLE_KEYS[-1].written, CONSOLE_KEYS[-1].label), ("Esc", "back"))
 """What the title line always shows while the prefix waits."""
 
 

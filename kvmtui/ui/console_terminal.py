@@ -150,7 +150,7 @@ class ConsoleTerminal:
 
     def _take(self, output: ConsoleOutput) -> None:
         if output.key is not None and output.key != self.key:
-            self.key, self.remark = output.key, "moved here"
+            self.key, self.remark = output.key, "migrated here"
         if output.state is ConsoleState.OPEN and output.message:
             self.remark = output.message
         self.dropped_until = output.dropped_until

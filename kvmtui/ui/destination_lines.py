@@ -63,6 +63,6 @@ def option_lines(
 
 
 def fold(text: str, width: int, most: int) -> list[str]:
-    """Return a text in at most so many lines."""
+    """Return a text in at most so many lines, the last of them full where it is cut."""
     lines = wrap(text, max(1, width), break_on_hyphens=False)
-    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][: width - 1] + "…"]
+    return lines if len(lines) <= most else [*lines[: most - 1], " ".join(lines[most - 1 :])[: width - 1] + "…"]

@@ -49,10 +49,10 @@ VIEW_KEYS: tuple[ViewKey, ...] = (
     ViewKey("x", "menu", "", "Act"),
     ViewKey("colon", "app.command_palette", "find a command by name", "Act", ": ^p"),
     ViewKey("exclamation_mark", "health", "what is wrong with hosts and VMs, and what to do", "View", "!"),
-    ViewKey("w", "moves", "moves under way", "View"),
-    ViewKey("B", "balance", "balance: which VMs to move so that hosts are even, and why", "Hosts"),
-    ViewKey("E", "evacuate", "empty a host: move all its VMs to the others", "Hosts"),
-    ViewKey("J", "journal", "what was done", "View"),
+    ViewKey("w", "moves", "migrations under way", "View"),
+    ViewKey("B", "balance", "balance: which VMs to migrate so that hosts are even, and why", "Hosts"),
+    ViewKey("E", "evacuate", "empty a host: migrate all its VMs to the others", "Hosts"),
+    ViewKey("J", "journal", "what was done; y there copies the virsh line", "View"),
     ViewKey("A", "audit", "audit: who did what, over all sessions", "View"),
     ViewKey("t", "look_back", "look back in the recording: the whole screen as it was", "View"),
     ViewKey("plus", "change_interval(0.5)", "look more often", "View", "+"),
@@ -92,7 +92,7 @@ class MoveKeys:
 
 
 MOVE_KEYS: tuple[MoveKeys, ...] = (
-    MoveKeys("↑ ↓  j k", "move", (("up,k", "move(-1)"), ("down,j", "move(1)"))),
+    MoveKeys("↑ ↓  j k", "up, down", (("up,k", "move(-1)"), ("down,j", "move(1)"))),
     MoveKeys("PgUp PgDn", "page", (("pageup", "page(-2)"), ("pagedown", "page(2)"))),
     MoveKeys("^u ^d", "half a page", (("ctrl+u", "page(-1)"), ("ctrl+d", "page(1)"))),
     MoveKeys("g G", "first, last", (("home,g", "first"), ("end,G", "last"))),

@@ -93,7 +93,10 @@ CHOICES: tuple[Choice, ...] = (
         "x",
         "unsafe",
         "unsafe",
-        ((False, "no: libvirt refuses what may lose data"), (True, "moved even where libvirt sees the data at risk")),
+        (
+            (False, "no: libvirt refuses what may lose data"),
+            (True, "migrated even where libvirt sees data at risk"),
+        ),
     ),
 )
 BY_KEY = {choice.key: choice for choice in CHOICES}
@@ -167,11 +170,11 @@ def disks_words(options: MigrationOptions | None) -> str:
 def off_words(names: Sequence[str], *, alone: bool = False) -> str:
     """Return what becomes of the VMs that are off; `alone`: there is one VM and no doubt which."""
     if alone:
-        return "it is off: its definition moves, no disk is copied"
+        return "it is off: its definition is migrated, no disk is copied"
     if len(names) == 1:
-        return f"{names[0]} is off: only its definition moves"
+        return f"{names[0]} is off: only its definition is migrated"
     few = " and ".join(names) if len(names) == 2 else f"{names[0]} and {len(names) - 1} more"
-    return f"{few} are off: only their definitions move"
+    return f"{few} are off: only their definitions are migrated"
 
 
 def in_a_line(options: MigrationOptions, first: str = "") -> str:

@@ -117,7 +117,7 @@ def _worst_of_each(judged: Sequence[Judged], width: int, key: str) -> list[Conte
         if one.checks is None:
             lines.append(Content.styled(f"{'':<{_SIGN}}{one.vm_name}  looking…", _MUTED))
         elif one.worst is None or one.grade is Grade.PASS:
-            lines.append(_row(Grade.PASS, Content(f"{one.vm_name}  can be moved")))
+            lines.append(_row(Grade.PASS, Content(f"{one.vm_name}  can be migrated")))
         else:
             lines += _check(one.worst, one.vm_name, width, prefix=f"{one.worst.title}: ")
     return [*lines, Content.styled(f"{key} shows all checks of each VM", _MUTED)]

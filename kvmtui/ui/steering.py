@@ -68,12 +68,10 @@ def question(move: Migration, steer: Steer, host_name: HostName) -> Question | N
     vm = move.request.vm_name
     source, destination = host_name(move.request.key.host), host_name(move.request.destination)
     if steer is Steer.ABORT and move.phase is Phase.QUEUED:
-        return Question(
-            f"Do not move {vm} from {source} to {destination}?", "It waits its turn; nothing has moved yet."
-        )
+        return Question(f"Do not migrate {vm} from {source} to {destination}?", "It waits its turn; nothing has begun.")
     if steer is Steer.ABORT and move.phase is Phase.VERIFYING:
         return Question(
-            f"Ask no longer how moving {vm} from {source} to {destination} ended?",
+            f"Ask no longer how migrating {vm} from {source} to {destination} ended?",
             "What both hosts tell by now is taken for its end; nothing is done to the VM.",
         )
     if steer is Steer.ABORT:
@@ -81,7 +79,9 @@ def question(move: Migration, steer: Steer, host_name: HostName) -> Question | N
         if move.job is not None and move.job.disk_total_bytes:
             more = "" if move.adopted else "; that is offered afterwards where it is safe"
             left = f" Unfinished copies of its disks stay at {destination} until they are deleted{more}."
-        return Question(f"Abort moving {vm} from {source} to {destination}?", f"The guest goes on at {source}.{left}")
+        return Question(
+            f"Abort migrating {vm} from {source} to {destination}?", f"The guest goes on at {source}.{left}"
+        )
     if steer is Steer.POST_COPY:
         return Question(
             f"Switch {vm} to post-copy, from {source} to {destination}?",

@@ -34,7 +34,7 @@ def measure_balancing(rounds: int) -> Mapping[str, float]:
         )
         for name in MOVERS:
             values[f"balance/{name}-moves-{kind}"] = fmean(day.moves for day in outcomes[name, kind])
-    for what in ("moves", "over"):
+    for what in ("migrations", "over"):
         values[f"balance/{what}"] = values[f"balance/planner-{what}"] / values[f"balance/greedy-{what}"]
     values["balance/spread-both"] = values["balance/planner"] / values["balance/greedy-both"]
     values["balance/moves-both"] = values["balance/planner-moves"] / values["balance/greedy-both-moves"]
@@ -76,7 +76,7 @@ FIGURES = (
     _day("cpu-steady", "x", None, "deviation of CPU alone against greedy-by-CPU, which looks at nothing else, steady"),
     _day("cpu-bursty", "x", None, "… bursty: greedy runs after every burst, the planner does not"),
     _day("cpu-diurnal", "x", None, "… diurnal"),
-    _day("moves", "x", 0.3, "moves against greedy-by-CPU's, all loads"),
+    _day("migrations", "x", 0.3, "moves against greedy-by-CPU's, all loads"),
     _day("moves-both", "x", 0.25, "… against greedy-by-CPU-and-memory's"),
     _day("over", "x", 1.0, "host hours over a limit against greedy-by-CPU's"),
     _day("planner-again", "", 0, "VMs moved twice within an hour"),

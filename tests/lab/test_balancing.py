@@ -155,7 +155,7 @@ def test_a_host_is_emptied_back_over_what_a_move_left_and_of_the_off_only_what_h
     # Another run moved it: what is at h1 may be dear to somebody.
     assert report_balance(engine, wanted, out, err) == 1, out.getvalue() + err.getvalue()
     assert "back1 on h2: h1 has another volume at" in out.getvalue()
-    assert "spare1 on h2: it is off, and only its definition can be moved: h1 does not list" in out.getvalue()
+    assert "spare1 on h2: it is off, and only its definition can be migrated: h1 does not list" in out.getvalue()
     assert here(lab.h2, [back]) == 1
     engine.plans.discard()
     wait_until(lambda: engine.plans.run is None, "the plan to be forgotten")

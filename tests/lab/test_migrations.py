@@ -258,13 +258,13 @@ def test_a_second_kvmtui_is_refused_at_once_and_nobody_takes_the_half_that_arriv
             one = second.end(key, 5)
         finally:
             second.engine.stop()
-    assert (one.phase, one.message) == (Phase.FAILED, "it is already being moved: w shows the move")
+    assert (one.phase, one.message) == (Phase.FAILED, "it is being migrated already: w shows how")
     here, there = (mover.engine.fleet.vm(VmKey(host.uri, web.uuid)) for host in lab.hosts)
     assert here is not None
     assert there is not None
     for action in ACTIONS:
         why = acting.refusal(action, there, mover.engine.fleet, read_only=False)
-        assert why == "it is arriving from h1: w shows the move"
+        assert why == "it is arriving from h1: w shows how"
     mover.engine.steer(key, Steer.BANDWIDTH, 0)
     assert mover.end(key).phase is Phase.DONE
     assert_only_at(web, lab.h2, lab.h1)

@@ -166,10 +166,10 @@ def test_a_pool_whose_folder_is_gone_costs_a_move_and_nothing_else(lab: Lab, gue
             terminal.see("h2", "0/0")
             select(terminal, web)
             terminal.press("m")
-            terminal.see("Move web1 on h1 to")
+            terminal.see("Migrate web1 on h1 to")
             terminal.see("FAIL", "the pool default on h2", "is not active")
             terminal.press("\x1b")
-            terminal.wait(lambda: "Move web1" not in terminal.screen, "the main screen")
+            terminal.wait(lambda: "Migrate web1" not in terminal.screen, "the main screen")
             terminal.press("p")
             terminal.see("▸", "web1", "paused")
     finally:

@@ -41,7 +41,7 @@ def begin(terminal: Terminal, guest: Guest, source: str, destination: str, mib_p
         terminal.see(host, "of 2", "ms")
     select(terminal, guest)
     terminal.press("m")
-    terminal.see(f"Move {guest.name} on {source} to")
+    terminal.see(f"Migrate {guest.name} on {source} to")
     terminal.wait(lambda: re.search(r"can take it|\d warnings?", terminal.screen), "the checks")
     asks = "can take it" not in terminal.screen
     terminal.press("b")
@@ -52,7 +52,7 @@ def begin(terminal: Terminal, guest: Guest, source: str, destination: str, mib_p
     if asks:
         terminal.see("all the same?")
         terminal.press("y")
-    terminal.see(" 1 moving")
+    terminal.see(" 1 migrating")
     terminal.press("w")
     terminal.see("FROM → TO")
 
@@ -78,7 +78,7 @@ def end(terminal: Terminal, guest: Guest, *words: str) -> None:
     terminal.see("▸", guest.name, *words)
     terminal.press("q")
     terminal.see("HOST", "CPU", "MEMORY")
-    terminal.wait(lambda: " 1 moving" not in terminal.screen, "no move")
+    terminal.wait(lambda: " 1 migrating" not in terminal.screen, "no move")
 
 
 def rows(terminal: Terminal, guest: Guest) -> list[tuple[str, str]]:
@@ -102,13 +102,13 @@ def test_with_its_disk_there_and_back_and_an_abort(lab: Lab, guest: GuestFactory
         def rises(seen: list[int] = seen) -> bool:
             now = done(terminal, db)
             seen.extend([] if now is None else [now])
-            return bool(terminal.line("▸", "db1", "moved in"))
+            return bool(terminal.line("▸", "db1", "migrated in"))
 
         terminal.see("disks copied", "30 MiB/s")
         terminal.wait(rises, "it to arrive", 90)
         assert len({*accumulate(seen, max)}) > 2, seen
         terminal.see(f"both hosts were asked: {destination.name} has it, {source.name} does not run it")
-        end(terminal, db, "moved in")
+        end(terminal, db, "migrated in")
         alive_at(terminal, lab, db, destination.name)
         assert has_volume(destination, db)
 
@@ -117,16 +117,16 @@ def test_with_its_disk_there_and_back_and_an_abort(lab: Lab, guest: GuestFactory
     begin(terminal, db, "h1", "h2", 1)
     terminal.wait(lambda: terminal.line("disks left") and (done(terminal, db) or 0) > 0, "the disk to go over")
     terminal.press("X")
-    terminal.see("Abort moving db1 from h1 to h2?")
+    terminal.see("Abort migrating db1 from h1 to h2?")
     terminal.press("y")
-    terminal.see("▸", "db1", "cancelled")
+    terminal.see("▸", "db1", "aborted")
     terminal.see("1  delete the unfinished disk copies at the destination")
     assert has_volume(lab.h2, db)
     terminal.press("1")
     terminal.see("db1, h1 → h2: delete the unfinished disk copies")
     terminal.press("y")
     terminal.see("delete the unfinished disk copies at the destination: done")
-    end(terminal, db, "cancelled")
+    end(terminal, db, "aborted")
     alive_at(terminal, lab, db, "h1")
     assert not has_volume(lab.h2, db)
     assert has_volume(lab.h1, db)
@@ -171,17 +171,17 @@ def test_what_breaks_on_the_way(lab: Lab, guest: GuestFactory, terminal: Termina
     # The link between them.
     move_until(lambda: lab.h2.link(up=False))
     try:
-        terminal.see("▸", "web1", "nothing is moving")
+        terminal.see("▸", "web1", "nothing is being sent")
         terminal.see("no byte has gone over for", "the link between the hosts may be cut")
         terminal.see("sent", " 0 ")
         terminal.press("X")
-        terminal.see("Abort moving web1 from h1 to h2?")
+        terminal.see("Abort migrating web1 from h1 to h2?")
         terminal.press("y")
-        end(terminal, web, "cancelled")
+        end(terminal, web, "aborted")
         alive_at(terminal, lab, web, "h1")
     finally:
         lab.h2.link(up=True)
     # It is as good as before.
     begin(terminal, web, "h1", "h2", 20)
-    end(terminal, web, "moved in")
+    end(terminal, web, "migrated in")
     alive_at(terminal, lab, web, "h2")

@@ -12,7 +12,7 @@ _LOOKING_S = 12.0
 #: How long it may take until a key that asks something is answered by a question or a refusal.
 _QUESTION_S = 3.0
 _CONSOLE = "console of"
-_DIALOGS = ("Esc closes", "Esc cancels", "Esc no")
+_DIALOGS = ("Esc closes", "Esc closes", "Esc no")
 
 #: A deed tells whether it was done, as far as the keys go.
 Do = Callable[[Field, Random], bool]
@@ -116,7 +116,7 @@ def _migrate(field: Field, pick: Random) -> bool:
         # So that there is time to abort it; the next calm lets it go on.
         field.hands.submit(source.virsh, "migrate-setspeed", row.name, "4", timeout_s=5)
     field.terminal.press("m")
-    if not field.until(lambda: f"Move {row.name} on {row.host} to" in field.terminal.screen, _QUESTION_S):
+    if not field.until(lambda: f"Migrate {row.name} on {row.host} to" in field.terminal.screen, _QUESTION_S):
         return False
     field.until(lambda: "looking…" not in field.terminal.screen, _LOOKING_S)
     _press(field, row.name, "\r", "migrate")
@@ -128,7 +128,7 @@ def _migrate(field: Field, pick: Random) -> bool:
         home(field)
         moving = select(field, row.name)
         if moving is not None:
-            field.counts["done: abort"] += _agree(field, moving, "X", "Cancel")
+            field.counts["done: abort"] += _agree(field, moving, "X", "Abort job")
     return True
 
 

@@ -39,7 +39,7 @@ MEMORY = Check(
     "memory",
     Grade.WARN,
     "needs 16.5 GiB, 12 GiB are free without what could be swapped out",
-    "move another VM away first, or shrink this one: virsh setmem db1 8G --live",
+    "migrate another VM away first, or shrink this one: virsh setmem db1 8G --live",
 )
 MACHINE = Check(
     "machine-type",
@@ -138,7 +138,7 @@ def ended_with_repair(name: str, started_at_s: float) -> Migration:
     command = f"virsh -c {H1} migrate {name} {H2} --live --persistent --undefinesource --p2p --copy-storage-all"
     repair = Repair(
         RepairKind.DELETE_COPIES,
-        f"{name}.qcow2 in the pool images of h2 was not there before the move, and no VM there uses it.",
+        f"{name}.qcow2 in the pool images of h2 was not there before the migration, and no VM there uses it.",
         f"virsh -c {H2} vol-delete /var/lib/libvirt/images/{name}.qcow2",
     )
     options = MigrationOptions(disks=DiskMove.COPY)

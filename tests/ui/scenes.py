@@ -136,7 +136,7 @@ async def _moves(stage: Stage) -> None:
     for second in range(190):
         stage.engine.play(at_second(stuck, second), *moves[1:])
     stage.engine.play(*moves)
-    await stage.see("kvmtui", "3 moving")
+    await stage.see("kvmtui", "3 migrating")
     await stage.press("w", "g")
 
 

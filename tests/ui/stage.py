@@ -280,6 +280,8 @@ async def dashboard(*, size: tuple[int, int] = (120, 40), **options: Any) -> Asy
             stage.pilot = pilot
             if stage.engine.threads:
                 await stage.until(lambda: {vm.key.host for vm in stage.main.fleet.vms()} == set(stage.backend.uris))
+                # The cursor has moved while the table filled; by now that has been seen.
+                stage.clock.advance(2)
             else:
                 await stage.look()
                 await stage.look()

@@ -56,7 +56,7 @@ async def test_no_key_acts_on_it(key: str) -> None:
     async with dashboard() as stage:
         await _arriving(stage)
         await stage.press(key)
-        assert "it is arriving from h1: w shows the move" in stage.status
+        assert "it is arriving from h1: w shows how" in stage.status
 
 
 @pytest.mark.parametrize("key", ["m", "enter"])
@@ -78,7 +78,7 @@ async def test_of_a_move_that_is_not_known_here_no_half_goes_on_but_one_that_was
                 await _arriving(stage, other)
                 await stage.see("kvmtui", "12 VMs · 9 running")
                 await stage.press("p")
-                assert "it is on its way, and h1 has the other half: w shows the moves" in stage.status
+                assert "it is on its way, and h1 has the other half: w shows the migrations" in stage.status
                 await stage.press("K")
                 assert stage.count(ConfirmScreen) == 1
         finally:

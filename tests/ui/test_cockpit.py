@@ -36,7 +36,7 @@ async def _answered(stage: Stage) -> None:
 async def test_with_nothing_moved_it_says_so() -> None:
     async with dashboard() as stage:
         await _open(stage)
-        assert stage.line("Nothing has been moved")
+        assert stage.line("Nothing has been migrated")
         await stage.press("X", "d", "1", "enter", "j", "y", "escape")
         await stage.until(lambda: not stage.count(CockpitScreen))
         assert stage.engine.steered == []
@@ -45,7 +45,7 @@ async def test_with_nothing_moved_it_says_so() -> None:
 async def test_all_moves_with_the_selected_one_in_detail() -> None:
     async with dashboard(size=(80, 24)) as stage:
         await _open(stage, not_converging("cache1", 0.0), running("web1", 1.0), waiting("db2", 2.0))
-        assert stage.line("moves", "2 under way", "1 waiting")
+        assert stage.line("migrations", "2 under way", "1 waiting")
         assert stage.line("cache1", "h1 → h2", "41 %", "will not converge")
         assert stage.line("it had reached 62 % and fell back to 41 %")
         assert stage.line("d downtime", "o post-copy", "X abort", "Esc back"), "all keys fit 80 columns"
@@ -71,7 +71,7 @@ async def test_the_heading_says_of_its_disks_what_is_so_and_once_how_it_goes() -
             (
                 replace(managed, offline=True, auto_converge=False),
                 True,
-                "managed by kvmtui  ·  it is off: its definition moves, no disk is copied",
+                "managed by kvmtui  ·  it is off: its definition is migrated, no disk is copied",
             ),
             (
                 replace(managed, disks=DiskMove.COPY, partly=PartCopy(("vdb",), ("vda",))),
@@ -100,11 +100,11 @@ async def test_the_title_keeps_what_matters_where_it_is_too_long() -> None:
         assert stage.pilot is not None
         await stage.pilot.pause()
         title = stage.text.splitlines()[0]
-        assert "read-only · 1 moving · 2 moves need you: w · plan: 3 of 12 moved (B)" in title
+        assert "read-only · 1 migrating · 2 need you: w · plan: 3 of 12 moved (B)" in title
         stage.main.query_one(TitleBar).plan = ""
         await stage.pilot.pause()
         title = stage.text.splitlines()[0]
-        assert "2 moves need you: w" in title
+        assert "2 need you: w" in title
         assert title.rstrip().endswith("12:04:31"), title
 
 
@@ -126,7 +126,7 @@ async def test_figures_come_while_it_is_open_and_the_cursor_stays_on_its_move() 
         await _open(stage, cache1, web1)
         await stage.press("j")
         stage.engine.play(web1, replace(cache1, phase=Phase.DONE, ended_at_s=60.0, steers=frozenset()))
-        await stage.see("cache1", "moved in 1m 00s")
+        await stage.see("cache1", "migrated in 1m 00s")
         assert stage.line("▸", "web1")
         await stage.look()
         assert stage.main.fleet is stage.engine.fleet, "the rest stays live"
@@ -170,7 +170,7 @@ async def test_what_is_not_possible_says_why() -> None:
     async with dashboard() as stage:
         await _open(stage, running("web1", 0.0))
         await stage.press("o")
-        assert stage.line("post-copy: it has to be allowed when the move is started")
+        assert stage.line("post-copy: it has to be allowed when the migration is started")
         assert stage.engine.steered == []
 
 
@@ -205,16 +205,16 @@ async def test_a_repair_is_offered_with_its_consequence_and_done_only_when_agree
 
 async def test_the_title_counts_moves_until_somebody_looked() -> None:
     async with dashboard(size=(80, 24)) as stage:
-        assert "moving" not in stage.line("kvmtui")
+        assert "migrating" not in stage.line("kvmtui")
         bad = ended_with_repair("db1", 0.0)
         stage.engine.play(running("web1", 1.0), running("web2", 2.0))
-        await stage.see("kvmtui", "2 moving: w")
+        await stage.see("kvmtui", "2 migrating: w")
         stage.engine.play(running("web1", 1.0), bad)
-        await stage.see("kvmtui", "1 moving · 1 move needs you: w", "12:04:31")
+        await stage.see("kvmtui", "1 migrating · 1 needs you: w", "12:04:31")
         await stage.says("migrate db1 on h1 to h2: failed: the daemon of h2 went away", "w shows what can be done")
         await stage.press("w", "escape")
         await stage.until(lambda: not stage.count(CockpitScreen))
-        assert "1 moving: w" in stage.line("kvmtui")
+        assert "1 migrating: w" in stage.line("kvmtui")
         await stage.press("w")
         assert stage.line("db1", "failed"), "it stays listed"
 
@@ -226,7 +226,7 @@ async def test_while_both_hosts_are_asked_x_ends_that_and_escape_leaves() -> Non
         assert stage.line("web1", "asking both hosts")
         assert stage.line("X stop asking")
         await stage.press("X")
-        assert stage.line("Ask no longer how moving web1 from h1 to h2 ended?")
+        assert stage.line("Ask no longer how migrating web1 from h1 to h2 ended?")
         await stage.press("y")
         await _answered(stage)
         assert stage.engine.steered == [(move.request.key.uuid, Steer.ABORT, None)]
@@ -237,7 +237,7 @@ async def test_while_both_hosts_are_asked_x_ends_that_and_escape_leaves() -> Non
 async def test_in_the_table_there_is_nothing_to_cancel_while_both_hosts_are_asked() -> None:
     async with dashboard() as stage:
         moving = replace(stage.vm("web1"), job=Job("migration"))
-        fleet, cancel = stage.engine.fleet, BY_ID["cancel_job"]
+        fleet, cancel = stage.engine.fleet, BY_ID["abort_job"]
         assert refusal(cancel, moving, fleet, read_only=False) is None
         asked = fleet.with_pending({moving.key: Phase.VERIFYING.value})
         assert "both hosts are asked" in (refusal(cancel, moving, asked, read_only=False) or "")
@@ -248,14 +248,14 @@ async def test_help_begins_with_the_keys_of_moves() -> None:
         await _open(stage, running("web1", 1.0))
         assert stage.line("? help", "Esc back")
         await stage.press("question_mark")
-        assert stage.line("Moves: the dialog (m) and those under way (w)")
+        assert stage.line("Migrations: the dialog (m) and those under way (w)")
 
 
 async def test_an_end_is_told_once() -> None:
     async with dashboard() as stage:
         done = running("web1", 0.0, phase=Phase.DONE, ended_at_s=9.0, steers=frozenset())
         stage.engine.play(done)
-        await stage.says("migrate web1 on h1 to h2: moved: h2 has it, h1 does not run it")
+        await stage.says("migrate web1 on h1 to h2: done: h2 has it, h1 does not run it")
         stage.engine.play(done)
         await stage.press("J")
         await stage.until(lambda: stage.count(JournalScreen))
@@ -294,7 +294,7 @@ async def test_a_move_that_does_not_converge_is_finished_by_post_copy() -> None:
         await stage.press("c", "a", "enter", "w")
         await stage.look_until(lambda: stage.line("build3", "will not converge at this rate"))
         await stage.press("o", "y")
-        await stage.look_until(lambda: stage.line("build3", "moved in"))
+        await stage.look_until(lambda: stage.line("build3", "migrated in"))
         assert stage.key("build3").host == H1
 
 
@@ -305,7 +305,7 @@ async def test_what_a_failed_move_left_is_mended() -> None:
         await stage.press("m")
         await stage.see("h2", "can take it")
         await stage.press("enter")
-        await stage.look_until(lambda: stage.line("kvmtui", "1 move needs you: w"))
+        await stage.look_until(lambda: stage.line("kvmtui", "1 migration needs you: w"))
         await stage.press("w")
         await stage.see("1  resume it at the destination")
         await stage.press("1", "y")

@@ -291,9 +291,9 @@ async def test_a_console_follows_its_vm() -> None:
         await pilot.pause()
         assert "console of web1 on h1" in app.title_line
         app.tell(ConsoleOutput(b"", key=VmKey("h2", "web1")))
-        await until(pilot, lambda: "console of web1 on h2   moved here" in app.title_line)
+        await until(pilot, lambda: "console of web1 on h2   migrated here" in app.title_line)
         await press(pilot, "a")
-        assert "moved" not in app.title_line
+        assert "migrated" not in app.title_line
 
 
 async def test_skipped_output_is_named_until_a_key_is_typed() -> None:

@@ -51,7 +51,7 @@ async def test_while_the_prefix_waits_the_title_shows_the_choices() -> None:
         session = app.attach(ConsoleOutput(b"$ "))
         await press(pilot, PREFIX)
         assert app.title_line.startswith(" q leave  h hide  / search")
-        assert app.title_line.endswith("? all keys  Esc cancel")
+        assert app.title_line.endswith("? all keys  Esc back")
         assert session.written == b""
 
 

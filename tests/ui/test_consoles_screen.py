@@ -76,9 +76,9 @@ async def test_quitting_says_what_breaks_off_and_what_is_not_moved_any_more() ->
         stage.engine.play(running("web1", 0.0, peer_to_peer=False), waiting("db2", 1.0))
         await stage.press("q")
         assert stage.line("migrating web1 on h1, carried by kvmtui: aborted")
-        assert stage.line("waiting to migrate db2 on h1: not moved")
-        assert stage.line("A move that kvmtui carries itself (managed) breaks off")
-        assert stage.line("What has not begun is not moved.")
+        assert stage.line("waiting to migrate db2 on h1: not migrated")
+        assert stage.line("A migration that kvmtui carries itself (managed) breaks off")
+        assert stage.line("What has not begun is not migrated.")
         assert "goes on" not in stage.text
         await stage.press("n")
         assert stage.app.is_running
@@ -89,7 +89,7 @@ async def test_quitting_asks_while_a_plan_runs_between_two_moves() -> None:
         with patch.object(Plans, "run", PlanRun(PlanStage.MEASURING)):
             await stage.press("q")
             assert stage.line("a plan that runs, 0 more to move: stops")
-            assert stage.line("What has not begun is not moved.")
+            assert stage.line("What has not begun is not migrated.")
 
 
 async def test_quitting_does_not_ask_about_a_console_that_has_ended() -> None:

@@ -245,7 +245,7 @@ async def test_a_key_for_a_vm_that_has_just_vanished_hits_no_other() -> None:
         stage.backend.remove_vm(H1, stage.key("web1").uuid)
         await stage.look()
         await stage.press("p")
-        await stage.see("web1 is not here any more and the cursor on another VM")
+        await stage.see("the cursor has just left web1 for another VM")
         assert stage.engine.submitted == []
 
 
@@ -422,7 +422,7 @@ async def test_a_key_does_not_go_to_the_neighbour_of_a_vm_that_the_filter_hides_
         assert stage.selected != name
         await stage.press("p")
         assert stage.engine.submitted == []
-        assert f"{name} is not here any more" in stage.status
+        assert f"the cursor has just left {name} for another VM" in stage.status
 
 
 async def test_escape_while_typing_closes_the_filter() -> None:
@@ -571,7 +571,7 @@ async def test_an_action_without_an_answer_ends_as_not_known(monkeypatch: pytest
 async def _send_to_h2(stage: Stage, name: str) -> None:
     await stage.put_cursor_on(name)
     await stage.press("m")
-    assert stage.line(f"Move {name} on h1 to")
+    assert stage.line(f"Migrate {name} on h1 to")
     await stage.see("h2", "can take it")
     await stage.press("enter")
     await stage.until(lambda: not stage.count(DestinationScreen))
@@ -585,7 +585,7 @@ async def test_migrate_shows_progress_and_the_cursor_follows() -> None:
         await _send_to_h2(stage, "web2")
         await stage.see("web2", "migrating")
         await stage.look_until(lambda: stage.line("web2", "migrating", "%"), seconds=0.3)
-        await stage.look_until(lambda: "migrate web2 on h1 to h2: moved" in stage.status)
+        await stage.look_until(lambda: "migrate web2 on h1 to h2: done" in stage.status)
         await stage.look_until(lambda: stage.table.selected == VmKey(H2, uuid))
         assert stage.line("web2", "h2", "running")
         assert stage.names.count("web2") == 1
@@ -597,10 +597,10 @@ async def test_a_migration_can_be_cancelled() -> None:
     async with dashboard() as stage:
         await _send_to_h2(stage, "cache1")
         await stage.look_until(lambda: stage.vm("cache1").job is not None, seconds=0.1)
-        await stage.until(lambda: "cancel" in stage.offered)
+        await stage.until(lambda: "abort" in stage.offered)
         await stage.press("X", "y")
-        await stage.until(lambda: stage.engine.submitted[-1] == "cancel_job cache1")
-        await stage.look_until(lambda: "migrate cache1 on h1 to h2: cancelled" in stage.status, seconds=0.1)
+        await stage.until(lambda: stage.engine.submitted[-1] == "abort_job cache1")
+        await stage.look_until(lambda: "migrate cache1 on h1 to h2: aborted" in stage.status, seconds=0.1)
         await stage.look()
         assert stage.line("cache1", "h1", "running")
         assert not stage.main.fleet.pending
@@ -888,3 +888,31 @@ async def test_a_terminal_with_ascii_alone_gets_nothing_else(keys: str) -> None:
         assert "?" * 3 not in stage.text
         if keys in ("m", "K", "B"):
             assert stage.line("+---", "---+")
+
+
+async def test_a_key_while_the_table_fills_is_for_the_vm_that_was_under_the_cursor() -> None:
+    stage = Stage(threads=True)
+    stage.backend.hang_host(H2)
+    try:
+        async with stage.app.run_test(size=(120, 40)) as pilot:
+            stage.pilot = pilot
+            await stage.until(lambda: stage.selected)
+            name = stage.selected
+            stage.type_at_once("K")
+            stage.backend.release_host(H2)
+            await stage.until(lambda: stage.count(ConfirmScreen) and stage.selected != name)
+            assert stage.line(f"Force off {name} on h1?")
+            await stage.press("escape", "K")
+            assert f"the cursor has just left {name} for another VM" in stage.status
+            assert not stage.count(ConfirmScreen)
+    finally:
+        stage.end()
+
+
+async def test_a_name_that_was_typed_after_the_cursor_went_by_itself_is_meant() -> None:
+    async with dashboard() as stage:
+        await stage.put_cursor_on("web1")
+        stage.backend.remove_vm(H1, stage.key("web1").uuid)
+        await stage.look()
+        await stage.press("slash", *"web2", "enter", "p")
+        assert stage.engine.submitted == ["pause web2"]

@@ -89,7 +89,7 @@ async def test_what_is_bad_and_new_is_announced_once() -> None:
             stage.engine.health.look()
             await stage.look_until(lambda: "h2: pool shared" in stage.status, 1.0)
             await stage.says("it did not answer for", "! says what to do")
-            stage.main.note("something else")
+            stage.main.note("something else", "$text-warning")
             # It goes on.
             for _ in range(70):
                 await stage.look(5.0)
@@ -103,7 +103,7 @@ async def test_what_was_there_at_the_start_is_counted_and_not_announced() -> Non
     async with dashboard() as stage:
         stage.backend.hang_item(H2, "pool shared")
         try:
-            stage.main.note("something else")
+            stage.main.note("something else", "$text-warning")
             assert stage.engine.health.standing.findings == ()
             loud = stage.engine.health.standing.loud
             while not loud or loud[0].severity is not Severity.CRITICAL:

@@ -113,6 +113,22 @@ async def test_a_host_that_is_read_only_among_others(width: int) -> None:
     assert "read-only" not in (await drawn(make_fleet(closed), width))[1]
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+async def test_a_host_that_was_emptied_says_so_wherever_there_is_a_line(width: int) -> None:
+    app = HostsApp(make_fleet(make_host("h1", read_only=True), make_host("h2")))
+    async with app.run_test(size=(width, 12)) as pilot:
+        await pilot.pause()
+        before = app.lines()
+        app.hosts.emptied = frozenset({"h1"})
+        await pilot.pause()
+        assert "takes no VMs" in app.lines()[1]
+        assert "41 % of 16" in app.lines()[1]
+        assert app.lines()[2] == before[2]
+        app.hosts.emptied = frozenset()
+        await pilot.pause()
+        assert app.lines() == before
+
+
 async def test_stale_figures_are_dimmed() -> None:
     app = HostsApp(make_fleet(make_host("h1")))
     async with app.run_test(size=(120, 12)) as pilot:

@@ -63,7 +63,7 @@ async def test_a_failing_check_stops_and_says_why() -> None:
         assert stage.line("→ bring QEMU there to 9.2")
         await stage.press("enter")
         assert stage.line("h2 cannot: machine type")
-        assert stage.line("Enter moves", "Esc"), "nothing is pushed out of sight"
+        assert stage.line("Enter migrates", "Esc"), "nothing is pushed out of sight"
         assert stage.count(DestinationScreen) == 1
         assert stage.engine.submitted == []
 
@@ -75,12 +75,12 @@ async def test_warnings_ask_and_no_is_the_default() -> None:
         await open_dialog(stage, "db1", h2=local_disks(MEMORY))
         assert stage.line("h2", "1 warning")
         await stage.press("enter")
-        assert stage.line("Move db1 on h1 to h2 all the same?")
+        assert stage.line("Migrate db1 on h1 to h2 all the same?")
         assert stage.line("needs 16.5 GiB")
         await stage.press("enter")
         await stage.until(lambda: not stage.count(ConfirmScreen))
         assert stage.engine.submitted == []
-        assert stage.line("nothing was moved")
+        assert stage.line("nothing was migrated")
         await stage.press("enter", "y")
         assert await _moved(stage) == ["migrate db1"]
 
@@ -114,7 +114,7 @@ async def test_what_was_found_long_ago_stays_to_be_read_and_is_looked_at_again_b
             assert stage.line("Enter looks again ·", "Esc")
             await stage.press("enter")
             assert stage.line("h2", "looking…")
-            assert stage.line("Enter moves ·")
+            assert stage.line("Enter migrates ·")
             question.looks = {(H2, stage.key("db1")): local_disks()}
             await stage.see("h2", "can take it")
             assert stage.engine.submitted == []
@@ -270,12 +270,12 @@ async def test_several_vms_show_the_worst_of_each() -> None:
             await stage.put_cursor_on(name)
             await stage.press("space")
         question = await open_dialog(stage, "web1", h2=shared_disks())
-        assert stage.line("Move 2 VMs on h1 to")
+        assert stage.line("Migrate 2 VMs on h1 to")
         assert stage.line("h2", "looking… 1 of 2")
         question.looks = {**question.looks, (H2, stage.key("db1")): local_disks(MACHINE)}
         await stage.see("h2", "cannot take 1 of 2: machine type")
         assert stage.line("FAIL", "db1", "machine type")
-        assert stage.line("ok", "web1", "can be moved")
+        assert stage.line("ok", "web1", "can be migrated")
         await stage.press("enter")
         assert stage.line("cannot take 1 of 2: unmark those")
         question.looks = {**question.looks, (H2, stage.key("db1")): local_disks()}
@@ -310,7 +310,7 @@ async def test_a_vm_that_is_off_moves_its_definition() -> None:
         question = await open_dialog(stage)
         question.looks = {("demo://h1", stage.key("dev2")): shared_disks()}
         await stage.see("h1", "can take it")
-        assert stage.line("it is off: its definition moves")
+        assert stage.line("it is off: its definition is migrated")
         await stage.press("c")
         assert stage.line("means nothing for a VM that is off")
         await stage.press("e")
@@ -330,7 +330,7 @@ async def test_the_options_are_those_of_the_vms_that_run_and_those_that_are_off_
         assert not stage.vm("backup1").state.active
         question = await open_dialog(stage, "backup1", "web1", h2=shared_disks())
         assert stage.line("disks shared · auto-converge")
-        assert stage.line("backup1 is off: only its definition moves")
+        assert stage.line("backup1 is off: only its definition is migrated")
         await stage.press("a", "c", "b", *"50", "enter")
         await stage.until(lambda: not stage.count(NumberScreen))
         assert stage.line("c  post-copy", "can be switched to")
@@ -373,13 +373,13 @@ async def test_a_vm_that_somebody_else_has_moved_meanwhile_is_left_out_and_said(
             await stage.put_cursor_on(name)
             await stage.press("space")
         await open_dialog(stage, "backup1", "web1", "web2", h2=shared_disks())
-        assert stage.line("Move 3 VMs on h1 to")
+        assert stage.line("Migrate 3 VMs on h1 to")
         for name in ("backup1", "web2"):
             stage.backend.remove_vm(H1, stage.key(name).uuid)
         await stage.look_until(lambda: len(stage.main.fleet.hosts[H1].vms) == 5)
         await stage.press("enter")
         assert stage.line("left out: web2: it is not on this host any more; backup1: it is not on this host any more")
-        assert stage.line("Move web1 on h1 to")
+        assert stage.line("Migrate web1 on h1 to")
         await stage.press("enter")
         assert await _moved(stage) == ["migrate web1"]
         await stage.says("migrate")
@@ -392,7 +392,7 @@ async def test_a_vm_on_its_way_shows_how_it_fares() -> None:
         stage.engine.play(running("web2", 0.0), move)
         await stage.put_cursor_on("web1")
         await stage.press("m")
-        await stage.see("moves", "2 under way")
+        await stage.see("migrations", "2 under way")
         assert not stage.count(DestinationScreen)
         assert stage.line("▸", "web1")
 
@@ -404,11 +404,28 @@ async def test_it_stands_at_any_size(size: tuple[int, int]) -> None:
         await open_dialog(stage, "db1", h2=local_disks(MACHINE, MEMORY, PORT))
         for key in ("o", "o", "v", "pagedown", "enter"):
             await stage.press(key)
-            assert stage.line("Move db1 on h1 to")
-            assert stage.line("Enter moves")
+            assert stage.line("Migrate db1 on h1 to")
+            assert stage.line("Enter migrates")
 
 
 # On the demo hosts, by all checks
+
+
+async def test_of_few_lines_the_checks_get_most_and_the_key_that_scrolls_them_is_named() -> None:
+    async with dashboard(size=(80, 24)) as stage:
+        await stage.put_cursor_on("web1")
+        await stage.press("m")
+        await stage.see("checks pass")
+        assert stage.line("virsh -c demo://h1 migrate web1 demo://h2", "…")
+        assert not stage.line("--auto-converge"), "it takes one line"
+        assert not stage.line("PgDn")
+        await stage.press("v")
+        assert stage.line("PgDn more, PgUp back")
+        assert not stage.line("ok", "round trip")
+        await stage.press("pagedown", "pagedown")
+        assert stage.line("ok", "round trip")
+        await stage.press("pageup", "pageup")
+        assert not stage.line("ok", "round trip")
 
 
 async def test_a_local_disk_is_copied_and_the_checks_follow_the_options() -> None:
@@ -494,7 +511,7 @@ async def test_a_destination_that_hangs_can_still_be_chosen_after_a_while() -> N
             await stage.see("h2", "1 warning")
         assert stage.line("WARN", "looking", "no answer for 0 s")
         await stage.press("enter")
-        assert stage.line("Move web1 on h1 to h2 all the same?")
+        assert stage.line("Migrate web1 on h1 to h2 all the same?")
 
 
 async def test_a_destination_that_may_not_be_asked_says_so() -> None:
@@ -553,4 +570,4 @@ async def test_a_host_that_goes_down_under_the_last_question_gets_nothing() -> N
         await stage.press("y")
         await stage.until(lambda: not stage.count(ConfirmScreen))
         assert stage.engine.submitted == []
-        await stage.see("h2 is not connected any more: nothing was moved")
+        await stage.see("h2 is not connected any more: nothing was migrated")

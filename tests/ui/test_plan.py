@@ -179,10 +179,10 @@ async def test_abort_asks_and_leaves_the_vm_where_it_was() -> None:
         await stage.press("R", "y")
         await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
         await stage.press("X")
-        await stage.see(f"Abort the move of {first}?")
+        await stage.see(f"Abort the migration of {first}?")
         await stage.press("y")
         await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
-        await stage.see(first, "cancelled")
+        await stage.see(first, "aborted")
         assert stage.key(first).host == H1
 
 
@@ -204,7 +204,7 @@ async def test_an_abort_that_comes_too_late_aborts_no_other_move() -> None:
         await stage.press("R", "y")
         await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
         await stage.press("X")
-        await stage.see(f"Abort the move of {first}?")
+        await stage.see(f"Abort the migration of {first}?")
 
         def another() -> bool:
             run = stage.engine.plans.run
@@ -227,6 +227,7 @@ async def test_an_emptied_host_is_warned_of_and_taken_back_where_hosts_are_evene
         await run_on(stage)
         await stage.see("1 moved")
         await stage.press("escape")
+        assert stage.line(" h1 ", "takes no VMs")
         name = next(vm.name for vm in stage.engine.fleet.vms() if vm.key.host == H2 and vm.state.executing)
         await stage.put_cursor_on(name)
         await stage.press("m")
@@ -238,6 +239,8 @@ async def test_an_emptied_host_is_warned_of_and_taken_back_where_hosts_are_evene
         await stage.until(lambda: not stage.engine.plans.maintenance)
         await stage.until(lambda: not stage.line("b take h1 back"))
         assert stage.count(PlanScreen) == 1
+        await stage.press("escape")
+        await stage.until(lambda: not stage.line("takes no VMs"))
 
 
 async def test_read_only_shows_plans_and_runs_none() -> None:
@@ -296,3 +299,12 @@ async def test_what_a_plan_does_not_do_by_itself_is_allowed_by_a_key() -> None:
         await stage.press("c")
         await stage.until(lambda: (run := stage.engine.plans.run) is not None and run.allowed == Allowed())
         assert stage.engine.submitted == []
+
+
+async def test_on_a_small_screen_the_keys_stay_in_sight_when_what_stays_is_unfolded() -> None:
+    async with watched("E", "end", "enter", see="Empty h2", size=(80, 24)) as stage:
+        await stage.see("n what stays")
+        await stage.press("n")
+        await stage.see("n fold")
+        assert stage.line("build3 on h2", "needs")
+        assert stage.line("Esc closes")

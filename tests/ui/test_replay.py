@@ -122,13 +122,13 @@ async def test_moves_are_as_they_were_on_the_screen_that_was_recorded(tmp_path: 
         await keep()
         assert live.engine.recording is not None
         assert live.engine.recording.flush(30)
-    assert [[word in "".join(moves) for *_, moves in seen] for word in ("round ", "moved in ")] == [
+    assert [[word in "".join(moves) for *_, moves in seen] for word in ("round ", "migrated in ")] == [
         [True, True, False],
         [False, False, True],
     ]
     async with replayed(file) as player:
         await player.press("w")
-        await player.see("Nothing had been moved by then.")
+        await player.see("Nothing had been migrated by then.")
         await player.press("escape")
         # On and back, as one does.
         for at_s, selected, rows, moves in (*seen, seen[1]):
@@ -144,7 +144,7 @@ async def test_moves_are_as_they_were_on_the_screen_that_was_recorded(tmp_path: 
             await player.press("X")
             await player.see("not possible: this is a recording")
             await player.press("escape")
-        assert "1 moving: w" in player.line("kvmtui")
+        assert "1 migrating: w" in player.line("kvmtui")
         await player.press("w", "enter")
         await player.see("not possible: this is a recording")
         await player.press("full_stop")
@@ -330,5 +330,5 @@ async def test_while_it_is_recorded_one_looks_back_and_returns(tmp_path: Path) -
 async def test_there_is_nothing_to_look_back_at_where_nothing_is_recorded() -> None:
     async with dashboard() as live:
         await live.press("t")
-        await live.says("nothing is being recorded: begin with --record FILE")
+        await live.says("nothing is recorded: begin with --record FILE")
         assert live.app.screen is live.main

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 
 from kvmtui.model.filter import parse_filter
 from kvmtui.model.fleet import Fleet
-from kvmtui.model.host import Link
+from kvmtui.model.host import Host, Link
 from kvmtui.model.host_vms import HostVms
 from kvmtui.model.vm import VmKey, VmState
 from kvmtui.ui.glyphs import ASCII, UNICODE, Glyphs
@@ -125,6 +125,33 @@ async def test_cursor_goes_to_the_nearest_when_its_vm_vanishes() -> None:
         app.fleet = fleet_of(2)
         await pilot.pause()
         assert app.table.selected == key("vm0")
+
+
+async def test_cursor_waits_at_the_top_until_all_hosts_have_told_or_it_is_moved() -> None:
+    h1 = make_host("h1", [make_vm("db1")])
+    h2 = make_host("h2", [make_vm("batch1", "h2")])
+    h3 = make_host("h3", [make_vm("app1", "h3")])
+
+    def untold(name: str, link: Link = Link.CONNECTING) -> Host:
+        return make_host(name, link=link, sampled_at_s=None)
+
+    app = TableApp(make_fleet(untold("h1"), untold("h2"), untold("h3")))
+    async with app.run_test(size=(80, 11)) as pilot:
+        for fleet, name, host in (
+            (make_fleet(h1, untold("h2"), untold("h3")), "db1", "h1"),
+            (make_fleet(h1, h2, untold("h3", Link.DOWN)), "batch1", "h2"),
+            # By then the table was full, as far as anybody knew.
+            (make_fleet(h1, h2, h3), "batch1", "h2"),
+        ):
+            app.fleet = fleet
+            await pilot.pause()
+            assert app.table.selected == key(name, host)
+    app = TableApp(make_fleet(h1, untold("h2")))
+    async with app.run_test(size=(80, 11)) as pilot:
+        await pilot.press("down")
+        app.fleet = make_fleet(h1, h2)
+        await pilot.pause()
+        assert app.table.selected == key("db1")
 
 
 async def test_cursor_comes_back_when_the_filter_lets_its_vm_through_again() -> None:

@@ -47,7 +47,7 @@ def test_states(action: str, state: VmState, allowed: bool) -> None:
 def test_during_a_migration_only_what_libvirt_allows() -> None:
     moving = replace(VM, job=Job("migration"))
     allowed = {action.id for action in ACTIONS if action.refusal(moving) is None}
-    assert allowed == {"pause", "force_off", "console", "cancel_job"}
+    assert allowed == {"pause", "force_off", "console", "abort_job"}
 
 
 def test_transient_vms_have_nothing_to_save() -> None:

@@ -365,4 +365,4 @@ def test_a_host_can_be_emptied_over_the_limits_of_others_where_that_is_allowed(f
 def test_what_is_off_says_that_only_its_definition_moves() -> None:
     off = vm("spare", "h1", 0.0, 0, off=True)
     plan = evacuate("qemu:///h1", [host("h1", 0.30, 30), host("h2", 0.30, 30)], [off], LIMITS, 0)
-    assert [move.words for move in plan.moves] == ["spare h1→h2: it is off: only its definition moves"]
+    assert [move.words for move in plan.moves] == ["spare h1→h2: it is off: only its definition is migrated"]

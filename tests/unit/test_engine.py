@@ -203,7 +203,7 @@ def test_what_was_given_up_is_not_done_later(bench: Bench, monkeypatch: pytest.M
 def test_a_save_can_be_cancelled_and_a_stuck_vm_forced_off(bench: Bench) -> None:
     bench.submit("save", "db2")
     bench.tick_until(lambda: bench.vm("db2").job is not None, "the save as a job")
-    assert BY_ID["cancel_job"].refusal(bench.vm("db2")) is None
+    assert BY_ID["abort_job"].refusal(bench.vm("db2")) is None
     bench.submit("force_off", "db2")
     bench.tick_until(lambda: len(bench.results) == 2, "both ends")
     assert {result.request.action.id for result in bench.results} == {"save", "force_off"}
@@ -362,7 +362,7 @@ def test_a_cancelled_migration_leaves_the_vm_where_it_was(bench: Bench) -> None:
     asked = request(bench, "cache1")
     bench.engine.migrate(asked)
     bench.tick_until(lambda: bench.vm("cache1").job is not None, "a job")
-    bench.submit("cancel_job", "cache1")
+    bench.submit("abort_job", "cache1")
     bench.tick_until(lambda: bench.migrations[-1].phase.ended, "the end")
     assert bench.migrations[-1].phase is Phase.CANCELLED
     assert bench.vm("cache1").key.host == asked.key.host

@@ -81,7 +81,7 @@ DONE, FAILED, CANCEL, UNKNOWN, AGAIN, ON = (
         # It stayed.
         (CANCELLED, RUNS, GONE, CANCEL, CANCEL, [], ""),
         (replace(ADOPTED, aborted=True), RUNS, GONE, AGAIN, CANCEL, [], ""),
-        (ADOPTED, RUNS, GONE, AGAIN, FAILED, [], "did not move"),
+        (ADOPTED, RUNS, GONE, AGAIN, FAILED, [], "was not migrated"),
         (ERROR, RUNS, GONE, FAILED, FAILED, [], "Unable to write to socket"),
         (ERROR, RUNS, OFF, FAILED, FAILED, [], "Unable to write to socket"),
         (LINK, RUNS, GONE, AGAIN, FAILED, [], "the link was lost"),
@@ -93,7 +93,7 @@ DONE, FAILED, CANCEL, UNKNOWN, AGAIN, ON = (
         (SEEN, HALF_SOURCE, GONE, AGAIN, FAILED, [R.RESUME_SOURCE], "paused at the source (migrating)"),
         (SEEN, MOVING, HALF, ON, ON, [], "go on"),
         (SEEN, RUNS, HALF, AGAIN, FAILED, [], "never resume that"),
-        (replace(ADOPTED, seen=True), RUNS, GONE, FAILED, FAILED, [], "did not move"),
+        (replace(ADOPTED, seen=True), RUNS, GONE, FAILED, FAILED, [], "was not migrated"),
         (replace(ADOPTED, seen=True, aborted=True), RUNS, GONE, CANCEL, CANCEL, [], ""),
         (replace(OK, seen=True), RUNS, GONE, AGAIN, FAILED, [], "still at the source"),
         (OK, RUNS, GONE, AGAIN, FAILED, [], "still at the source"),
@@ -172,8 +172,8 @@ def test_every_end(
     judgement = judge(replace(case, settled=True), source, destination)
     assert judgement.phase is in_the_end
     assert [repair.kind for repair in judgement.repairs] == repairs
-    assert says in judgement.message
-    assert says or not judgement.message
+    assert says in judgement.words
+    assert says or not judgement.words
     assert all(repair.consequence and repair.command.startswith("virsh -c qemu://h") for repair in judgement.repairs)
 
 
@@ -250,7 +250,7 @@ def test_a_host_that_does_not_answer(
 ) -> None:
     judgement = unanswered(case, source, destination)
     assert judgement.phase is phase
-    assert says in judgement.message
+    assert says in judgement.words
     assert not judgement.repairs
 
 

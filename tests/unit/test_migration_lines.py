@@ -66,11 +66,11 @@ def test_of_an_end_the_row_tells_where_the_vm_is(width: int, row: str) -> None:
         (running("web1", 0.0), ("web1", "h1 → h2", "60 %", "~18 s", "converging")),
         (not_converging("cache1", 0.0), ("cache1", "41 %", "will not converge at this rate")),
         (QUEUED, ("db2", "waiting its turn")),
-        (DONE, ("mail", "moved in 3m 20s")),
+        (DONE, ("mail", "migrated in 3m 20s")),
         (ended_with_repair("db1", 0.0), ("db1", "failed: the daemon of h2 went away; the guest runs at h1")),
         (replace(STOPPED, paused_at_s=30.0), ("web1", "60 %", "guest paused for 12 s")),
         (replace(STOPPED, paused_at_s=30.0, adopted=True), ("guest paused for at least 12 s",)),
-        (replace(STOPPED, paused_at_s=30.0, progress=Progress(Verdict.STALLED)), ("nothing is moving",)),
+        (replace(STOPPED, paused_at_s=30.0, progress=Progress(Verdict.STALLED)), ("nothing is being sent",)),
         (
             replace(QUEUED, phase=Phase.UNKNOWN, message="h2 does not answer"),
             ("is not known: h2 does not",),
@@ -161,7 +161,7 @@ def test_the_table_foresees_the_end_that_the_moves_do() -> None:
 def test_what_can_be_repaired_is_numbered_with_consequence_and_command() -> None:
     shown = detail(ended_with_repair("db1", 0.0))
     assert "1  delete the unfinished disk copies at the destination" in shown
-    assert "was not there before the move" in shown
+    assert "was not there before the migration" in shown
     assert "virsh -c demo://h2 vol-delete" in shown
 
 

@@ -99,7 +99,7 @@ def test_what_has_not_ended_when_kvmtui_does_is_told_the_audit(bench: Bench) -> 
     assert told == {
         "web1": "unknown: kvmtui ended while it was under way: the hosts go on by themselves",
         "web2": "unknown: kvmtui ended while it was under way: the hosts go on by themselves",
-        "cache1": "cancelled: kvmtui ended before its turn came: it was not moved",
+        "cache1": "aborted: kvmtui ended before its turn came: it was not migrated",
         "build3": "unknown: kvmtui ended while it was under way: it breaks off with it",
     }
 
@@ -511,7 +511,7 @@ def test_what_another_started_is_adopted_steered_and_proven(bench: Bench) -> Non
         assert Steer.POST_COPY not in found.steers
         assert other.fleet.pending[key] == "migrating"
         # Also by the key that cancels any job: who follows the migration knows then that it was meant to end.
-        other.submit(ActionRequest(BY_ID["cancel_job"], key, "web1", found.request.vm_id))
+        other.submit(ActionRequest(BY_ID["abort_job"], key, "web1", found.request.vm_id))
         for _ in range(60):
             bench.clock.advance(1)
             other.tick()
@@ -532,7 +532,7 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
     other = Engine(bench.demo, bench.demo.uris, clock=bench.clock)
 
     def found(condition: Callable[[Migration], object]) -> Migration:
-        for _ in range(60):
+        for _ in range(200):
             bench.clock.advance(1)
             other.tick()
             if other.migrations and condition(other.migrations[0]):
@@ -546,11 +546,44 @@ def test_an_adopted_one_that_is_cancelled_says_what_may_be_left_and_where(bench:
         assert "unfinished copies of its disks are left at the destination" in said
         assert path in said
         one = found(ended)
-        assert one.message.startswith("it did not move: it was cancelled elsewhere, or it failed")
+        assert one.message.startswith("it was not migrated: it was aborted elsewhere, or it failed")
         assert "at the destination may be unfinished copies" in one.message
         assert "to delete them is not offered: they may have been there before" in one.message
         assert path in one.message
         assert one.repairs == ()
+        # Whoever deletes them, or moves the VM after all: then none are left, and that is said of none.
+        repaired(bench, key, RepairKind.DELETE_COPIES)
+        one = found(lambda one: "unfinished" not in one.message)
+        assert (one.phase, one.message) == (Phase.FAILED, "it was not migrated: it was aborted elsewhere, or it failed")
+    finally:
+        other.stop()
+
+
+def test_what_an_adopted_one_may_have_left_is_forgotten_when_the_vm_is_moved_after_all(bench: Bench) -> None:
+    key = ask(bench, "db1", replace(SLOW, disks=DiskMove.COPY))
+    see(bench, key, running)
+    other = Engine(bench.demo, bench.demo.uris, clock=bench.clock)
+
+    def look_until(condition: Callable[[Migration], object]) -> None:
+        for _ in range(200):
+            bench.clock.advance(1)
+            other.tick()
+            bench.engine.tick()
+            if other.migrations and condition(other.migrations[0]):
+                return
+        raise AssertionError(other.migrations)
+
+    try:
+        look_until(lambda one: one.job is not None and one.job.disk_total_bytes)
+        bench.engine.steer(key, Steer.ABORT)
+        look_until(lambda one: ended(one) and "may be unfinished copies" in one.message)
+        ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY, bandwidth_mib_per_s=600))
+        look_until(lambda one: one.phase is Phase.DONE)
+        first = other.migrations[-1]
+        assert (first.phase, first.message) == (
+            Phase.FAILED,
+            "it was not migrated: it was aborted elsewhere, or it failed",
+        )
     finally:
         other.stop()
 
@@ -692,7 +725,7 @@ def test_where_some_disks_are_copied_none_may_come_or_go_before_it_begins(bench:
     key = ask(bench, "db1", MigrationOptions(disks=DiskMove.COPY, partly=PartCopy(("vda",), ("vdb",))))
     one = see(bench, key, ended)
     assert one.phase is Phase.FAILED
-    assert one.message == "its disks have changed since they were looked at: move it again"
+    assert one.message == "its disks have changed since they were looked at: migrate it again"
 
 
 def test_a_vm_without_disks_is_known_as_that(bench: Bench) -> None:
@@ -804,7 +837,7 @@ def test_one_that_another_is_moving_already_is_refused(bench: Bench) -> None:
             other.engine.tick()
             ask(other, "web1")
             one = see(other, key, ended)
-        assert (one.phase, one.message) == (Phase.FAILED, "it is already being moved: w shows the move")
+        assert (one.phase, one.message) == (Phase.FAILED, "it is being migrated already: w shows how")
         see(other, key, lambda one: one.adopted)
     finally:
         other.engine.stop()

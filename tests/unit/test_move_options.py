@@ -68,7 +68,7 @@ def test_of_a_vm_that_is_off_only_the_definition_moves() -> None:
     assert for_vm(wanted, active=True) == wanted
     assert {choice.key for choice in shown(OFF)} == {"p", "e", "u"}
     assert len(shown(BOTH)) == len(CHOICES)
-    assert "its definition moves" in in_a_line(options)
+    assert "its definition is migrated" in in_a_line(options)
     assert not refusals(PLAIN, OFF)
 
 

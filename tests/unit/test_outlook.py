@@ -63,7 +63,7 @@ def test_of_several_vms_the_worst_of_each_and_the_worst_vm_first() -> None:
     assert lines[0].startswith("FAIL  bad")
     assert "machine type: pc-q35-9.2" in lines[0]
     assert lines[2].startswith("WARN  tight")
-    assert any("good  can be moved" in line for line in lines)
+    assert any("good  can be migrated" in line for line in lines)
     assert any("web2  looking…" in line for line in lines)
     assert warnings(vms) == [
         "tight: memory: needs 4.0 GiB, 3.9 GiB free",

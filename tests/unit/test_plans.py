@@ -351,7 +351,7 @@ def test_abort_leaves_the_vm_where_it_was_and_the_rest_can_be_planned_again(benc
     bench.plans.abort()
     bench.tick_until(lambda: not bench.plans.running, "it does not end")
     assert bench.step(name).outcome is Outcome.CANCELLED
-    assert f"the move of {name} was cancelled" in bench.run.message
+    assert f"the migration of {name} was aborted" in bench.run.message
     assert bench.where(name) == H1
     assert len(bench.look(H1).left) == 5
 
@@ -429,8 +429,8 @@ def test_what_is_off_moves_with_its_host_where_all_see_its_disks(bench: Bench, c
     assert "spare" in outcomes(run)
     assert run.plan is not None
     why = next(each.why for each in run.plan.unmoved if each.name == "spare-db")
-    assert why == f"it is off, and only its definition can be moved: h2 does not list {path_of(bench, 'spare-db')}"
-    assert bench.step("spare").move.words == "spare h1→h2: it is off: only its definition moves"
+    assert why == f"it is off, and only its definition can be migrated: h2 does not list {path_of(bench, 'spare-db')}"
+    assert bench.step("spare").move.words == "spare h1→h2: it is off: only its definition is migrated"
 
 
 def path_of(bench: Bench, name: str) -> str:
@@ -448,7 +448,7 @@ def test_what_is_off_is_not_moved_to_where_another_volume_has_the_path_of_its_di
     # One of the same folder is there, too.
     bench.demo.leave_volume(H2, path_of(bench, "db1"))
     bench.watch(2)
-    assert "only its definition can be moved: h2 has another volume at" in why_stays(bench.look(H1), "spare-db")
+    assert "only its definition can be migrated: h2 has another volume at" in why_stays(bench.look(H1), "spare-db")
     # Nobody allows that: it would start with the other's data.
     allowed = Allowed(copy_disks=True, over_limits=True)
     assert "h2 has another volume at" in why_stays(bench.look(H1, allowed), "spare-db")

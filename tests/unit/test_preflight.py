@@ -104,7 +104,7 @@ def host(**changes: Any) -> dict[str, Any]:
     ("id_", "needs", "offers", "options", "grade", "evidence"),
     [
         ("state", {"active": False}, {}, SHARED, FAIL, "it is off"),
-        ("state", {"active": False}, {}, OFFLINE, PASS, "its definition moves"),
+        ("state", {"active": False}, {}, OFFLINE, PASS, "its definition migrates"),
         ("state", {}, {}, OFFLINE, FAIL, "it runs"),
         ("state", {"active": False, "persistent": False}, {}, OFFLINE, FAIL, "no stored definition"),
         ("other-host", {}, {}, SHARED, PASS, "different UUIDs"),

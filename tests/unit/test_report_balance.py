@@ -139,7 +139,7 @@ def test_control_c_aborts_the_move_under_way_and_says_what_stands(
     assert typed
     said = bench.err.getvalue()
     assert "aborting; ^C again leaves at once" in said
-    assert "stopped: the move of " in said
+    assert "stopped: the migration of " in said
     assert bench.hosts("db1", "web1", "web2", "cache1") == {H1}
 
 

@@ -266,7 +266,7 @@ class DemoConsole:
         if self.vm.id == self._run:
             return None
         if self.vm.state is VmState.SHUT_OFF and self.vm.reason == "migrated":
-            return "the VM moved to another host"
+            return "the VM was migrated to another host"
         return "the VM was shut off"
 
     def _detach(self) -> None:

@@ -43,7 +43,7 @@ class ActingScreen(Screen[None]):
         self._question: DestinationScreen | None = None
         """Where VMs shall go, as it was asked last."""
         self._gone: tuple[str, float] | None = None
-        """The VM that vanished from under the cursor, and when (engine's clock)."""
+        """The VM that the cursor has left by itself, and when (engine's clock)."""
 
     @property
     def shown_fleet(self) -> Fleet:
@@ -134,7 +134,7 @@ class ActingScreen(Screen[None]):
             self._question.take_hosts([*fleet.hosts.values()])
 
     def cursor_lost(self, name: str) -> None:
-        """Take note that the VM under the cursor is not in the table any more, and the cursor stands on another."""
+        """Take note that the cursor has gone to another VM by itself."""
         self._gone = (name, self._engine.clock())
 
     def open_console(self, key: VmKey, name: str) -> None:
@@ -156,7 +156,7 @@ class ActingScreen(Screen[None]):
             name, at_s = self._gone
             self._gone = None
             if self._engine.clock() - at_s < _MOVED_S:
-                text = f"{name} is not here any more and the cursor on another VM: press the key again"
+                text = f"the cursor has just left {name} for another VM: press the key again"
                 self.note(text, "$text-warning")
                 return
         if actions[0] is BY_ID["migrate"] and len(vms) == 1 and self.show_move(vms[0].key):

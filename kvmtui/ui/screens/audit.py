@@ -18,7 +18,7 @@ from kvmtui.engine.audit import Record
 from kvmtui.ui.bare_lines import RunLines
 from kvmtui.ui.glyphs import Glyphs
 from kvmtui.ui.paint import Run, Runs, Tone, cells, runs_width
-from kvmtui.ui.screens.reading import ReadingScreen
+from kvmtui.ui.screens.reading import READING_KEYS, ReadingScreen
 
 _LOOK_S = 0.05
 _SLOW_S = 2.0
@@ -65,9 +65,8 @@ class AuditScreen(ReadingScreen):
             yield Label("", classes="title", markup=False)
             with VerticalScroll(can_focus=False):
                 yield self._lines
-            yield Label(
-                "f only the selected VM · Esc closes" if self._where else "Esc closes", classes="hint", markup=False
-            )
+            only = "f only the selected VM · " if self._where else ""
+            yield Label(f"{only}{READING_KEYS}", classes="hint", markup=False)
 
     def on_mount(self) -> None:
         """Show what there is, and the rest when it has come."""

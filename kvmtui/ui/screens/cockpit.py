@@ -32,7 +32,7 @@ class CockpitScreen(Screen[None]):
     """Lists all moves of this run, under way first, and shows one in detail."""
 
     AUTO_FOCUS = None
-    NOTHING: ClassVar[str] = "Nothing has been moved in this run of kvmtui; m moves a VM."
+    NOTHING: ClassVar[str] = "Nothing has been migrated in this run of kvmtui; m migrates a VM."
     BINDINGS = [
         Binding("escape,q,w", "dismiss", "back", show=False),
         Binding("up,k", "move(-1)", show=False),
@@ -208,7 +208,7 @@ class CockpitScreen(Screen[None]):
         if move.phase.ended:
             return f"it has ended: {move.phase.value}"
         if steer is Steer.POST_COPY and not move.request.options.post_copy:
-            return "it has to be allowed when the move is started"
+            return "it has to be allowed when the migration is started"
         return f"not possible while it is {move.phase.value}"
 
     def _allowed_ms(self, move: Migration) -> int | None:
@@ -252,6 +252,7 @@ class CockpitScreen(Screen[None]):
         if self._news != self._said_of:
             # The move itself has more to say by now.
             self._say("")
+        self.query_one(StatusLine).tick(now_s)
         self.query_one("#moves-title", Static).update(self.headline())
         self._list.show(moves, cursor, now_s)
         self._detail.show(
@@ -285,7 +286,7 @@ class CockpitScreen(Screen[None]):
         waiting = sum(each.phase is Phase.QUEUED for each in moves.all)
         going, ended = moves.under_way - waiting, len(moves.all) - moves.under_way
         counts = ((going, "under way"), (waiting, "waiting"), (ended, "ended"))
-        parts = [Content.styled(" moves ", "bold $primary")]
+        parts = [Content.styled(" migrations ", "bold $primary")]
         parts += [Content(" · ".join(f"{count} {what}" for count, what in counts if count) or "none")]
         if moves.calling:
             parts.append(Content.styled(f" · {moves.calling} need{'s' * (moves.calling == 1)} you", "$text-error"))

@@ -32,6 +32,8 @@ _LISTED = 6
 _FINDINGS_LEAST, _FINDINGS_USUAL = 4, 12
 _ALL_KEY, _OPTIONS_KEY, _COPY_KEY = "v", "o", "y"
 _COMMAND_LINES, _REMARK_LINES = 3, 2
+_LOW = 30
+"""Of fewer lines the virsh line takes one: the checks are worth more, and a key copies it whole."""
 _TOO_OLD = "looked at more than a minute ago: Enter looks again"
 
 
@@ -95,6 +97,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
             yield OptionList(*map(self._option, self._hosts), compact=True)
             with VerticalScroll(id="findings", can_focus=False):
                 yield Static("", id="lines")
+            yield Static("", id="more")
             yield Static("", id="choice")
             yield Static("", id="command")
             yield Static("", id="remark")
@@ -227,12 +230,12 @@ class DestinationScreen(ExpiringScreen[Destination]):
     def _ask(self, host: str, asked: Sequence[str]) -> None:
         self.stay()
         question = ConfirmScreen(
-            f"Move {self._subject(self._draft.vms)} to {self._hosts[host].name} all the same?",
+            f"Migrate {self._subject(self._draft.vms)} to {self._hosts[host].name} all the same?",
             asked,
             f"{len(asked)} of the checks warn{'s' if len(asked) == 1 else ''}.",
             destructive=False,
         )
-        self.app.push_screen(question, lambda agreed: self._go(host) if agreed else self._say("nothing was moved"))
+        self.app.push_screen(question, lambda agreed: self._go(host) if agreed else self._say("nothing was migrated"))
 
     def _left_out(self) -> bool:
         """Leave out those that cannot be moved any more, and say which; return whether there are any."""
@@ -256,7 +259,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
         if self._left_out():
             return
         if self._hosts[host].link is not Link.UP:
-            self._say(f"{self._hosts[host].name} is not connected any more: nothing was moved", "$text-error")
+            self._say(f"{self._hosts[host].name} is not connected any more: nothing was migrated", "$text-error")
             return
         self.answer(Destination(host, {vm.key: self._draft.options(host, vm) for vm in self._draft.vms}))
 
@@ -303,7 +306,7 @@ class DestinationScreen(ExpiringScreen[Destination]):
 
     @property
     def _heading(self) -> str:
-        return f"Move {self._subject(self._draft.vms)} to"
+        return f"Migrate {self._subject(self._draft.vms)} to"
 
     # What is shown
 
@@ -324,7 +327,10 @@ class DestinationScreen(ExpiringScreen[Destination]):
         below = self._show_choice(inner + 1)
         room = self.app.size.height - _AROUND - min(_LISTED, len(self._hosts)) - below
         findings = self.query_one("#findings", VerticalScroll)
-        findings.styles.height = max(_FINDINGS_LEAST, min(room, max(_FINDINGS_USUAL, len(lines))))
+        height = max(_FINDINGS_LEAST, min(room, max(_FINDINGS_USUAL, len(lines))))
+        findings.styles.height = height
+        more = "PgDn more, PgUp back" if len(lines) > height else ""
+        self.query_one("#more", Static).update(Content.styled(more, "$foreground-muted"))
 
     def _show_choice(self, width: int) -> int:
         """Show options, virsh line and remark; return how many lines they take but for the first."""
@@ -341,17 +347,17 @@ class DestinationScreen(ExpiringScreen[Destination]):
         )
         commands = draft.commands(host)
         more = f"   and {len(commands) - 1} more" if len(commands) > 1 else ""
-        command = fold(commands[0] + more, width, _COMMAND_LINES)
+        command = fold(commands[0] + more, width, 1 if self.app.size.height < _LOW else _COMMAND_LINES)
         self.query_one("#command", Static).update(Content.styled("\n".join(command), "$foreground-muted"))
         text, tone = self._remark
         if self._too_old:
             text, tone = f"{text}; {_TOO_OLD}" if text else _TOO_OLD, "$text-warning"
         remark = fold(text, width, _REMARK_LINES) or [""]
         self.query_one("#remark", Static).update(Content.styled("\n".join(remark), tone))
-        does = "looks again" if self._too_old else "moves"
+        does = "looks again" if self._too_old else "migrates"
         keys = f"Enter {does} · {_OPTIONS_KEY} {'checks' if self._options_open else 'options'}"
         folds = f" · {_ALL_KEY} {'fold' if self._all and not self._options_open else 'all checks'}"
-        self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy virsh line · Esc cancels")
+        self.query_one("#keys", Static).update(f"{keys}{folds} · {_COPY_KEY} copy virsh line · Esc closes")
         return len(chosen) - 1 + len(command) + len(remark)
 
     def _finding_lines(self, width: int) -> list[Content]:

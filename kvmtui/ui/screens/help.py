@@ -13,10 +13,10 @@ from kvmtui import __version__
 from kvmtui.model.actions import ACTIONS, Danger
 from kvmtui.ui.console_keys import console_help
 from kvmtui.ui.keymap import MOVE_KEYS, REPLAY_KEYS, VIEW_KEYS
-from kvmtui.ui.screens.reading import ReadingScreen
+from kvmtui.ui.screens.reading import READING_KEYS, ReadingScreen
 from kvmtui.ui.steering import STEER_KEYS
 
-MOVES_KEYS = "Moves: the dialog (m) and those under way (w)"
+MOVES_KEYS = "Migrations: the dialog (m) and those under way (w)"
 _INDENT = 13
 _TERMS = (
     ("CPU", "100 % is one host CPU busy for the whole tick"),
@@ -42,7 +42,7 @@ class HelpScreen(ReadingScreen):
             yield Label(f"kvmtui {__version__}", classes="title", markup=False)
             with VerticalScroll(can_focus=False):
                 yield _Lines(self._first)
-            yield Label("Esc closes", classes="hint", markup=False)
+            yield Label(READING_KEYS, classes="hint", markup=False)
 
 
 class _Lines(Static):
@@ -58,7 +58,7 @@ class _Lines(Static):
 
 
 def _help(width: int, first: str) -> Content:
-    groups: dict[str, list[tuple[str, str, str]]] = {"Move": [(move.written, "", move.label) for move in MOVE_KEYS]}
+    groups: dict[str, list[tuple[str, str, str]]] = {"Cursor": [(move.written, "", move.label) for move in MOVE_KEYS]}
     groups["Act on the VM, or on all marked VMs"] = [
         (
             action.key,
@@ -72,7 +72,7 @@ def _help(width: int, first: str) -> Content:
             groups.setdefault(view.group, []).append((view.shown_as or view.key, "", view.label))
     groups["Console"] = [(keys, "", text) for keys, text in console_help()]
     groups[MOVES_KEYS] = [
-        ("o", "", "in the dialog: the options of the move, each with its key"),
+        ("o", "", "in the dialog: the options, each with its key"),
         ("v", "", "in the dialog: all checks, also those that pass"),
         ("y", "", "copy the virsh line that does the same"),
         *((key.key, "", f"under way: {key.help}") for key in STEER_KEYS),

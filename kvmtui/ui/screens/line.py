@@ -32,7 +32,7 @@ class LineScreen(ExpiringScreen[str]):
             yield Label(self._question, classes="title", markup=False)
             yield Input(self._value, max_length=1000, compact=True)
             yield Label(self._explanation, classes="consequence", markup=False)
-            yield Label("Enter takes it · Esc cancels", classes="hint", markup=False)
+            yield Label("Enter takes it · Esc closes", classes="hint", markup=False)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -230,12 +230,17 @@ class MainScreen(PlanningScreen, MovingScreen, ConsolesScreen):
     def _bring_up_to_date(self) -> None:
         """Let the clock and the selected VM's figures follow; what else changes anyway is sent along with them."""
         self.query_one(TitleBar).tick(self._wall_clock(), seconds=self._glyphs.graphs)
+        self.let_note_go()
         self.show_mode()
         self._follow_cursor(rests=self._settle_due is None)
         self._consoles.bring_up_to_date()
         if self._tick_due is not None:
             self._tick_due.cancel()
         self._tick_due = self._post_in(_TICK_S if self._glyphs.graphs else _SLOW_TICK_S, TimePassed())
+
+    def let_note_go(self) -> None:
+        """Clear the line at the bottom of what has been there long enough."""
+        self.query_one(StatusLine).tick(self.now_s)
 
     def _follow_cursor(self, *, rests: bool) -> None:
         """Show the VM under the cursor in detail; its definition is asked for only when the cursor has come to rest."""
@@ -324,6 +329,9 @@ class MainScreen(PlanningScreen, MovingScreen, ConsolesScreen):
 
     def _filter_changed(self, wanted: Filter | None, problem: str) -> None:
         self.query_one(StatusLine).note = Note(problem, "$text-error") if problem else Note("")
+        if wanted != self._table.filter:
+            # Who typed a name knows where the cursor is.
+            self._gone = None
         self._table.filter = wanted
         self._count_shown()
 
@@ -373,7 +381,7 @@ class MainScreen(PlanningScreen, MovingScreen, ConsolesScreen):
         """Show what was recorded, over what is now."""
         recorder = self._engine.recording
         if recorder is None:
-            why = "nothing is being recorded: begin with --record FILE, or with : and Record to a file"
+            why = "nothing is recorded: begin with --record FILE, or with : and Record to a file"
             self.show_note(Note(why, "$text-warning"))
         else:
             from kvmtui.ui.screens.looking_back import look_back

@@ -121,5 +121,5 @@ def _judge(
 
 
 def _internal_error() -> str:
-    _log.exception("looking before a move")
+    _log.exception("looking before a migration")
     return "an internal error; run with --log FILE to see it"

@@ -29,7 +29,7 @@ class NumberScreen(ExpiringScreen[int]):
             yield Label(self._question, classes="title", markup=False)
             yield Input(self._value, type="integer", max_length=9, compact=True)
             yield Label(self._explanation, classes="consequence", markup=False)
-            yield Label("Enter sets it · Esc cancels", classes="hint", markup=False)
+            yield Label("Enter sets it · Esc closes", classes="hint", markup=False)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -19,7 +19,7 @@ from kvmtui.ui.widgets.migration_lines import HostName
 class PastMovesScreen(CockpitScreen):
     """Lists the moves that there were; the keys that move through time work here, too."""
 
-    NOTHING: ClassVar[str] = "Nothing had been moved by then."
+    NOTHING: ClassVar[str] = "Nothing had been migrated by then."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key.key, f"replay({number})", show=False) for number, key in enumerate(REPLAY_KEYS)
     ]

@@ -159,7 +159,7 @@ class PlanScreen(ModalScreen[None]):
             pairs += [] if run.stopping else [("x", "stop after this one")]
             pairs += [("X", "abort")]
         elif run is not None and run.left and not self._engine.read_only:
-            pairs += [("Enter", "move it"), ("R", "move all"), ("d", "leave it out"), ("t", "elsewhere")]
+            pairs += [("Enter", "move it"), ("R", "move all"), ("d", "leave out"), ("t", "elsewhere")]
         if run is not None and run.plan is not None and run.plan.unmoved:
             stays = any(stay.vm is not None for stay in run.plan.unmoved)
             pairs.append(("n", "fold" if self._unfolded else "what stays" if stays else "what is left out"))
@@ -264,7 +264,7 @@ class PlanScreen(ModalScreen[None]):
         if run is None or not run.stage.running:
             return
         step = run.current
-        words = f"Abort the move of {step.move.name}?" if step is not None else "Stop here?"
+        words = f"Abort the migration of {step.move.name}?" if step is not None else "Stop here?"
         consequence = "It goes on where it was; the other moves are not made."
 
         def answered(agreed: bool | None) -> None:
@@ -273,7 +273,7 @@ class PlanScreen(ModalScreen[None]):
             if agreed and step is not None and (current is None or current.move.vm != step.move.vm):
                 # Another move may be under way by now, which nobody was asked about.
                 self._plans.stop()
-                self._note(f"too late to abort the move of {step.move.name}: it has ended; no other is begun")
+                self._note(f"too late to abort the migration of {step.move.name}: it has ended; no other is begun")
             elif agreed:
                 self._plans.abort()
 

@@ -7,6 +7,7 @@ from textual import on
 from kvmtui.ui.messages import PlansChanged
 from kvmtui.ui.screens.acting_screen import ActingScreen
 from kvmtui.ui.widgets.bars import TitleBar
+from kvmtui.ui.widgets.host_list import HostList
 
 if TYPE_CHECKING:
     # What is not needed before the first key is not imported before the first picture.
@@ -38,7 +39,7 @@ class PlanningScreen(ActingScreen):
             self.note("empty a host: there is no other host; give kvmtui a second -c URI", "$text-warning")
             return
         selected = self.selected
-        notes = dict.fromkeys(plans.maintenance, "receives no VMs")
+        notes = dict.fromkeys(plans.maintenance, "takes no VMs")
 
         def chosen(host: str | None) -> None:
             if host is not None:
@@ -66,6 +67,7 @@ class PlanningScreen(ActingScreen):
     @on(PlansChanged)
     def _plans_changed(self) -> None:
         run = self._engine.plans.run
+        self.query_one(HostList).emptied = frozenset(self._engine.plans.maintenance)
         if self._plan_screen is not None:
             self._plan_screen.follow()
         running = run is not None and run.stage.running

@@ -49,7 +49,7 @@ def _lines(unfinished: Unfinished) -> list[str]:
         *(f"console of {where}" for where in unfinished.consoles),
         *(f"migrating {where}, carried by kvmtui: aborted" for where in unfinished.carried),
         *(f"migrating {where}" for where in unfinished.going),
-        *(f"waiting to migrate {where}: not moved" for where in unfinished.waiting),
+        *(f"waiting to migrate {where}: not migrated" for where in unfinished.waiting),
         *([] if unfinished.plan is None else [f"a plan that runs, {unfinished.plan} more to move: stops"]),
     ]
 
@@ -61,9 +61,9 @@ def _consequences(unfinished: Unfinished) -> list[str]:
         one = len(unfinished.consoles) == 1
         said.append("The console's session ends." if one else "The consoles' sessions end.")
     if unfinished.carried:
-        said.append("A move that kvmtui carries itself (managed) breaks off; its VM may be left paused.")
+        said.append("A migration that kvmtui carries itself (managed) breaks off; its VM may be left paused.")
     if unfinished.going:
         said.append("What the hosts carry goes on; how it ends is not seen here.")
     if unfinished.waiting or unfinished.plan is not None:
-        said.append("What has not begun is not moved.")
+        said.append("What has not begun is not migrated.")
     return said

@@ -4,6 +4,8 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
+READING_KEYS = "PgDn PgUp scroll · Esc closes"
+
 
 class ReadingScreen(ModalScreen[None]):
     """Scrolls its one `VerticalScroll`; Esc and q close it."""

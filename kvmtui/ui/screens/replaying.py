@@ -83,6 +83,9 @@ class ReplayScreen(MainScreen):
         self._moves.changed()
         self.query_one(TitleBar).mode = f"recorded {replay.time.strftime(when)} · {how}"
 
+    def let_note_go(self) -> None:
+        """Keep it: it says what happened at the time that is shown."""
+
     def show_keys(self) -> None:
         """Show the keys that move through time."""
         bar = self.query_one(KeyBar)

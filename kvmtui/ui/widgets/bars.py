@@ -12,6 +12,9 @@ from kvmtui.model.fleet import Fleet
 from kvmtui.model.host import Link
 
 _IN_FULL = "  J: in full"
+_FADES_S = 8.0
+"""How long what needs nobody stays in sight."""
+_NEEDS_NOBODY = ("", "$text-success")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,24 @@ class TitleBar(Widget):
 
 
 class StatusLine(Widget):
-    """What happened last."""
+    """What happened last; what needs nobody goes after a while."""
 
-    note: reactive[Note] = reactive(Note(""))
+    note: reactive[Note] = reactive(Note(""), always_update=True)
+    _seen_at_s: float | None = None
+    """When somebody could read the note first."""
+
+    def watch_note(self) -> None:
+        """Begin its time anew, also where the same is said again."""
+        self._seen_at_s = None
+
+    def tick(self, now_s: float) -> None:
+        """Let the note go when its time has come; while it is out of sight none passes."""
+        if not self.note.text or self.note.tone not in _NEEDS_NOBODY or not (self.display and self.screen.is_active):
+            return
+        if self._seen_at_s is None:
+            self._seen_at_s = now_s
+        elif now_s - self._seen_at_s >= _FADES_S:
+            self.note = Note("")
 
     def render(self) -> Content:
         """Draw the line: the aside only as far as it fits."""

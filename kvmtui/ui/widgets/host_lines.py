@@ -28,6 +28,8 @@ class HostRow:
     glyphs: Glyphs
     read_only: bool = False
     """Whether nothing can be done here that can be done on other hosts."""
+    emptied: bool = False
+    """Whether it is being emptied, or was, and takes no VMs."""
 
     @property
     def trouble(self) -> bool:
@@ -163,7 +165,7 @@ def seen(row: HostRow) -> tuple[object, ...]:
     # Only where something is amiss does the line tell a time.
     notes = _notes(row) if row.trouble or row.stale or not _has_figures(host) else ()
     figures = (host.figures, len(host.vms), host.running, round_trip(host.round_trip_s))
-    pace = (host.interval_s, host.bulk_cpu, row.read_only)
+    pace = (host.interval_s, host.bulk_cpu, row.read_only, row.emptied)
     return (host.name, host.link, host.facts, figures, pace, row.stale, notes)
 
 
@@ -203,18 +205,26 @@ def _make_room(
 
 
 def _pace(row: HostRow, columns: Sequence[tuple[HostColumn, int]], layout: HostLayout) -> list[Run]:
-    """Return what is not as usual with a host that is well, as far as there is room: it is worth no figure."""
+    """Return what is not as usual with a host that is well, as far as there is room.
+
+    Only that it takes no VMs is worth a figure.
+    """
     host = row.host
-    interval: list[Run] = [(f"every {host.interval_s:.0f} s", Tone.BUSY)] if host.interval_s > 1.5 else []
-    others = [word for word, holds in (("read-only", row.read_only), ("bulk", host.bulk_cpu)) if holds]
-    rest: list[Run] = [(f"{'  ' if interval else ''}{'  '.join(others)}", Tone.MUTED)] if others else []
+    emptied: list[Run] = [("takes no VMs", Tone.WARNING)] if row.emptied else []
+    first = [*emptied, *([(f"every {host.interval_s:.0f} s", Tone.BUSY)] if host.interval_s > 1.5 else [])]
+    rest = [(word, Tone.MUTED) for word, holds in (("read-only", row.read_only), ("bulk", host.bulk_cpu)) if holds]
     figures = [pair for pair in columns if pair[0].title != "PRESSURE"]
     room = layout.width - _used(figures, layout) - _GAP
     pressure: list[Run] = []
     if any(pair[0].title == "PRESSURE" for pair in columns) and host.figures.pressure is not None:
         pressure = [*_pressure(row, 0), ("  ", Tone.TEXT)]
-    tried = ([*pressure, *interval, *rest], [*interval, *rest], interval)
-    return next((runs for runs in tried if (interval or rest) and runs_width(runs) <= room), [])
+    said = _apart([*first, *rest])
+    tried = ([*pressure, *said], said, _apart(first))
+    return next((runs for runs in tried if said and runs_width(runs) <= room), emptied)
+
+
+def _apart(words: Sequence[Run]) -> list[Run]:
+    return [(f"{'  ' if at else ''}{text}", tone) for at, (text, tone) in enumerate(words)]
 
 
 def _has_figures(host: Host) -> bool:

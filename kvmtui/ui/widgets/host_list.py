@@ -25,6 +25,8 @@ class HostList(BareLines):
 
     fleet: reactive[Fleet] = reactive(Fleet, repaint=False)
     now_s: reactive[float] = reactive(0.0, repaint=False)
+    emptied: reactive[frozenset[str]] = reactive(frozenset(), repaint=False)
+    """The hosts, by key, that are being emptied, or were, and take no VMs."""
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -56,6 +58,10 @@ class HostList(BareLines):
 
     def watch_now_s(self) -> None:
         """Let ages grow."""
+        self._repaint()
+
+    def watch_emptied(self) -> None:
+        """Draw the marks."""
         self._repaint()
 
     def on_resize(self) -> None:
@@ -105,7 +111,10 @@ class HostList(BareLines):
         # Where all are, the title says it.
         mixed = not all(host.read_only for host in hosts)
         shown = hosts[self._top : self._top + self._page]
-        rows = [HostRow(host, self.now_s, self._glyphs, mixed and host.read_only) for host in shown]
+        rows = [
+            HostRow(host, self.now_s, self._glyphs, mixed and host.read_only, host.key in self.emptied)
+            for host in shown
+        ]
         # Of most ticks nothing is to be seen here.
         drawn_from = (width, height, self._top, len(hosts), *map(seen, rows))
         if self._painted and drawn_from == self._drawn_from:

@@ -107,7 +107,7 @@ def standing(move: Migration, now_s: float) -> tuple[str, Tone]:
     """Return how a move stands in a few words, and their tone."""
     tone = PHASE_TONES.get(move.phase, Tone.BUSY)
     if move.phase is Phase.DONE:
-        return f"moved in {span((move.ended_at_s or now_s) - move.started_at_s)}", tone
+        return f"migrated in {span((move.ended_at_s or now_s) - move.started_at_s)}", tone
     if (paused_s := stands_still_s(move, now_s)) is not None:
         return f"guest paused for {'at least ' if move.adopted else ''}{span(paused_s)}", Tone.WARNING
     if move.phase is Phase.RUNNING and move.progress is not None:

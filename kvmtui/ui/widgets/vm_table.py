@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from kvmtui.model.filter import Filter
 from kvmtui.model.fleet import Fleet
+from kvmtui.model.host import Link
 from kvmtui.model.order import TEXTS, RowOrder
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.bare_lines import BareLines
@@ -75,6 +76,8 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
         self._cursor_row = 0
         self._chosen: VmKey | None = None
         """The VM the user put the cursor on; a filter may hide it for a while. None: the cursor was never moved."""
+        self._filling = True
+        """Whether hosts are still to tell of their VMs for the first time, and the cursor waits for them at the top."""
         self._painted: dict[int, Strip] = {}
         """What each line of the screen shows."""
         self._visible: tuple[VmKey, ...] = ()
@@ -105,7 +108,7 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
         row = self._rows.index.get(key)
         if row is None:
             return
-        self._chosen = key
+        self._chosen, self._filling = key, False
         before, top = self._cursor_row, self.scroll_y
         self._put_cursor(key)
         self._reveal_cursor()
@@ -266,7 +269,7 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
         rows = self._rows
         if self._chosen in rows.index:
             self._put_cursor(self._chosen)
-        elif self._cursor in rows.index:
+        elif self._cursor in rows.index and not self._filling:
             self._put_cursor(self._cursor)
         else:
             nearest = min(self._cursor_row, len(rows.keys) - 1)
@@ -274,6 +277,11 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
         if in_view:
             self._reveal_cursor()
         self._repaint()
+        if self._filling:
+            # Not sooner: the VMs of the last of them, too, may come to stand above.
+            hosts = self.fleet.hosts.values()
+            untold = any(host.sampled_at_s is None and host.link is not Link.DOWN for host in hosts)
+            self._filling = untold or not hosts
 
     def _resort(self) -> None:
         """Show another order: from its top, unless the user has chosen a VM, which the view then follows."""
