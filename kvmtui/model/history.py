@@ -33,7 +33,6 @@ class Metric(IntEnum):
 
 Column = Sequence[float]
 """A figure of all VMs; NaN: not known."""
-_Row = tuple[bytes, ...]
 
 _UNKNOWN = b"\xc0\x7f"
 """NaN as it is kept."""
@@ -45,25 +44,29 @@ class _Rows:
     """A ring of rows at one resolution; a row that is not there is a gap."""
 
     def __init__(self, count: int) -> None:
-        self._rows: list[tuple[int, _Row] | None] = [None] * count
+        self._numbers = array("q", [-1]) * count
+        self._columns = [[b""] * count for _ in Metric]
 
-    def put(self, number: int, row: _Row) -> None:
-        self._rows[number % len(self._rows)] = (number, row)
+    def put(self, number: int, row: Sequence[bytes]) -> None:
+        at = number % len(self._numbers)
+        self._numbers[at] = number
+        for column, packed in zip(self._columns, row, strict=True):
+            column[at] = packed
 
     def read(self, first: int, last: int, metric: int, slot: int) -> Iterable[float]:
         """Return the values of rows `first` to `last` of one VM."""
-        rows, count, at = self._rows, len(self._rows), 2 * slot
+        numbers, column, count, at = self._numbers, self._columns[metric], len(self._numbers), 2 * slot
         found: list[bytes] = []
         for number in range(first, last + 1):
-            row = rows[number % count]
-            code = row[1][metric][at : at + 2] if row is not None and row[0] == number else _UNKNOWN
+            place = number % count
+            code = column[place][at : at + 2] if numbers[place] == number else _UNKNOWN
             found.append(code or _UNKNOWN)
         return _unpacked(b"".join(found))
 
     def packed(self, number: int, metric: int) -> bytes | None:
         """Return the values of all slots of a row as they are kept, or None where there is none."""
-        row = self._rows[number % len(self._rows)]
-        return row[1][metric] if row is not None and row[0] == number else None
+        place = number % len(self._numbers)
+        return self._columns[metric][place] if self._numbers[place] == number else None
 
 
 class _Step:
@@ -117,7 +120,7 @@ class History:
         self._columns: list[Column] = [()] * len(Metric)
         self._placed: list[Column] = [()] * len(Metric)
         """The same columns in the order of the slots."""
-        self._row: _Row = (b"",) * len(Metric)
+        self._row: tuple[bytes, ...] = (b"",) * len(Metric)
         self._steps: list[_Step] = []
         self._step = -1
         self._last = 0

@@ -132,9 +132,8 @@ def test_what_stands_still_is_the_same_row_and_what_moves_a_new_one() -> None:
     assert history.read("a", CPU, 30.0, 1, 3) == about(28.0, 29.0, 30.0)
     assert history.read("a", CPU, 30.0, 10, 3) == about(5.5, 15.5, 25.5)
     assert history.read("b", Metric.DISK_READ, 30.0, 10, 3) == about(2.0, 2.0, 2.0)
-    rows = [row[1] for row in history._fine._rows if row is not None]
-    assert len({id(row[Metric.NET_IN]) for row in rows}) == 1
-    assert len({id(row[CPU]) for row in rows}) == 30
+    kept = [[history._fine.packed(second, metric) for second in range(1, 31)] for metric in (Metric.NET_IN, CPU)]
+    assert [len(set(map(id, rows))) for rows in kept] == [1, 30]
 
 
 def test_another_order_of_the_columns_does_not_mix_vms() -> None:
