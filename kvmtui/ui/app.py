@@ -30,6 +30,10 @@ from kvmtui.ui.screens.too_small import make_fit
 from kvmtui.ui.theme import THEME
 from kvmtui.ui.widgets.console_pane import guest_gets_key
 
+# Not through importlib.resources, which would import much more than it takes to read four files.
+_STYLES = Path(import_module("kvmtui.styles").__path__[0])
+_FIRST_STYLES, _LATER_STYLES = ("main.tcss", "widgets.tcss"), ("moves.tcss", "screens.tcss")
+"""Reading those of dialogs takes as long as reading the others, and the first picture has none."""
 _GRACE_S = 1.5
 _SWITCH_INTERVAL_S = 0.0002
 """How long a lane that converts a big sample may hold the interpreter lock while a key waits for it."""
@@ -49,11 +53,7 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], 
     """kvmtui's dashboard over an engine."""
 
     TITLE = "kvmtui"
-    # Not through importlib.resources, which would import much more than it takes to read three files.
-    CSS = "\n".join(
-        file.read_text(encoding="utf-8")
-        for file in sorted(Path(import_module("kvmtui.styles").__path__[0]).glob("*.tcss"))
-    )
+    CSS = "\n".join((_STYLES / name).read_text(encoding="utf-8") for name in _FIRST_STYLES)
     ENABLE_COMMAND_PALETTE = True
     ESCAPE_TO_MINIMIZE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-wide")]
@@ -110,6 +110,11 @@ class Dashboard(ChangedCellsApp[int], OrderedKeysApp[int], QuietDriverApp[int], 
 
     def on_ready(self) -> None:
         """Do the rest of the start when the first pictures are out; in tests the process is not this app's own."""
+        for name in _LATER_STYLES:
+            self.stylesheet.read(_STYLES / name)
+        if len(self.screen_stack) > 1:
+            # A key was faster.
+            self.stylesheet.update(self)
         if not self.is_headless:
             self.set_timer(_STARTED_S, finish_start)
 

@@ -642,7 +642,7 @@ async def check_stands_aside(app: SmallApp, pilot: Pilot[int], caplog: pytest.Lo
 async def test_unknown_textual_draws_itself(
     version: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(textual, "__version__", version, raising=False)
+    monkeypatch.setattr(changed_cells, "_version", lambda: version)
     monkeypatch.setattr(changed_cells, "_VERSION_S", 0.001)
     app = SmallApp()
     async with app.run_test(size=(COLUMNS, ROWS)) as pilot:
@@ -671,6 +671,7 @@ def test_display_that_looks_at_other_things_is_strange(monkeypatch: pytest.Monke
 
 def test_installed_textual_is_known() -> None:
     assert changed_cells.strange_shape() == ""
+    assert changed_cells._version() == textual.__version__
     assert changed_cells.strange_version() == ""
 
 

@@ -1,14 +1,9 @@
 """Plausible loads whose totals are closed formulas: any counter at any time costs a microsecond and no memory."""
 
 from collections.abc import Callable
+from hashlib import blake2b
 from math import cos, tau
 from typing import Any, NamedTuple
-
-try:
-    # hashlib would load OpenSSL before it takes this, which the first picture waits for.
-    from _blake2 import blake2b
-except ImportError:
-    from hashlib import blake2b
 
 _DAY_S = 86_400.0
 _MASK = 0xFFFFFFFF
