@@ -91,8 +91,15 @@ class Host:
         self.start_libvirtd()
 
     def start_libvirtd(self) -> None:
-        """Start libvirtd where it has been killed."""
+        """Start libvirtd where it has been killed, and see to it that it knows what its QEMU can."""
         self.inside(*daemon_command("libvirtd"))
+        try:
+            self.virsh("domcapabilities")
+        except LabError:
+            # On a very busy machine the QEMU that it asks may hang in accept(), and libvirt waits for it for ever.
+            for pid in find_processes(self.pid, "-machine none"):
+                os.kill(pid, signal.SIGKILL)
+            self.virsh("domcapabilities")
 
     def link(self, up: bool) -> None:
         """Plug the host's link of the migration network in or out, at the switch's end, as one pulls a cable."""

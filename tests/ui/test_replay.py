@@ -32,8 +32,10 @@ class Player(Stage):
 
     async def go_to(self, at_s: float) -> None:
         """Show a moment, and return when the screen has all of it."""
+        gone = threading.Event()
         self.replay._do(lambda: self.replay._move(at_s))
-        await self.until(lambda: self.replay.clock() == at_s and self.main.fleet is self.replay.fleet)
+        self.replay._do(gone.set)
+        await self.until(lambda: gone.is_set() and self.main.fleet is self.replay.fleet)
         assert self.pilot is not None
         await self.pilot.pause()
         await self.let_cursor_rest()

@@ -361,14 +361,16 @@ class Replay(Engine):
         """Show the hosts as they were at a time."""
         self._head.go_to(at_s)
         session = self._head.session
-        self._set(at_s)
         pending = {
             VmKey(session.hosts[host], uuid): text
             for host, uuid, text in self._tape.pending(session, at_s)
             if 0 <= host < len(session.hosts)
         }
-        self._moved = self._moves_then.at(session, at_s)
+        moved = self._moves_then.at(session, at_s)
         hosts = {host.key: host for host in self._head.hosts()}
+        # All at once: the time is not said before what is shown of it.
+        self._set(at_s)
+        self._moved = moved
         self._store.show(Fleet(MappingProxyType(hosts), MappingProxyType(pending), self.fleet.version + 1))
         self._judge(at_s)
 
