@@ -2,7 +2,7 @@
 
 from kvmtui.engine.engine import Engine
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 
 
 def let_deep_answers_in(engine: Engine) -> None:

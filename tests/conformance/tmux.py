@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 STATUS_ASKED, STATUS = b"\x1b[5n", b"\x1b[0n"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Server:

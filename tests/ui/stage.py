@@ -33,7 +33,7 @@ from kvmtui.ui.widgets.vm_table import VmTable
 from tests.deep_answers import let_deep_answers_in
 
 H1, H2 = "demo://h1", "demo://h2"
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 _NOON = datetime(2026, 3, 14, 12, 4, 31)
 
 

@@ -47,6 +47,14 @@ async def run_on(stage: Stage) -> None:
     await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
 
 
+def moving(stage: Stage, *, done: int) -> bool:
+    """Tell whether a move of the plan is under way that can be aborted, after so many others."""
+    run = stage.engine.plans.run
+    return (
+        run is not None and run.current is not None and run.current.outcome is Outcome.MOVING and len(run.done) == done
+    )
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_the_plan_is_shown_with_its_reasons_and_nothing_is_moved(size: tuple[int, int]) -> None:
     async with watched(size=size) as stage:
@@ -177,7 +185,7 @@ async def test_abort_asks_and_leaves_the_vm_where_it_was() -> None:
     async with emptying_h1() as stage:
         first = stage.engine.plans.run.left[0].move.name  # type: ignore[union-attr]
         await stage.press("R", "y")
-        await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
+        await stage.look_until(lambda: moving(stage, done=0), seconds=0.5)
         await stage.press("X")
         await stage.see(f"Abort the migration of {first}?")
         await stage.press("y")
@@ -190,8 +198,8 @@ async def test_amounts_and_times_are_not_rounded_to_nothing() -> None:
     async with evening_out() as stage:
         run = stage.engine.plans.run
         assert run is not None
-        moving = running("web1", 0.0, progress=Progress(Verdict.CONVERGING, 0.62, eta_s=0.2))
-        line = step_line(1, replace(run.left[0], outcome=Outcome.MOVING, migration=moving))
+        under_way = running("web1", 0.0, progress=Progress(Verdict.CONVERGING, 0.62, eta_s=0.2))
+        line = step_line(1, replace(run.left[0], outcome=Outcome.MOVING, migration=under_way))
         assert "62 % · ~1 s left" in line.plain
         small = replace(run.left[0], move=replace(run.left[0].move, copy_bytes=600 * 2**20))
         done = replace(run, stage=PlanStage.MEASURING, steps=(replace(small, outcome=Outcome.DONE), small))
@@ -202,17 +210,10 @@ async def test_an_abort_that_comes_too_late_aborts_no_other_move() -> None:
     async with emptying_h1() as stage:
         first = stage.engine.plans.run.left[0].move.name  # type: ignore[union-attr]
         await stage.press("R", "y")
-        await stage.look_until(lambda: stage.line(first, "%"), seconds=0.5)
+        await stage.look_until(lambda: moving(stage, done=0), seconds=0.5)
         await stage.press("X")
         await stage.see(f"Abort the migration of {first}?")
-
-        def another() -> bool:
-            run = stage.engine.plans.run
-            return (
-                run is not None and run.current is not None and run.current.outcome is Outcome.MOVING and bool(run.done)
-            )
-
-        await stage.look_until(another, seconds=0.5)
+        await stage.look_until(lambda: moving(stage, done=1), seconds=0.5)
         await stage.press("y")
         await stage.look_until(lambda: not stage.engine.plans.running, seconds=1.0)
         run = stage.engine.plans.run

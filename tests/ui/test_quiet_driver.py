@@ -19,7 +19,7 @@ from kvmtui.ui.app import Dashboard
 from kvmtui.ui.quiet_driver import QuietDriver, QuietDriverApp
 from tests.terminal import Terminal
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Listener:

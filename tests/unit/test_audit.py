@@ -21,7 +21,7 @@ from kvmtui.model.vm import VmKey
 
 KEY = VmKey("qemu+ssh://root:geheim@h1/system?keyfile=/root/.ssh/id&no_tty=1", "6b5e2f6e-0000-4000-8000-000000000001")
 NAME = "web\x1b]52;c;x\x071"
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from kvmtui.model.history import History
 from kvmtui.model.host import Host, HostFacts, Link
 from kvmtui.model.vm import VmState
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Time:
