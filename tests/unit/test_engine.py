@@ -45,7 +45,7 @@ class Bench:
 
     def tick_until(self, condition: Callable[[], object], what: str) -> None:
         """Let seconds pass until something is so."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         passed = threading.Event()
         while not condition():
             assert time.monotonic() < deadline, what
@@ -56,7 +56,7 @@ class Bench:
 
     def wait_until(self, condition: Callable[[], object], what: str) -> None:
         """Wait for a lane's thread, without any time passing on the hosts."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         passed = threading.Event()
         while not condition():
             assert time.monotonic() < deadline, what
