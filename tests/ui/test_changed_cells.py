@@ -572,7 +572,7 @@ async def test_screen_comes_back_after_suspend_and_after_a_resize_to_the_same_si
         app.driver.clear()
         monkeypatch.setattr(changed_cells, "_RESIZED_S", 0.001)
         app.post_message(event)
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + 60
         while app.driver.picture() != before and time.monotonic() < deadline_s:
             await settle(app, pilot)
         assert app.driver.picture() == before

@@ -66,7 +66,7 @@ class Bench:
 
     def wait_until(self, condition: Callable[[], object], what: str) -> None:
         """Wait for threads, without any time passing on the hosts."""
-        deadline, passed = time.monotonic() + 20, threading.Event()
+        deadline, passed = time.monotonic() + 60, threading.Event()
         while not condition():
             assert time.monotonic() < deadline, f"{what}; {self.plans.run}"
             passed.wait(0.002)

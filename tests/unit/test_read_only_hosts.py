@@ -31,7 +31,7 @@ class Watched(DemoBackend):
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline_s
         threading.Event().wait(0.002)
