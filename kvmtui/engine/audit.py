@@ -250,7 +250,6 @@ class Audit:
     def _write(self, record: Record, written: threading.Event) -> None:
         line = record.line()
         self._recent.append(record)
-        self.listener.written(record)
         self._to_syslog(line)
         try:
             if self._file is not None:
@@ -259,6 +258,7 @@ class Audit:
             self._trouble(error)
         finally:
             written.set()
+        self.listener.written(record)
 
     def _to_syslog(self, line: bytes) -> None:
         if self._syslog_path is None:

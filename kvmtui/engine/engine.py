@@ -412,8 +412,9 @@ class Engine:
             self._plans.wake()
 
     def _audited_now(self, record: "Record") -> None:
-        if self._recorder is not None:
-            self._recorder.audit(record)
+        # Another thread may end the recording meanwhile.
+        if (recorder := self._recorder) is not None:
+            recorder.audit(record)
 
     def _migration_changed(self, migration: Migration) -> None:
         if self._plans is not None:

@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from kvmtui.engine.migration_end import Judgement, Told, judge, unanswered
@@ -93,11 +94,13 @@ class Aftermath:
         """Take note that a VM is on its way again."""
         for flight in self.ended:
             if flight.view.request.key.uuid == uuid:
-                flight.superseded, flight.look_again = True, False
+                before, flight.superseded, flight.look_again = flight.view, True, False
                 # By now the VM may use them again.
                 flight.show(flight.view.phase, left_behind=())
                 if flight.ended_as is not None and flight.ended_as.copies:
                     flight.show(flight.view.phase, flight.ended_as.message)
+                if flight.view != before:
+                    self._changed(flight.view)
 
     def mended(self, flight: Flight, kind: RepairKind, outcome: str, *, done: bool) -> None:
         """Take note of how a repair ended, and ask both hosts how it stands now."""
@@ -150,15 +153,26 @@ class Aftermath:
     def _find_out(self, flight: Flight, judgement: Judgement) -> None:
         """Say how it ended, where that is known only now."""
         after, flight.look_again = flight.look_again, False
-        if not (after or flight.view.phase is Phase.UNKNOWN) and judgement.phase is flight.view.phase:
-            # Only the copies have gone, or come to be used, which is no news of how it ended.
-            flight.ended_as = judgement
-            flight.show(judgement.phase, judgement.words, repairs=judgement.repairs, astray=judgement.astray)
+        if not after and flight.view.phase is not Phase.UNKNOWN:
+            self._look_at_copies(flight, judgement)
             return
         if judgement.phase.ended and (after or judgement.phase is not Phase.UNKNOWN):
             _log.info("outcome migrate %s: %s %s", flight, judgement.phase.value, judgement.message)
             said = [flight.view.message if after else "", judgement.words]
             self._show(flight, "; ".join(filter(None, said)), judgement)
+
+    def _look_at_copies(self, flight: Flight, judgement: Judgement) -> None:
+        """Say what there is of unfinished copies; how it ended was proven before, whatever came after."""
+        ended = flight.ended_as
+        if ended is None or judgement.phase is not flight.view.phase:
+            flight.superseded = True
+            return
+        before, flight.ended_as = flight.view, replace(ended, copies=judgement.copies)
+        deletes = [each for each in judgement.repairs if each.kind is RepairKind.DELETE_COPIES]
+        others = [each for each in before.repairs if each.kind is not RepairKind.DELETE_COPIES]
+        flight.show(before.phase, flight.ended_as.words, repairs=(*others, *deletes))
+        if flight.view != before:
+            self._changed(flight.view)
 
     def _mend(self, flight: Flight, kind: RepairKind, source: Told, destination: Told) -> None:
         if kind is RepairKind.RECOVER_POST_COPY:

@@ -60,6 +60,9 @@ class OrderedKeysApp(App[ReturnType]):
 
     async def on_key_handled(self) -> None:
         """Go on with the next key when nothing of the last is under way any more."""
+        if not self._screen_stack:
+            # The program is ending, and what is still to be typed goes nowhere.
+            return
         # A binding runs at the app. What it lets a widget tell, such as the choice that was made, comes the same way
         # once more; and what a question was answered with is done by who asked. So the word goes round until it finds
         # the screen that it found before.
@@ -79,7 +82,7 @@ class OrderedKeysApp(App[ReturnType]):
 
     async def _send_next(self) -> None:
         self._sent_at_s = None
-        while self._waiting and self._sent_at_s is None:
+        while self._waiting and self._sent_at_s is None and self._screen_stack:
             event, target = self._waiting.popleft(), self.focused or self.screen
             # A click that came before the key may still be on its way, by the queues of the screen and the widget.
             first = not target.message_queue_size and not self.screen.message_queue_size

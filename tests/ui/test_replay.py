@@ -151,6 +151,12 @@ async def test_moves_are_as_they_were_on_the_screen_that_was_recorded(tmp_path: 
         await player.see("not possible: this is a recording")
         await player.press("full_stop")
         await player.until(lambda: player.replay.clock() == at_s + 1)
+        await player.press("escape")
+        await player.go_to(at_s)
+        await player.see("kvmtui", "1 migrating: w")
+        # What was under way then asks for nothing now.
+        await player.press("q")
+        await player.until(lambda: player.app._exit)
 
 
 async def test_what_was_done_by_then_is_in_its_audit(recording: Path) -> None:

@@ -152,9 +152,9 @@ class MainScreen(PlanningScreen, MovingScreen, ConsolesScreen):
         twin = self._twin(selected) if selected is not None and self.fleet.vm(selected) is None else None
         if twin is not None:
             table.select(twin)
+        self.follow_arrived()
         if before is not None and table.selected not in (selected, twin):
             self.cursor_lost(before.name)
-        self.follow_arrived()
         self._bring_up_to_date()
         self.show_keys()
 

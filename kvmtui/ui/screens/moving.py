@@ -22,8 +22,8 @@ class MovingScreen(ActingScreen):
     """Follows the moves of this run."""
 
     _cockpit: "CockpitScreen | None" = None
-    _follow: VmKey | None = None
-    """A VM that moved while it was selected: where it will appear."""
+    _follow: tuple[VmKey, VmKey] | None = None
+    """A VM that was migrated while it was selected: where it was, and where it will appear."""
 
     @cached_property
     def _moves(self) -> Moves:
@@ -59,9 +59,14 @@ class MovingScreen(ActingScreen):
             self.show_note(Note(text, tone))
 
     def follow_arrived(self) -> None:
-        """Select the VM that moved while it was selected, once it is seen where it went."""
-        if self._follow is not None and self.shown_fleet.vm(self._follow) is not None:
-            self._table.select(self._follow)
+        """Select the VM that was migrated while it was selected, once it is there; not if another was chosen since."""
+        if self._follow is None:
+            return
+        left, moved = self._follow
+        if self._table.chosen not in (left, None):
+            self._follow = None
+        elif self.shown_fleet.vm(moved) is not None:
+            self._table.select(moved)
             self._follow = None
 
     def _follow_moved(self, migration: Migration) -> None:
@@ -73,7 +78,7 @@ class MovingScreen(ActingScreen):
         if self.shown_fleet.vm(moved) is not None:
             table.select(moved)
         else:
-            self._follow = moved
+            self._follow = request.key, moved
 
     def _open_cockpit(self, first: Migration | None) -> None:
         def host_name(host: str) -> str:

@@ -165,7 +165,7 @@ class PlanScreen(ModalScreen[None]):
             pairs.append(("n", "fold" if self._unfolded else "what stays" if stays else "what is left out"))
         if run is not None and run.stage is Stage.READY:
             pairs.append(("r", "plan again"))
-            stays = run.plan is not None and bool(run.plan.unmoved)
+            stays = run.plan is not None and any(stay.vm is not None for stay in run.plan.unmoved)
             if stays or run.allowed.copy_disks:
                 pairs.append(("c", "overwrite nothing" if run.allowed.copy_disks else "overwrite volumes"))
             if run.evacuating and (stays or run.allowed.over_limits):

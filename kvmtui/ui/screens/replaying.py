@@ -142,6 +142,10 @@ class ReplayScreen(MainScreen):
 
         return PastMovesScreen(self._replay, moves, host_name, self._glyphs, self.show_moves_in_title)
 
+    def quit(self) -> None:
+        """Quit: whatever is under way was so when it was recorded."""
+        self.app.exit()
+
     # What is not possible
 
     def _begin(self, actions: Sequence[Action], vms: Sequence[Vm]) -> None:

@@ -164,7 +164,8 @@ def _facts(detail: MoveDetail, job: Job) -> Line:
     facts: Line = []
     if job.iteration is not None:
         facts.append((f"round {job.iteration}", Tone.TEXT))
-    if job.expected_downtime_s is not None:
+    # Before it is known what the guest writes, QEMU tells what it is allowed for what it expects.
+    if job.expected_downtime_s is not None and job.dirty_bytes_per_s is not None:
         allowed = detail.asked_ms or move.request.options.downtime_ms
         if allowed is None and not move.adopted:
             allowed = DEFAULT_DOWNTIME_MS

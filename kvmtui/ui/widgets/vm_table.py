@@ -88,6 +88,11 @@ class VmTable(TakesKeys, ScrollView, BareLines, can_focus=True, inherit_bindings
         return self._cursor
 
     @property
+    def chosen(self) -> VmKey | None:
+        """The VM the user put the cursor on, while there is one; None where the cursor came to be by itself."""
+        return self._chosen
+
+    @property
     def visible_keys(self) -> tuple[VmKey, ...]:
         """The VMs on the screen, top to bottom."""
         top = round(self.scroll_y)
