@@ -442,3 +442,24 @@ def test_moves_that_make_no_sense_are_left_out(tmp_path: Path) -> None:
     assert move.progress is not None
     assert len(replay.jobs(move, 600)) > 1
     replay.stop()
+
+
+def test_where_too_much_happened_the_newest_is_read(
+    tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "long.rec"
+    shutil.copy(recording, file)
+    with sqlite3.connect(file) as rows:
+        number, at_s = rows.execute("SELECT session, max(since) FROM piece").fetchone()
+        for text in "abc":
+            rows.execute("INSERT INTO audit (session, at, data) VALUES (?, ?, ?)", (number, at_s, text))
+            rows.execute(
+                "INSERT INTO event (session, at, tone, text, uuid) VALUES (?, ?, '', ?, '')", (number, at_s, text)
+            )
+    rows.close()
+    monkeypatch.setattr("kvmtui.engine.recording.tape._MOST_AUDITED", 2)
+    monkeypatch.setattr("kvmtui.engine.recording.tape._MOST_EVENTS", 2)
+    tape = Tape(file)
+    assert tape.audit(at_s) == ["b", "c"]
+    assert [each.text for each in tape.events(tape.sessions[0], 0, at_s)] == ["b", "c"]
+    tape.close()
