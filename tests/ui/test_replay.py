@@ -1,5 +1,7 @@
 """A recording on the screen: the same cells as when it was recorded, and keys that move through it."""
 
+import shutil
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -226,6 +228,17 @@ async def test_the_next_event_is_gone_to_with_its_vm(recording: Path) -> None:
         await player.until(lambda: player.status == event)
         await player.press("J")
         await player.see("pause db2: done")
+
+
+async def test_a_journal_that_cannot_be_read_is_told_of(tmp_path: Path, recording: Path) -> None:
+    file = tmp_path / "b.rec"
+    shutil.copy(recording, file)
+    with sqlite3.connect(file) as rows:
+        rows.execute("DROP TABLE event")
+    rows.close()
+    async with replayed(file) as player:
+        await player.press("J", "escape")
+        await player.says("it is damaged: no such table: event")
 
 
 async def test_a_time_of_day_is_gone_to(recording: Path) -> None:

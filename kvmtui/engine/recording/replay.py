@@ -158,10 +158,12 @@ class Replay(Engine):
         """Return what happened up to now in this run of the recording, each with its time of day."""
         at_s = self._now()
         session = self._shelf.session(at_s)
-        return [
-            (f"{datetime.fromtimestamp(session.wall_s(each.at_s)):%H:%M:%S}", each)
-            for each in self._shelf.events(session, session.since_s - 1, at_s)
-        ]
+        try:
+            happened = self._shelf.events(session, session.since_s - 1, at_s)
+        except RecordingError as error:
+            self.said(str(error), "critical", None)
+            return []
+        return [(f"{datetime.fromtimestamp(session.wall_s(each.at_s)):%H:%M:%S}", each) for each in happened]
 
     # What an engine does
 
