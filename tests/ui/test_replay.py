@@ -11,7 +11,7 @@ import pytest
 
 from kvmtui.engine.recording.replay import Replay
 from kvmtui.engine.recording.tape import Tape
-from kvmtui.model.migration import MigrationRequest
+from kvmtui.model.migration import Migration, MigrationRequest, Phase
 from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.app import Dashboard
@@ -153,6 +153,17 @@ async def test_moves_are_as_they_were_on_the_screen_that_was_recorded(tmp_path: 
         await player.see("not possible: this is a recording")
         await player.press("full_stop")
         await player.until(lambda: player.replay.clock() == at_s + 1)
+
+
+async def test_no_move_of_a_recording_needs_somebody(recording: Path) -> None:
+    async with replayed(recording) as player:
+        request = MigrationRequest(player.key("web1"), "web1", 1, H2, MigrationOptions())
+        move = Migration(request, Phase.UNKNOWN, player.replay.clock())
+        player.replay._moved = (move,)
+        assert not player.main._moves.calls(move)
+        await player.press("w")
+        await player.see("1 ended")
+        assert "need" not in player.line("migrations")
 
 
 async def test_what_was_done_by_then_is_in_its_audit(recording: Path) -> None:
