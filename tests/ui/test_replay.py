@@ -16,8 +16,9 @@ from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.glyphs import UNICODE
+from kvmtui.ui.screens.cockpit import CockpitScreen
 from kvmtui.ui.screens.replaying import ReplayScreen
-from kvmtui.ui.widgets.bars import Note
+from kvmtui.ui.widgets.bars import Note, StatusLine
 from tests.deep_answers import let_deep_answers_in
 from tests.ui.stage import H2, Stage, dashboard
 from tests.unit.recordings import Recorded
@@ -164,6 +165,18 @@ async def test_no_move_of_a_recording_needs_somebody(recording: Path) -> None:
         await player.press("w")
         await player.see("1 ended")
         assert "need" not in player.line("migrations")
+
+
+async def test_a_note_stays_however_fast_it_is_played(recording: Path) -> None:
+    async with replayed(recording) as player:
+        await player.press("w")
+        screen = player.app.screen
+        assert isinstance(screen, CockpitScreen)
+        screen.hear(Note("300 times as fast"))
+        screen._show()
+        player.replay._set(player.replay.clock() + 100)
+        screen._show()
+        assert screen.query_one(StatusLine).note.text == "300 times as fast"
 
 
 async def test_what_was_done_by_then_is_in_its_audit(recording: Path) -> None:
