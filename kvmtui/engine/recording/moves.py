@@ -180,7 +180,7 @@ class MoveWriter:
         self._known[key] = number, said, figures
 
 
-class PastMoves:
+class RecordedMoves:
     """The moves that a recording tells of; used by one thread. Raises `RecordingError`."""
 
     def __init__(self, tape: Tape) -> None:
