@@ -18,3 +18,7 @@ class PastMoves(Moves):
         for job in self._replay.jobs(migration, REMEMBERED):
             trace.add(job)
         return trace
+
+    def calls(self, migration: Migration) -> bool:
+        """Return False: nothing can be done about what was."""
+        return False

@@ -1,5 +1,7 @@
 """A recording on the screen: the same cells as when it was recorded, and keys that move through it."""
 
+import shutil
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,13 +11,14 @@ import pytest
 
 from kvmtui.engine.recording.replay import Replay
 from kvmtui.engine.recording.tape import Tape
-from kvmtui.model.migration import MigrationRequest
+from kvmtui.model.migration import Migration, MigrationRequest, Phase
 from kvmtui.model.migration_options import MigrationOptions
 from kvmtui.model.vm import VmKey
 from kvmtui.ui.app import Dashboard
 from kvmtui.ui.glyphs import UNICODE
+from kvmtui.ui.screens.cockpit import CockpitScreen
 from kvmtui.ui.screens.replaying import ReplayScreen
-from kvmtui.ui.widgets.bars import Note
+from kvmtui.ui.widgets.bars import Note, StatusLine
 from tests.deep_answers import let_deep_answers_in
 from tests.ui.stage import H2, Stage, dashboard
 from tests.unit.recordings import Recorded
@@ -159,6 +162,29 @@ async def test_moves_are_as_they_were_on_the_screen_that_was_recorded(tmp_path: 
         await player.until(lambda: player.app._exit)
 
 
+async def test_no_move_of_a_recording_needs_somebody(recording: Path) -> None:
+    async with replayed(recording) as player:
+        request = MigrationRequest(player.key("web1"), "web1", 1, H2, MigrationOptions())
+        move = Migration(request, Phase.UNKNOWN, player.replay.clock())
+        player.replay._moved = (move,)
+        assert not player.main._moves.calls(move)
+        await player.press("w")
+        await player.see("1 ended")
+        assert "need" not in player.line("migrations")
+
+
+async def test_a_note_stays_however_fast_it_is_played(recording: Path) -> None:
+    async with replayed(recording) as player:
+        await player.press("w")
+        screen = player.app.screen
+        assert isinstance(screen, CockpitScreen)
+        screen.hear(Note("300 times as fast"))
+        screen._show()
+        player.replay._set(player.replay.clock() + 100)
+        screen._show()
+        assert screen.query_one(StatusLine).note.text == "300 times as fast"
+
+
 async def test_what_was_done_by_then_is_in_its_audit(recording: Path) -> None:
     async with replayed(recording) as player:
         await player.press("A")
@@ -232,6 +258,17 @@ async def test_the_next_event_is_gone_to_with_its_vm(recording: Path) -> None:
         await player.until(lambda: player.status == event)
         await player.press("J")
         await player.see("pause db2: done")
+
+
+async def test_a_journal_that_cannot_be_read_is_told_of(tmp_path: Path, recording: Path) -> None:
+    file = tmp_path / "b.rec"
+    shutil.copy(recording, file)
+    with sqlite3.connect(file) as rows:
+        rows.execute("DROP TABLE event")
+    rows.close()
+    async with replayed(file) as player:
+        await player.press("J", "escape")
+        await player.says("it is damaged: no such table: event")
 
 
 async def test_a_time_of_day_is_gone_to(recording: Path) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from kvmtui.config import RecordSettings
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.recording.file import RecordingError, open_for_writing
+from kvmtui.engine.recording.moves import _USUAL, move_of, said_of
 from kvmtui.engine.recording.recorder import Recorder
 from kvmtui.engine.recording.replay import Replay
 from kvmtui.engine.recording.tape import Playhead, Tape
@@ -26,8 +27,10 @@ from kvmtui.hypervisor.demo import DemoBackend
 from kvmtui.hypervisor.demo.clock import ManualClock
 from kvmtui.model.fleet import Fleet
 from kvmtui.model.history import Metric
-from kvmtui.model.migration import MigrationRequest
-from kvmtui.model.migration_options import MigrationOptions
+from kvmtui.model.migration import Migration, MigrationRequest, Phase, Repair, RepairKind
+from kvmtui.model.migration_options import DiskMove, MigrationOptions
+from kvmtui.model.migration_progress import ProgressTracker, Verdict
+from kvmtui.model.vm import Job, VmKey
 from tests.unit.recordings import PATIENCE_S, Recorded
 
 
@@ -442,3 +445,42 @@ def test_moves_that_make_no_sense_are_left_out(tmp_path: Path) -> None:
     assert move.progress is not None
     assert len(replay.jobs(move, 600)) > 1
     replay.stop()
+
+
+def test_where_too_much_happened_the_newest_is_read(
+    tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "long.rec"
+    shutil.copy(recording, file)
+    with sqlite3.connect(file) as rows:
+        number, at_s = rows.execute("SELECT session, max(since) FROM piece").fetchone()
+        for text in "abc":
+            rows.execute("INSERT INTO audit (session, at, data) VALUES (?, ?, ?)", (number, at_s, text))
+            rows.execute(
+                "INSERT INTO event (session, at, tone, text, uuid) VALUES (?, ?, '', ?, '')", (number, at_s, text)
+            )
+    rows.close()
+    monkeypatch.setattr("kvmtui.engine.recording.tape._MOST_AUDITED", 2)
+    monkeypatch.setattr("kvmtui.engine.recording.tape._MOST_EVENTS", 2)
+    tape = Tape(file)
+    assert tape.audit(at_s) == ["b", "c"]
+    assert [each.text for each in tape.events(tape.sessions[0], 0, at_s)] == ["b", "c"]
+    tape.close()
+
+
+def test_what_figures_are_packed_by_has_what_is_said_of_moves() -> None:
+    for verdict in Verdict:
+        assert f'"{verdict.name}"'.encode() in _USUAL
+    early = ProgressTracker().take(Job("migration", total_bytes=2, remaining_bytes=1), 0.0)
+    assert early.why.encode() in _USUAL
+
+
+@pytest.mark.parametrize("disks", DiskMove)
+@pytest.mark.parametrize("phase", Phase)
+def test_a_move_is_read_as_it_was_written(phase: Phase, disks: DiskMove) -> None:
+    request = MigrationRequest(VmKey("a", "u"), "web1", 1, "b", MigrationOptions(disks=disks))
+    repairs = tuple(Repair(kind, "it is safe", "virsh") for kind in RepairKind)
+    move = Migration(request, phase, 1.0, repairs=repairs)
+    said = said_of(move, {"a": 0, "b": 1})
+    assert not any(f'"{each.value}"' in said for each in (phase, *RepairKind))
+    assert move_of(said, ("a", "b"), 0.0) == move

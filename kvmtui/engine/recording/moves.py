@@ -28,8 +28,8 @@ _LONGEST = 4000
 """Of a virsh line, which names disks."""
 _MOST_BYTES = 1 << 16
 _USUAL = (
-    b'"nothing is moving","no byte has gone over for s: the link between the hosts may be cut"'
-    b'"will not converge at this rate","dirties MiB/s, sends MiB/s""converging",[["migration",null,"too early to tell",'
+    b'"POST_COPY","SWITCHING","STALLED","no byte has gone over for s: the link between the hosts may be cut"'
+    b'"NOT_CONVERGING","dirties MiB/s, sends MiB/s""CONVERGING",[["migration",null,"EARLY",'
     b'"what the guest writes meanwhile is known when the first pass over its memory ends",'
 )
 """What figures are packed by: one row alone has little that repeats itself. Another text would be another format."""
@@ -50,10 +50,10 @@ def said_of(move: Migration, hosts: Mapping[str, int]) -> str:
             "name": request.vm_name,
             "run": request.vm_id,
             "to": hosts[request.destination],
-            "options": asdict(request.options),
-            "phase": move.phase.value,
+            "options": {**asdict(request.options), "disks": request.options.disks.name},
+            "phase": move.phase.name,
             **{name: getattr(move, name) for name in (*_TIMES, *_FLAGS, "bandwidth_mib_per_s", "message", "command")},
-            "repairs": [(each.kind.value, each.consequence, each.command) for each in move.repairs],
+            "repairs": [(each.kind.name, each.consequence, each.command) for each in move.repairs],
             "left_behind": move.left_behind,
         },
         separators=(",", ":"),
@@ -67,7 +67,7 @@ def figures_of(move: Migration) -> bytes:
         None if job is None else [job.operation, *(getattr(job, name) for name in _JOB)],
         None
         if progress is None
-        else [progress.verdict.value, progress.why, *(getattr(progress, name) for name in _PROGRESS)],
+        else [progress.verdict.name, progress.why, *(getattr(progress, name) for name in _PROGRESS)],
     )
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS, zdict=_USUAL)
     return packer.compress(json.dumps(told, separators=(",", ":")).encode()) + packer.flush()
@@ -91,7 +91,7 @@ def move_of(said: str, hosts: Sequence[str], shift_s: float) -> Migration:
             _host(told["to"], hosts),
             _options(told["options"]),
         ),
-        Phase(told["phase"]),
+        Phase[told["phase"]],
         started_at_s,
         ended_at_s,
         paused_at_s=paused_at_s,
@@ -100,7 +100,7 @@ def move_of(said: str, hosts: Sequence[str], shift_s: float) -> Migration:
         message=clean_message(str(told["message"])),
         command=clean(str(told["command"]), _LONGEST),
         repairs=tuple(
-            Repair(RepairKind(kind), clean(str(consequence), _LONGEST), clean(str(command), _LONGEST))
+            Repair(RepairKind[kind], clean(str(consequence), _LONGEST), clean(str(command), _LONGEST))
             for kind, consequence, command in told["repairs"]
         ),
         left_behind=tuple(str(path) for path in told["left_behind"]),
@@ -125,7 +125,7 @@ def _options(told: Any) -> MigrationOptions:
     partly, peer_to_peer = told["partly"], told["peer_to_peer"]
     sides = None if partly is None else [tuple(clean(str(each)) for each in partly[name]) for name in _SIDES]
     return MigrationOptions(
-        disks=DiskMove(told["disks"]),
+        disks=DiskMove[told["disks"]],
         partly=None if sides is None else PartCopy(*sides),
         peer_to_peer=None if peer_to_peer is None else bool(peer_to_peer),
         **{name: bool(told[name]) for name in _OPTION_FLAGS},
@@ -151,7 +151,7 @@ def _progress(told: Any) -> Progress | None:
         return None
     verdict, why, *values = told
     known = {name: _figure(value) for name, value in zip(_PROGRESS, values, strict=True)}
-    return Progress(Verdict(verdict), why=clean_message(str(why)), **known)  # type: ignore[arg-type]
+    return Progress(Verdict[verdict], why=clean_message(str(why)), **known)  # type: ignore[arg-type]
 
 
 class MoveWriter:
@@ -180,7 +180,7 @@ class MoveWriter:
         self._known[key] = number, said, figures
 
 
-class PastMoves:
+class RecordedMoves:
     """The moves that a recording tells of; used by one thread. Raises `RecordingError`."""
 
     def __init__(self, tape: Tape) -> None:

@@ -17,7 +17,7 @@ from kvmtui.engine.audit import Record
 from kvmtui.engine.engine import Engine
 from kvmtui.engine.health_watch import Standing, marks_of
 from kvmtui.engine.recording.file import RecordingError
-from kvmtui.engine.recording.moves import PastMoves
+from kvmtui.engine.recording.moves import RecordedMoves
 from kvmtui.engine.recording.past import Past
 from kvmtui.engine.recording.tape import Happened, Playhead, Tape
 from kvmtui.engine.recording.values import config_of, finding_of
@@ -70,7 +70,7 @@ class Replay(Engine):
         """
         self._steps: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._standing: Standing | None = None
-        self._moves_then = PastMoves(self._tape)
+        self._moves_then = RecordedMoves(self._tape)
         self._moved: tuple[Migration, ...] = ()
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
         super().__init__(_Nobody(), (), read_only=True, clock=self._now)
@@ -158,10 +158,12 @@ class Replay(Engine):
         """Return what happened up to now in this run of the recording, each with its time of day."""
         at_s = self._now()
         session = self._shelf.session(at_s)
-        return [
-            (f"{datetime.fromtimestamp(session.wall_s(each.at_s)):%H:%M:%S}", each)
-            for each in self._shelf.events(session, session.since_s - 1, at_s)
-        ]
+        try:
+            happened = self._shelf.events(session, session.since_s - 1, at_s)
+        except RecordingError as error:
+            self.said(str(error), "critical", None)
+            return []
+        return [(f"{datetime.fromtimestamp(session.wall_s(each.at_s)):%H:%M:%S}", each) for each in happened]
 
     # What an engine does
 
@@ -221,7 +223,7 @@ class Replay(Engine):
         at_s = self._at_s
         session = self._shelf.session(at_s)
         try:
-            return PastMoves(self._shelf).jobs(session, migration, at_s, most)
+            return RecordedMoves(self._shelf).jobs(session, migration, at_s, most)
         except RecordingError as error:
             _log.warning("a move in the recording: %s", error)
             return []

@@ -35,6 +35,8 @@ _MOST_S = 1e11
 """Times beyond this are none: some thousand years."""
 _KEPT = 256
 """How many pieces are kept that were read last."""
+_MOST_AUDITED, _MOST_EVENTS = 2000, 1000
+"""As many of the newest are read of one run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +235,15 @@ class Tape:
 
     @_sane
     def audit(self, at_s: float) -> list[str]:
-        """Return the lines of the audit up to a time, oldest first."""
+        """Return the last lines of the audit up to a time, oldest first."""
         return [
             str(data)
             for session in self.sessions
-            for (data,) in self.rows(
-                "SELECT data FROM audit WHERE session = ? AND at <= ? ORDER BY at, rowid LIMIT 2000",
-                *(session.id, at_s - session.shift_s),
+            for (data,) in reversed(
+                self.rows(
+                    "SELECT data FROM audit WHERE session = ? AND at <= ? ORDER BY at DESC, rowid DESC LIMIT ?",
+                    *(session.id, at_s - session.shift_s, _MOST_AUDITED),
+                )
             )
         ]
 
@@ -260,12 +264,14 @@ class Tape:
 
     @_sane
     def events(self, session: Session, since_s: float, until_s: float) -> list[Happened]:
-        """Return what happened after `since_s` up to `until_s`."""
+        """Return what happened last after `since_s` up to `until_s`, oldest first."""
         return [
             _happened(session, *row)
-            for row in self.rows(
-                f"{_EVENTS} AND at > ? AND at <= ? ORDER BY at, id LIMIT 1000",
-                *(session.id, since_s - session.shift_s, until_s - session.shift_s),
+            for row in reversed(
+                self.rows(
+                    f"{_EVENTS} AND at > ? AND at <= ? ORDER BY at DESC, id DESC LIMIT ?",
+                    *(session.id, since_s - session.shift_s, until_s - session.shift_s, _MOST_EVENTS),
+                )
             )
         ]
 

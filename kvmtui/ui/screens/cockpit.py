@@ -252,7 +252,7 @@ class CockpitScreen(Screen[None]):
         if self._news != self._said_of:
             # The move itself has more to say by now.
             self._say("")
-        self.query_one(StatusLine).tick(now_s)
+        self.let_note_go(now_s)
         self.query_one("#moves-title", Static).update(self.headline())
         self._list.show(moves, cursor, now_s)
         self._detail.show(
@@ -271,6 +271,10 @@ class CockpitScreen(Screen[None]):
         # The first to be left out where they do not all fit.
         bar.keys = (*self.offered(move), *((("y", "copy"),) if move is not None and move.command else ()))
         bar.pinned = (("?", "help"), ("Esc", "back"))
+
+    def let_note_go(self, now_s: float) -> None:
+        """Let what was said go when its time has come."""
+        self.query_one(StatusLine).tick(now_s)
 
     def offered(self, move: Migration | None) -> list[tuple[str, str]]:
         """Return keys and labels of what can be done."""

@@ -48,6 +48,9 @@ class PastMovesScreen(CockpitScreen):
         """Refuse."""
         self._say(REFUSAL, "$text-warning")
 
+    def let_note_go(self, now_s: float) -> None:
+        """Keep it: the clock is the recording's, not that of whoever reads."""
+
     def offered(self, move: Migration | None) -> list[tuple[str, str]]:
         """Return the keys that move through time, the most wanted first."""
         return [(key.written, key.label) for key in REPLAY_KEYS if key.footer]
