@@ -158,7 +158,7 @@ async def test_moves_are_as_they_were_on_the_screen_that_was_recorded(tmp_path: 
         await player.go_to(at_s)
         await player.see("kvmtui", "1 migrating: w")
         # What was under way then asks for nothing now.
-        await player.press("q")
+        player.type_at_once("q")
         await player.until(lambda: player.app._exit)
 
 
